@@ -1,0 +1,48 @@
+# Everything needed comes from PyPI; see README.md.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 \
+	&& echo $$p && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run demo-remove test test-postgres lint bench study clean
+
+run: $(VENV)/.run        ## set everything up, start the studio
+	@exec $(PY) manage.py studio
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "MER Studio needs Python 3.11, 3.12 or 3.13 with the venv module (Debian: apt-get install python3 python3-venv), on PATH or as PYTHON=/path/to/python."; exit 1; }
+	@echo "Making the environment with $(PYTHON) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python requirements.txt
+	@echo "Installing packages (about 2.5 GB, 2 minutes on a fast line) ..."
+	@$(PIP) -r requirements.txt || { echo "The packages could not be installed: see pip's message above. A full disk shows as 'No space left on device' (3 GB are needed); a refused connection as 'Could not fetch'."; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "Installing the packages of tests and linters ..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+test: $(VENV)/.dev lint  ## every test: SQLite, PostgreSQL, real workers, real browser
+	@$(PY) -m tests.needs
+	$(PY) -m pytest
+	$(PY) -m pytest --no-cov -m database --ds tests.settings_postgres
+
+lint: $(VENV)/.dev       ## style, types, import directions
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/mypy
+	$(VENV)/bin/djlint --check --quiet templates
+
+bench: $(VENV)/.dev      ## measure, side by side with what a user would run instead
+	$(PY) -m benchmarks
+
+study: $(VENV)/.dev      ## the long run on real data: STUDY_DATA=/path/to/folder make study
+	$(PY) -m benchmarks.study
+
+clean:                   ## remove the environment (data/ is kept)
+	rm -rf $(VENV) staticfiles

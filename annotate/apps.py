@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class AnnotateConfig(AppConfig):
+    name = "annotate"
+
+    def ready(self) -> None:
+        from annotate import services
+
+        services.connect()

@@ -1,0 +1,54 @@
+"""The rule of the paper: votes in, consensus out, one pure function.
+
+A track is settled when all its ratings are in and the share of its most frequent label is strictly above the threshold:
+with five raters and 0.5, 3-1-1 passes (60%), 2-2-1 does not (40%).
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """state : "open" (ratings are missing), "agreed" or "split". label : the settled label, only when agreed."""
+
+    state: str
+    label: str | None
+    agreement: float | None
+    votes: dict[str, int]
+
+    @property
+    def n_ratings(self) -> int:
+        return sum(self.votes.values())
+
+
+def settle(labels: Iterable[str], *, target: int, threshold: float) -> Outcome:
+    """Apply the rule to the labels that distinct raters gave one track.
+
+    Parameters
+    ----------
+    labels : one label a rater.
+    target : int > 0. Ratings that must be in before anything is settled.
+    threshold : float in [0, 1]. Agreement must be strictly above it.
+
+    Raises
+    ------
+    ValueError
+        `target` is not positive or `threshold` not in [0, 1].
+    """
+    if target < 1 or not 0 <= threshold <= 1:
+        raise ValueError(f"target must be positive and threshold in [0, 1], not {target} and {threshold}")
+    votes = Counter(labels)
+    n = votes.total()
+    if not n:
+        return Outcome("open", None, None, {})
+    ranked = sorted(votes.items(), key=lambda pair: (-pair[1], pair[0]))
+    top, count = ranked[0]
+    agreement = count / n
+    if n < target:
+        return Outcome("open", None, agreement, dict(ranked))
+    tied = len(ranked) > 1 and ranked[1][1] == count
+    if agreement > threshold and not tied:
+        return Outcome("agreed", top, agreement, dict(ranked))
+    return Outcome("split", None, agreement, dict(ranked))

@@ -1,0 +1,34 @@
+"""The REST API under /api/v1/: everything the pages do, the API does. Each app serves its own resources."""
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.response import Response
+from rest_framework.routers import DefaultRouter
+from rest_framework.views import exception_handler as default_handler
+
+from annotate import api as annotate
+from annotate.errors import AlreadyRated, SlotGone
+from datasets import api as datasets
+from datasets.errors import MERError, NameTaken, TrackExists, WrongState
+from mer import api as mer
+
+CONFLICTS = (WrongState, NameTaken, TrackExists, SlotGone, AlreadyRated)
+
+router = DefaultRouter()
+router.register("tracks", datasets.TrackViewSet)
+router.register("questionnaires", annotate.QuestionnaireViewSet)
+router.register("assignments", annotate.AssignmentViewSet)
+router.register("ratings", annotate.RatingViewSet)
+router.register("consensus", annotate.ConsensusViewSet)
+router.register("releases", datasets.ReleaseViewSet)
+router.register("runs", mer.RunViewSet)
+router.register("predictions", mer.PredictionViewSet)
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """A fact that people are meant to read becomes 409 (the state does not allow it) or 400 (the request cannot be right)."""
+    if isinstance(error, MERError):
+        code = status.HTTP_409_CONFLICT if isinstance(error, CONFLICTS) else status.HTTP_400_BAD_REQUEST
+        return Response({"detail": str(error)}, status=code)
+    return default_handler(error, context)

@@ -1,0 +1,22 @@
+"""The web server's settings. Two processes with four threads each: at home on two cores and on SQLite."""
+
+import django
+from django.conf import settings
+
+wsgi_app = "config.wsgi"
+bind = f"{settings.HOST}:{settings.PORT}"
+workers = settings.WEB_CONCURRENCY
+threads = 4
+preload_app = True
+timeout = 60
+graceful_timeout = 3
+control_socket_disable = True
+accesslog = None
+
+
+def on_starting(server: object) -> None:
+    """Refuse a public bind while the demo accounts exist, however the server was started."""
+    django.setup()
+    from config.demo import refuse_public_demo
+
+    refuse_public_demo()

@@ -1,0 +1,60 @@
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import Count
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from datasets.access import IsCurator
+from datasets.models import Release, Track
+from datasets.serializers import AddTrackSerializer, ExportSerializer, ReleaseSerializer, TrackSerializer
+from datasets.services import releases, tracks
+
+
+class TrackViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Track]):
+    """Tracks: list them, bring one in by file or YouTube address."""
+
+    queryset = Track.objects.select_related("dataset").order_by("id")
+    serializer_class = TrackSerializer
+    permission_classes = [IsCurator]
+    parser_classes = [MultiPartParser, FormParser, JSONParser]
+
+    @extend_schema(request=AddTrackSerializer, responses={202: TrackSerializer})
+    def create(self, request: Request) -> Response:
+        serializer = AddTrackSerializer(data=request.data)
+        if refused := getattr(request._request, "refused_uploads", []):
+            raise ValidationError({"file": f"{refused[0]} is larger than {settings.UPLOAD_MAX_MB} MB (the setting UPLOAD_MAX_MB)."})
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        common = {name: data[name] for name in ("title", "artist", "licence")} | {"by": cast(User, request.user)}
+        common["dataset"] = data.get("dataset") or tracks.default_dataset()
+        if "address" in data:
+            job = tracks.add_youtube(address=data["address"], **common)
+        else:
+            job = tracks.add_file(file=data["file"], filename=data["file"].name, external_id=data["external_id"], **common)
+        track = Track.objects.get(pk=job.subject_id)
+        return Response(TrackSerializer(track).data, status=status.HTTP_202_ACCEPTED)
+
+
+class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Release]):
+    """Frozen releases; a new one is frozen at `questionnaires/{id}/freeze/`."""
+
+    queryset = Release.objects.select_related("dataset").annotate(n_items=Count("items")).order_by("id")
+    serializer_class = ReleaseSerializer
+    permission_classes = [IsCurator]
+    lookup_field = "name"
+
+    @extend_schema(request=ExportSerializer, responses={202: ExportSerializer})
+    @action(detail=True, methods=["post"])
+    def export(self, request: Request, name: str) -> Response:
+        """Queue the bundle of the release; its job says how far it is."""
+        serializer = ExportSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        export = releases.request_export(self.get_object(), format=serializer.validated_data["format"], by=cast(User, request.user))
+        return Response(ExportSerializer(export).data, status=status.HTTP_202_ACCEPTED)

@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class DatasetsConfig(AppConfig):
+    name = "datasets"
+
+    def ready(self) -> None:
+        from datasets.services import tracks
+
+        tracks.connect()

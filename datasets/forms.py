@@ -1,0 +1,41 @@
+from typing import Any
+
+from django import forms
+
+from datasets.models import Dataset
+
+
+class SeveralFilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class SeveralFilesField(forms.FileField):
+    widget = SeveralFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        return [super(SeveralFilesField, self).clean(file, initial) for file in data or []]
+
+    def to_python(self, data: Any) -> Any:
+        return data  # an empty file is refused by the service, with its name, beside the others
+
+
+class AddTracksForm(forms.Form):
+    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
+    files = SeveralFilesField(required=False, label="Audio files", help_text="mp3, flac, ogg, m4a, wav … several at once.")
+    address = forms.CharField(required=False, max_length=300, label="or a YouTube address", help_text="One video, e.g. https://youtu.be/…")
+    artist = forms.CharField(required=False, max_length=300, help_text="Tracks of one artist stay in one part of a split.")
+    licence = forms.CharField(required=False, max_length=100, help_text="Audio is exported only where a licence is recorded.")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not data.get("files") and not data.get("address") and not self.refused:
+            raise forms.ValidationError("Choose at least one audio file, or paste the address of one YouTube video.")
+        return data
+
+    def __init__(self, *args: Any, refused: list[str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.refused = refused or []
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(max_length=500, widget=forms.TextInput(attrs={"placeholder": "e.g. has vocals"}))

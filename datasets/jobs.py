@@ -1,0 +1,125 @@
+"""The whole story of each piece of heavy work of this app; callable from a worker, a command, a shell or a test."""
+
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files import File
+from django.db import transaction
+
+from datasets import selectors
+from datasets.errors import WrongState
+from datasets.methods import audio, bundles, youtube
+from datasets.models import AudioFile, Export, Track
+from datasets.services import tracks
+from datasets.services.queue import Ticket
+from datasets.signals import bundle_writing
+
+
+def fetch_track(ticket: Ticket) -> None:
+    """YouTube -> the original file. A killed download leaves only a temporary folder, so it starts clean."""
+    track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    tracks.start_step(track, Track.State.FETCHING)
+    with tempfile.TemporaryDirectory(prefix="mer-fetch-") as folder:
+        fetched = youtube.fetch(
+            track.external_id,
+            Path(folder),
+            max_duration_s=settings.TRACK_MAX_MINUTES * 60,
+            max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
+            on_progress=ticket.progress,
+        )
+        with fetched.path.open("rb") as file:
+            original = File(file, name=fetched.path.name)
+            tracks.finish_fetch(track, fetched, original, audio.sha256_of(file))
+
+
+def convert_track(ticket: Ticket) -> None:
+    """Original -> 22,050 Hz mono wav, waveform, true duration. Done twice, it leaves the same as done once."""
+    track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    original = AudioFile.objects.get(track=track, kind=AudioFile.Kind.ORIGINAL)
+    tracks.start_step(track, Track.State.CONVERTING)
+    with tempfile.TemporaryDirectory(prefix="mer-convert-") as folder:
+        source, wav = Path(folder, "original"), Path(folder, "track.wav")
+        ticket.progress(0.05, "Copying", force=True)
+        with original.file.open("rb") as stored, source.open("wb") as local:
+            for chunk in stored.chunks(1 << 20):
+                local.write(chunk)
+        ticket.progress(0.2, "Looking into the file", force=True)
+        probe = audio.probe(source)
+        ticket.progress(0.3, "Converting", force=True)
+        duration_s = audio.convert(source, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
+        ticket.progress(0.8, "Drawing the waveform", force=True)
+        peaks = audio.peaks(wav)
+        with wav.open("rb") as file:
+            sha256 = audio.sha256_of(file)
+            tracks.make_ready(track, File(file), sha256, probe, duration_s=duration_s, peaks=peaks)
+
+
+RELEASE_README = """# {name}
+
+A frozen release of the dataset “{dataset}”{synthetic}.
+
+Rule: {rule}
+Content hash: {hash}
+
+- tracks.csv: one row a track, with its label, agreement, votes and part (train, validation, test)
+- ratings.csv: one row a rating, raters under pseudonyms
+- left_out.csv: every track that is not in the release, with the reason
+- audio/: the original files, named by track id (only tracks whose licence field is filled, or that are our own)
+- spectrograms/: mel spectrograms as 8-bit grey PNG
+
+Check the files: sha256sum -c SHA256SUMS
+"""
+
+
+def write_export(ticket: Ticket) -> None:
+    """A release -> one checksummed zip of tables, audio and spectrograms; the same bytes every time."""
+    export = Export.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
+    release = export.release
+    with tempfile.TemporaryDirectory(prefix="mer-export-") as folder:
+        path = Path(folder, f"{release.name}.zip")
+        writer = bundles.BundleWriter(path, release.name)
+        _write_tables(export, writer)
+        files = list(_audio_entries(export)) + [entry for _, part in bundle_writing.send(type(release), release=release) for entry in part]
+        for number, (name, stored) in enumerate(files, 1):
+            with stored.open("rb") as file:
+                writer.add(name, file)
+            ticket.progress(number / (len(files) + 1), f"{number} of {len(files)} files")
+        writer.close()
+        with path.open("rb") as file:
+            sha256 = audio.sha256_of(file)
+            _store_bundle(export, File(file), path.name, sha256)
+
+
+def _write_tables(export: Export, writer: bundles.BundleWriter) -> None:
+    release = export.release
+    synthetic = " (synthetic: composed by a generator, rated by simulated raters)" if release.dataset.synthetic else ""
+    text = RELEASE_README.format(name=release.name, dataset=release.dataset, synthetic=synthetic, rule=release.rule, hash=release.content_hash)
+    writer.add_bytes("README.md", text.encode())
+    rows = selectors.vote_shares(release)
+    writer.add_bytes("tracks.csv", bundles.csv_table(list(rows[0]), rows))
+    columns = ["track_id", "pseudonym", "word", "label", "rated_at"]
+    ratings = ({**row, "rated_at": row["rated_at"].isoformat()} for row in release.ratings.values(*columns))
+    writer.add_bytes("ratings.csv", bundles.csv_table(columns, ratings))
+    writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
+
+
+def _audio_entries(export: Export):  # type: ignore[no-untyped-def]
+    """Originals that may be passed on: the dataset is our own, or a licence is recorded."""
+    items = {item.track_id: item for item in export.release.items.all()}
+    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=items).order_by("track_id")
+    for audio_file in files:
+        if export.release.dataset.synthetic or items[audio_file.track_id].licence:
+            suffix = audio_file.file.name.rpartition(".")[2]
+            yield f"audio/{audio_file.track_id}.{suffix}", audio_file.file
+
+
+@transaction.atomic
+def _store_bundle(export: Export, file: File, name: str, sha256: str) -> None:
+    if export.file:
+        export.file.storage.delete(export.file.name)
+    export.file.storage.delete(export.file.field.generate_filename(export, name))
+    export.size, export.sha256 = file.size, sha256
+    export.file.save(name, file, save=False)
+    if not Export.objects.filter(pk=export.pk).update(size=export.size, sha256=sha256, file=export.file.name):
+        raise WrongState("The export was removed while it was being written.")

@@ -1,0 +1,100 @@
+"""A bundle: one zip file of tables and files with a `SHA256SUMS` list, the same bytes every time it is made.
+
+Tables are CSV for people and spreadsheets: a cell that a spreadsheet would run as a formula gets a leading apostrophe.
+"""
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+SUMS = "SHA256SUMS"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def neutral(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers stay numbers."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([neutral(row[column]) for column in columns])
+    return buffer.getvalue().encode()
+
+
+class BundleWriter:
+    """Writes files into a zip in constant memory and keeps their checksums."""
+
+    def __init__(self, path: Path, folder: str) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._folder = folder
+        self._sums: dict[str, str] = {}
+
+    def add(self, name: str, file: IO[bytes]) -> None:
+        digest = hashlib.sha256()
+        with self._zip.open(self._entry(name), "w", force_zip64=True) as target:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                target.write(block)
+        self._sums[name] = digest.hexdigest()
+
+    def add_bytes(self, name: str, content: bytes) -> None:
+        self.add(name, io.BytesIO(content))
+
+    def close(self) -> None:
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._sums.items()))
+        self._zip.writestr(self._entry(SUMS), lines)
+        self._zip.close()
+
+    def _entry(self, name: str) -> zipfile.ZipInfo:
+        info = zipfile.ZipInfo(f"{self._folder}/{name}", EPOCH)
+        info.external_attr = 0o644 << 16
+        return info
+
+
+def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> list[str]:
+    """Everything wrong with a bundle, in words; an empty list means that it is whole.
+
+    Every listed file must be there with its checksum, and nothing else may be.
+    """
+    try:
+        bundle = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        return [f"{path} cannot be read as a bundle: {error}"]
+    with bundle:
+        names = set(bundle.namelist())
+        lists = [name for name in names if name.count("/") == 1 and name.endswith(f"/{SUMS}")]
+        if len(lists) != 1:
+            return [f"{path} holds no {SUMS}: it is not a bundle of MER Studio, or its end is missing."]
+        folder = lists[0].removesuffix(SUMS)
+        listed = {}
+        for line in bundle.read(lists[0]).decode("utf-8", "replace").splitlines():
+            digest, _, name = line.partition("  ")
+            listed[folder + name] = digest
+        problems = [f"{name} is in the bundle but not in {SUMS}" for name in sorted(names - set(listed) - set(lists))]
+        for number, (name, digest) in enumerate(sorted(listed.items()), 1):
+            problems += _check(bundle, name, digest)
+            if on_file:
+                on_file(number, len(listed))
+    return problems
+
+
+def _check(bundle: zipfile.ZipFile, name: str, expected: str) -> list[str]:
+    digest = hashlib.sha256()
+    try:
+        with bundle.open(name) as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except KeyError:
+        return [f"{name} is listed but missing"]
+    except zipfile.BadZipFile as error:
+        return [f"{name} is damaged: {error}"]
+    return [] if digest.hexdigest() == expected else [f"{name} was changed: its checksum is not the listed one"]

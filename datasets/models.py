@@ -1,0 +1,315 @@
+"""The ground floor: tracks, their files, and the frozen releases made of them.
+
+Everything stored here is a plain value: nothing points up to ratings or runs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+class Dataset(models.Model):
+    name = models.CharField(max_length=100, unique=True)
+    description = models.TextField(blank=True)
+    synthetic = models.BooleanField(default=False, help_text="Made by a generator, not by musicians: said wherever it shows.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("curate", "Can bring in tracks, see ratings, freeze, export and train")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Label(models.Model):
+    """One of the classes; its class index is `order`."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="labels")
+    key = models.SlugField(max_length=30)
+    name = models.CharField(max_length=50)
+    order = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["order"]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "key"], name="label_key_unique"),
+            models.UniqueConstraint(fields=["dataset", "order"], name="label_order_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Word(models.Model):
+    """An emotion word that raters choose; it stands for one label and has a place in the valence-arousal plane."""
+
+    label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="words")
+    key = models.SlugField(max_length=30)
+    name = models.CharField(max_length=50)
+    order = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["label__order", "order"]
+        constraints = [models.UniqueConstraint(fields=["label", "key"], name="word_key_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _audio_path(audio: AudioFile, filename: str) -> str:
+    """A path that tells nothing of the title; `filename` is only the extension."""
+    return f"audio/{audio.track_id % 1000:03d}/{audio.track.token}-{audio.kind}.{filename}"
+
+
+def _new_token() -> str:
+    return secrets.token_urlsafe(12)
+
+
+class Track(models.Model):
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        FETCHING = "fetching", "Fetching"
+        CONVERTING = "converting", "Converting"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+        EXCLUDED = "excluded", "Excluded"
+
+    class Source(models.TextChoices):
+        FILE = "file", "File"
+        YOUTUBE = "youtube", "YouTube"
+        GENERATOR = "generator", "Generator"
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="tracks")
+    token = models.CharField(max_length=20, unique=True, default=_new_token, editable=False)
+    title = models.CharField(max_length=300)
+    artist = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    source = models.CharField(max_length=10, choices=Source)
+    source_url = models.CharField(max_length=500, blank=True)
+    external_id = models.CharField(max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the original file.")
+    duration_s = models.FloatField(null=True, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    reason = models.TextField(blank=True, help_text="Why it failed or was excluded.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["dataset", "state", "id"])]
+        constraints = [
+            models.UniqueConstraint(fields=["dataset", "sha256"], condition=~Q(sha256=""), name="track_file_unique"),
+            models.UniqueConstraint(fields=["dataset", "external_id"], condition=~Q(external_id=""), name="track_external_id_unique"),
+            models.CheckConstraint(
+                condition=Q(state__in=["waiting", "fetching", "converting", "ready", "failed", "excluded"]), name="track_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def group(self) -> str:
+        """What a split keeps together: the artist where known, else the track itself."""
+        return f"artist:{self.artist.strip().casefold()}" if self.artist.strip() else f"track:{self.pk}"
+
+
+class AudioFile(models.Model):
+    class Kind(models.TextChoices):
+        ORIGINAL = "original", "Original"
+        WAV = "wav", "22,050 Hz mono wav"
+
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="files")
+    kind = models.CharField(max_length=10, choices=Kind)
+    file = models.FileField(upload_to=_audio_path, max_length=200)
+    size = models.BigIntegerField()
+    sha256 = models.CharField(max_length=64)
+    codec = models.CharField(max_length=40, blank=True)
+    sample_rate = models.PositiveIntegerField(null=True)
+    channels = models.PositiveSmallIntegerField(null=True)
+    duration_s = models.FloatField(null=True)
+    peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["track", "kind"], name="audio_file_kind_unique")]
+
+
+class Job(models.Model):
+    """A piece of heavy work. The row is the truth; a queue message only wakes a worker that claims the row."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Queued"
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+        CANCELLED = "cancelled", "Cancelled"
+
+    task = models.CharField(max_length=100, help_text="The Celery task's name.")
+    subject = models.CharField(max_length=30, help_text="The kind of row it works on, as in the audit trail.")
+    subject_id = models.BigIntegerField()
+    title = models.CharField(max_length=300)
+    url = models.CharField(max_length=300, blank=True, help_text="The page that shows the result.")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    progress = models.FloatField(default=0, help_text="0 to 1.")
+    detail = models.CharField(max_length=300, blank=True, help_text="What it is doing now.")
+    eta_s = models.FloatField(null=True)
+    reason = models.TextField(blank=True, help_text="Why it failed.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
+    cancel_requested = models.BooleanField(default=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    woken_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["state", "woken_at"]), models.Index(fields=["subject", "subject_id"])]
+        constraints = [
+            # One piece of work of a kind at a time on a row: a double click starts it once.
+            models.UniqueConstraint(
+                fields=["task", "subject", "subject_id"], condition=Q(state__in=["queued", "running"]), name="job_active_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def can_retry(self) -> bool:
+        return self.state in (self.State.FAILED, self.State.CANCELLED)
+
+
+class Event(models.Model):
+    """The audit trail: who changed what from which state to which, when and why. Rows are only ever added."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    subject = models.CharField(max_length=30)
+    subject_id = models.BigIntegerField()
+    from_state = models.CharField(max_length=30, blank=True)
+    to_state = models.CharField(max_length=30)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["subject", "subject_id", "id"])]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id}: {self.from_state} → {self.to_state}"
+
+
+class Release(models.Model):
+    """A frozen, versioned set of labelled tracks. Never edited: a fix is a new release."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="releases")
+    name = models.SlugField(max_length=60, unique=True)
+    rule = models.CharField(max_length=200, help_text="The rule that settled the labels, in words.")
+    funnel = models.JSONField(default=list, help_text="[{name, n}]: how many tracks were left after each step.")
+    left_out = models.JSONField(default=list, help_text="[{track, title, reason}]: every ready or failed track not in the release.")
+    reliability = models.JSONField(default=dict, help_text="Agreement statistics at the time of freezing.")
+    content_hash = models.CharField(max_length=64, help_text="SHA-256 over the tables and the split.")
+    frozen_at = models.DateTimeField(auto_now_add=True)
+    frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ReleaseItem(models.Model):
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="items")
+    track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(max_length=30)
+    agreement = models.FloatField()
+    votes = models.JSONField(help_text="{label: number of raters}")
+    title = models.CharField(max_length=300)
+    artist = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    source_url = models.CharField(max_length=500, blank=True)
+    external_id = models.CharField(max_length=100, blank=True)
+    sha256 = models.CharField(max_length=64)
+    duration_s = models.FloatField()
+
+    class Meta:
+        ordering = ["track_id"]
+        constraints = [models.UniqueConstraint(fields=["release", "track"], name="release_item_unique")]
+
+
+class ReleaseRating(models.Model):
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="ratings")
+    track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
+    pseudonym = models.CharField(max_length=60)
+    word = models.CharField(max_length=30, blank=True)
+    label = models.CharField(max_length=30)
+    rated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["track_id", "pseudonym"]
+        constraints = [models.UniqueConstraint(fields=["release", "track", "pseudonym"], name="release_rating_unique")]
+
+
+class Split(models.Model):
+    """Which part each track of a release is in; drawn per group, so that no artist is in two parts."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="splits")
+    name = models.CharField(max_length=60)
+    seed = models.BigIntegerField()
+    parts = models.JSONField(help_text="{part: share}, as asked for")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "name"], name="split_name_unique")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SplitMember(models.Model):
+    class Part(models.TextChoices):
+        TRAIN = "train", "Training"
+        VALIDATION = "validation", "Validation"
+        TEST = "test", "Test"
+
+    split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="members")
+    item = models.ForeignKey(ReleaseItem, on_delete=models.CASCADE, related_name="memberships")
+    part = models.CharField(max_length=10, choices=Part)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["split", "item"], name="split_member_unique")]
+
+
+def _bundle_path(export: Export, filename: str) -> str:
+    return f"exports/{export.release_id}/{filename}"
+
+
+class Export(models.Model):
+    class Format(models.TextChoices):
+        CSV = "csv", "CSV tables, audio and spectrograms"
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="exports")
+    format = models.CharField(max_length=20, choices=Format)
+    file = models.FileField(upload_to=_bundle_path, max_length=200, blank=True)
+    size = models.BigIntegerField(null=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["release", "format"], name="export_format_unique")]
+
+    def summary(self) -> dict[str, Any]:
+        return {"release": self.release.name, "format": self.format, "size": self.size, "sha256": self.sha256}

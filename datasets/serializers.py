@@ -1,0 +1,56 @@
+from rest_framework import serializers
+
+from datasets.models import Dataset, Export, Job, Release, Track
+
+
+class TrackSerializer(serializers.ModelSerializer[Track]):
+    dataset = serializers.SlugRelatedField(slug_field="name", read_only=True)
+
+    class Meta:
+        model = Track
+        fields = [
+            "id", "dataset", "title", "artist", "licence", "source", "source_url", "external_id", "sha256", "duration_s", "state", "reason",
+            "created_at",
+        ]  # fmt: skip
+
+
+class AddTrackSerializer(serializers.Serializer[Track]):
+    """One file or one YouTube address."""
+
+    dataset = serializers.SlugRelatedField(slug_field="name", queryset=Dataset.objects.all(), required=False)
+    file = serializers.FileField(required=False, allow_empty_file=True, max_length=200)
+    address = serializers.CharField(required=False, max_length=300)
+    title = serializers.CharField(required=False, max_length=300, default="")
+    artist = serializers.CharField(required=False, max_length=300, default="")
+    licence = serializers.CharField(required=False, max_length=100, default="")
+    external_id = serializers.CharField(required=False, max_length=100, default="")
+
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
+        if ("file" in attrs) == ("address" in attrs):
+            raise serializers.ValidationError("Send either a file or the address of one YouTube video.")
+        return attrs
+
+
+class JobSerializer(serializers.ModelSerializer[Job]):
+    class Meta:
+        model = Job
+        fields = ["id", "title", "state", "progress", "detail", "eta_s", "reason"]
+
+
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    dataset = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    n_items = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = Release
+        fields = ["name", "dataset", "rule", "n_items", "funnel", "left_out", "reliability", "content_hash", "frozen_at"]
+
+
+class ExportSerializer(serializers.ModelSerializer[Export]):
+    job = JobSerializer(read_only=True)
+    format = serializers.ChoiceField(choices=Export.Format.choices, default=Export.Format.CSV)
+
+    class Meta:
+        model = Export
+        fields = ["id", "format", "size", "sha256", "job"]
+        read_only_fields = ["size", "sha256"]

@@ -1,0 +1,229 @@
+"""Queueing and running heavy work.
+
+A job row is queued, claimed by exactly one worker, kept alive by a heartbeat, and ended by whoever holds the claim.
+Messages may be lost, doubled or late: they only wake a worker, which asks the row.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.contrib.auth.models import User
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, Model, Q
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from datasets.errors import JobCancelled, JobInterrupted, MERError, WrongState
+from datasets.models import Job
+from datasets.services.audit import change_state, record
+from datasets.signals import job_failed
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5
+STALE_S = 30  # a running job without a heartbeat for this long has lost its worker
+MAX_ATTEMPTS = 3
+
+
+def enqueue(task: str, row: Model, *, title: str, url: str = "", by: User | None = None, wake_worker: bool = True) -> Job:
+    """Queue `task` for `row`, inside the caller's transaction; a second one while it is active raises WrongState."""
+    subject = row._meta.model_name or ""
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(task=task, subject=subject, subject_id=row.pk, title=title[:300], url=url, created_by=by)
+    except IntegrityError:
+        raise WrongState(f"“{title}” is already queued or running.") from None
+    if wake_worker:
+        transaction.on_commit(lambda: wake(job))
+    return job
+
+
+def wake(job: Job) -> None:
+    """Tell a worker. When the broker is away the row still says queued, and the sweep tells one later."""
+    try:
+        current_app.send_task(job.task, [job.pk], retry=False)
+        Job.objects.filter(pk=job.pk).update(woken_at=timezone.now())
+    except (OperationalError, OSError) as error:
+        logger.warning("The broker is away; job %s stays queued (%s)", job.pk, error)
+
+
+def retry(job: Job, *, by: User | None = None) -> None:
+    with transaction.atomic():
+        change_state(
+            job,
+            to=Job.State.QUEUED,
+            allowed=(Job.State.FAILED, Job.State.CANCELLED),
+            actor=by,
+            attempts=0,
+            progress=0,
+            detail="",
+            eta_s=None,
+            reason="",
+            claim="",
+            cancel_requested=False,
+            finished_at=None,
+        )
+        transaction.on_commit(lambda: wake(job))
+
+
+def cancel(job: Job, *, by: User | None = None) -> None:
+    """End a queued job now; ask the worker of a running one to stop at its next step."""
+    with transaction.atomic():
+        try:
+            change_state(job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason="Cancelled.")
+            job_failed.send(Job, job=job)
+        except WrongState:
+            if not Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True):
+                raise
+
+
+class Ticket:
+    """A claim on a running job: the only way to report on it or to end it."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._reported_at = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def _mine(self) -> Q:
+        return Q(pk=self.job.pk, claim=self.job.claim, state=Job.State.RUNNING)
+
+    def progress(self, share: float, detail: str, *, eta_s: float | None = None, force: bool = False) -> None:
+        """Report (at most twice a second) and stop here if the job was cancelled or taken over."""
+        now = time.monotonic()
+        if not force and now - self._reported_at < 0.5:
+            return
+        self._reported_at = now
+        if eta_s is None and share > 0.02:
+            eta_s = (now - self._started) * (1 - share) / share
+        Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=timezone.now())
+        self.check()
+
+    def check(self) -> None:
+        cancelled = Job.objects.filter(self._mine).values_list("cancel_requested", flat=True).first()
+        if cancelled is None:
+            raise JobCancelled("Another worker took this job over.")
+        if cancelled:
+            raise JobCancelled("Cancelled.")
+
+    def end(self, state: Job.State, reason: str = "") -> None:
+        """End the job if the claim still holds; the audit event and everyone who follows, in one transaction."""
+        with transaction.atomic():
+            ended = Job.objects.filter(self._mine).update(
+                state=state, reason=reason, detail="", eta_s=None, finished_at=timezone.now(), claim="", progress=1 if state == Job.State.DONE else F("progress")
+            )
+            if not ended:
+                return
+            self.job.refresh_from_db()
+            _follow_end(self.job)
+
+    def give_back(self) -> None:
+        Job.objects.filter(self._mine).update(state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None)
+
+    def _beat(self, stop: threading.Event) -> None:
+        try:
+            while not stop.wait(HEARTBEAT_S):
+                Job.objects.filter(self._mine).update(heartbeat_at=timezone.now())
+        finally:
+            connection.close()
+
+
+def _follow_end(job: Job) -> None:
+    record(job, before=Job.State.RUNNING, to=job.state, reason=job.reason)
+    if job.state != Job.State.DONE:
+        job_failed.send(Job, job=job)
+
+
+def claim(job_id: int) -> Ticket | None:
+    """Take a queued job, or None when somebody else has it or it is over."""
+    now = timezone.now()
+    token = str(uuid.uuid4())
+    taken = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(
+        state=Job.State.RUNNING,
+        claim=token,
+        attempts=F("attempts") + 1,
+        started_at=now,
+        heartbeat_at=now,
+        progress=0,
+        detail="Starting",
+        reason="",
+    )
+    return Ticket(Job.objects.get(pk=job_id)) if taken else None
+
+
+def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
+    """Claim the job, run `body`, end the row. Starting twice does nothing the second time."""
+    ticket = claim(job_id)
+    if ticket is None:
+        return None
+    stop = threading.Event()
+    heart = threading.Thread(target=ticket._beat, args=(stop,), daemon=True)
+    heart.start()
+    try:
+        body(ticket)
+    except JobCancelled as cancelled:
+        ticket.end(Job.State.CANCELLED, str(cancelled))
+    except JobInterrupted:
+        ticket.give_back()
+    except MERError as fact:
+        ticket.end(Job.State.FAILED, str(fact))
+    except Exception as error:
+        logger.exception("Job %s (%s) broke", job_id, ticket.job.task)
+        ticket.end(Job.State.FAILED, f"Unexpected {type(error).__name__}: {error}. The worker's log has the details (job {job_id}).")
+    else:
+        ticket.end(Job.State.DONE)
+    finally:
+        stop.set()
+        heart.join(timeout=1)
+    return Job.objects.get(pk=job_id)
+
+
+def sweep() -> dict[str, int]:
+    """Put jobs of dead workers back, and wake workers for queued jobs whose message was lost. Safe to run twice."""
+    now = timezone.now()
+    returned = failed = 0
+    for job in Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__lt=now - timedelta(seconds=STALE_S)):
+        held = Q(pk=job.pk, claim=job.claim, state=Job.State.RUNNING)
+        with transaction.atomic():
+            if job.attempts < MAX_ATTEMPTS and not job.cancel_requested:
+                returned += Job.objects.filter(held).update(
+                    state=Job.State.QUEUED, claim="", woken_at=None, eta_s=None, detail="Its worker died; waiting for another"
+                )
+                continue
+            state = Job.State.CANCELLED if job.cancel_requested else Job.State.FAILED
+            reason = "Cancelled." if job.cancel_requested else f"Its worker died {job.attempts} times while doing this. Out of memory, or a file that breaks it?"
+            if Job.objects.filter(held).update(state=state, reason=reason, claim="", finished_at=now, detail=""):
+                job.refresh_from_db()
+                _follow_end(job)
+                failed += 1
+    woken = _wake_forgotten(now)
+    return {"returned": returned, "failed": failed, "woken": woken}
+
+
+def _wake_forgotten(now: datetime) -> int:
+    """Queued rows whose message is not in the broker: it lost them, or was away when they were queued."""
+    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(
+        Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=60))
+    )
+    jobs = list(waiting.order_by("id")[:500])
+    if not jobs:
+        return 0
+    try:
+        with current_app.connection_or_acquire() as broker:
+            client = broker.default_channel.client
+            queues = {current_app.amqp.router.route({}, job.task)["queue"].name for job in jobs}
+            empty = {name for name in queues if not client.llen(name)}
+    except (OperationalError, OSError) as error:
+        logger.warning("The broker is away; %s queued jobs wait (%s)", len(jobs), error)
+        return 0
+    # A queue that still holds messages will get to them; only an empty one has forgotten its rows.
+    forgotten = [job for job in jobs if job.woken_at is None or current_app.amqp.router.route({}, job.task)["queue"].name in empty]
+    for job in forgotten:
+        wake(job)
+    return len(forgotten)

@@ -1,0 +1,117 @@
+"""Freezing a release, and asking for its bundle. Called from above with plain values; nothing here knows ratings or runs."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+
+from datasets.errors import NameTaken, NothingToFreeze
+from datasets.methods import splits
+from datasets.models import Dataset, Export, Job, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
+from datasets.services import queue
+from datasets.services.audit import record
+
+EXPORT = "datasets.tasks.write_export"
+
+
+@dataclass(frozen=True)
+class Item:
+    """A track with its settled label."""
+
+    track: Track
+    label: str
+    agreement: float
+    votes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class VoteRow:
+    """One rating, without its rater's person."""
+
+    track_id: int
+    pseudonym: str
+    word: str
+    label: str
+    rated_at: datetime
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    track: int
+    title: str
+    reason: str
+
+
+@transaction.atomic
+def freeze_release(
+    *, dataset: Dataset, name: str, seed: int, rule: str, items: Sequence[Item], ratings: Sequence[VoteRow],
+    left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object], by: User | None = None,
+) -> Release:  # fmt: skip
+    """Write the release, its ratings and its 80/10/10 split in one transaction.
+
+    Raises NothingToFreeze without items, NameTaken for a name in use.
+    """
+    if not items:
+        raise NothingToFreeze("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first.")
+    items = sorted(items, key=lambda item: item.track.pk)
+    parts = splits.draw_parts([item.label for item in items], [item.track.group for item in items], seed=seed)
+    try:
+        with transaction.atomic():
+            release = Release.objects.create(
+                dataset=dataset, name=name, rule=rule, funnel=list(funnel), left_out=[asdict(row) for row in left_out],
+                reliability=reliability, frozen_by=by,
+            )  # fmt: skip
+    except IntegrityError:
+        raise NameTaken(f"A release named “{name}” exists; a frozen release is never changed. Choose another name.") from None
+    rows = ReleaseItem.objects.bulk_create(
+        ReleaseItem(
+            release=release, track=item.track, label=item.label, agreement=item.agreement, votes=item.votes, title=item.track.title,
+            artist=item.track.artist, licence=item.track.licence, source_url=item.track.source_url, external_id=item.track.external_id,
+            sha256=item.track.sha256, duration_s=item.track.duration_s or 0,
+        )  # fmt: skip
+        for item in items
+    )
+    ReleaseRating.objects.bulk_create((ReleaseRating(release=release, **asdict(row)) for row in ratings), batch_size=1000)
+    split = Split.objects.create(release=release, name="80/10/10", seed=seed, parts=dict(splits.PAPER_PARTS))
+    SplitMember.objects.bulk_create(SplitMember(split=split, item=row, part=part) for row, part in zip(rows, parts, strict=True))
+    Release.objects.filter(pk=release.pk).update(content_hash=content_hash(release))
+    release.refresh_from_db()
+    record(release, to="frozen", actor=by, reason=f"{len(items)} tracks, {len(ratings)} ratings, seed {seed}")
+    return release
+
+
+def content_hash(release: Release) -> str:
+    """SHA-256 over every item, rating and part, as canonical JSON lines: equal content, equal hash, on any machine."""
+    digest = hashlib.sha256()
+    parts = dict(SplitMember.objects.filter(split__release=release).values_list("item_id", "part"))
+    for item in release.items.order_by("track_id"):
+        _feed(digest, [item.track_id, item.sha256, item.label, item.agreement, item.votes, parts.get(item.pk, "")])
+    rows = release.ratings.order_by("track_id", "pseudonym").values_list("track_id", "pseudonym", "word", "label")
+    for row in rows.iterator(chunk_size=2000):
+        _feed(digest, list(row))
+    return digest.hexdigest()
+
+
+def _feed(digest: "hashlib._Hash", values: list[object]) -> None:
+    digest.update(json.dumps(values, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+
+
+@transaction.atomic
+def request_export(release: Release, *, format: str, by: User | None = None, wake_worker: bool = True) -> Export:
+    """Queue the bundle; asking again makes it anew. WrongState when it is being made already."""
+    export, _ = Export.objects.get_or_create(release=release, format=format)
+    url = reverse("datasets:release", args=[release.name])
+    export.job = queue.enqueue(EXPORT, export, title=f"Export {release.name} ({format})", url=url, by=by, wake_worker=wake_worker)
+    export.save(update_fields=["job"])
+    record(release, to="export requested", actor=by, reason=format)
+    return export
+
+
+def job_of(export: Export) -> Job:
+    assert export.job is not None
+    return export.job

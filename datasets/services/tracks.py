@@ -1,0 +1,182 @@
+"""Bringing tracks in, moving them through their states, leaving them out."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import IntegrityError, transaction
+from django.urls import reverse
+
+from datasets.errors import SourceRefused, TrackExists, WrongState
+from datasets.methods import audio, youtube
+from datasets.models import AudioFile, Dataset, Job, Label, Track, Word
+from datasets.services import queue
+from datasets.services.audit import change_state, record
+from datasets.signals import job_failed, track_ready
+
+CONVERT = "datasets.tasks.convert_track"
+FETCH = "datasets.tasks.fetch_track"
+DEFAULT_DATASET = "Main"
+
+# The paper, section 3.2: nine words in three labels.
+PAPER_LABELS = {
+    "positive": ("excited", "happy", "pleased"),
+    "neutral": ("relaxed", "calm", "bored"),
+    "negative": ("sad", "frustrated", "angry"),
+}
+
+
+@transaction.atomic
+def create_dataset(*, name: str, description: str = "", synthetic: bool = False, labels: dict[str, tuple[str, ...]] | None = None) -> Dataset:
+    """A dataset with its labels and words; the paper's by default."""
+    dataset = Dataset.objects.create(name=name, description=description, synthetic=synthetic)
+    for order, (key, words) in enumerate((labels or PAPER_LABELS).items()):
+        label = Label.objects.create(dataset=dataset, key=key, name=key.capitalize(), order=order)
+        Word.objects.bulk_create(Word(label=label, key=word, name=word.capitalize(), order=n) for n, word in enumerate(words))
+    return dataset
+
+
+def default_dataset() -> Dataset:
+    """The dataset that new tracks go to when none is named: the first that holds real music."""
+    return Dataset.objects.filter(synthetic=False).order_by("id").first() or create_dataset(name=DEFAULT_DATASET)
+
+
+def add_file(
+    *, dataset: Dataset, file: File, filename: str, title: str = "", artist: str = "", licence: str = "", external_id: str = "",
+    source_url: str = "", source: str = Track.Source.FILE, by: User | None = None, wake_worker: bool = True,
+) -> Job:  # fmt: skip
+    """Keep an uploaded or local file as a new track's original and queue its conversion.
+
+    Raises SourceRefused for an empty or oversized file, TrackExists for one that is already in the dataset.
+    """
+    _guard_size(filename, file.size)
+    sha256 = audio.sha256_of(file.file)
+    try:
+        with transaction.atomic():
+            track = Track.objects.create(
+                dataset=dataset,
+                title=(title or Path(filename).stem)[:300],
+                artist=artist[:300],
+                licence=licence[:100],
+                source=source,
+                source_url=source_url[:500],
+                external_id=external_id[:100],
+                sha256=sha256,
+            )
+            store_file(track, AudioFile.Kind.ORIGINAL, file, suffix=audio.safe_suffix(filename), sha256=sha256)
+            record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {filename}")
+            return queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by, wake_worker=wake_worker)
+    except IntegrityError:
+        raise _exists(dataset, filename, sha256=sha256, external_id=external_id) from None
+
+
+def add_youtube(*, dataset: Dataset, address: str, title: str = "", artist: str = "", licence: str = "", by: User | None = None, wake_worker: bool = True) -> Job:
+    """Queue one video. Raises AddressRefused, or TrackExists for a video that is already in the dataset."""
+    identifier = youtube.video_id(address)
+    url = youtube.watch_url(identifier)
+    try:
+        with transaction.atomic():
+            track = Track.objects.create(
+                dataset=dataset, title=title or url, artist=artist, licence=licence, source=Track.Source.YOUTUBE, source_url=url, external_id=identifier
+            )
+            record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {url}")
+            return queue.enqueue(FETCH, track, title=f"Fetch {url}", url=_url(track), by=by, wake_worker=wake_worker)
+    except IntegrityError:
+        raise _exists(dataset, url, external_id=identifier) from None
+
+
+def _guard_size(filename: str, size: int) -> None:
+    if size == 0:
+        raise SourceRefused(f"{filename} is empty (0 bytes). Choose the recording itself.")
+    if size > settings.UPLOAD_MAX_MB * 1024**2:
+        megabytes = size / 1024**2
+        raise SourceRefused(f"{filename} has {megabytes:,.0f} MB; at most {settings.UPLOAD_MAX_MB} MB are taken (the setting UPLOAD_MAX_MB).")
+
+
+def _exists(dataset: Dataset, what: str, *, sha256: str = "", external_id: str = "") -> TrackExists:
+    twin = (sha256 and dataset.tracks.filter(sha256=sha256).first()) or (external_id and dataset.tracks.filter(external_id=external_id).first())
+    name = f"“{twin.title}” (track {twin.pk})" if twin else "a track that came in at the same moment"
+    return TrackExists(f"{what} is already in “{dataset}” as {name}.")
+
+
+def _url(track: Track) -> str:
+    return reverse("datasets:track", args=[track.pk])
+
+
+def store_file(track: Track, kind: str, file: File, *, suffix: str, sha256: str, **facts: object) -> AudioFile:
+    """Put a file into the storage under a name of its own, replacing what an interrupted attempt left there."""
+    row = AudioFile.objects.filter(track=track, kind=kind).first() or AudioFile(track=track, kind=kind)
+    row.size, row.sha256 = file.size, sha256
+    for name, value in facts.items():
+        setattr(row, name, value)
+    storage = row.file.storage
+    storage.delete(row.file.field.generate_filename(row, suffix))
+    row.file.save(suffix, file, save=False)
+    row.save()
+    return row
+
+
+def start_step(track: Track, state: str) -> None:
+    """Fetching or converting begins (or begins again after a dead worker or a retry)."""
+    allowed = (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING, Track.State.FAILED)
+    change_state(track, to=state, allowed=allowed)
+    Track.objects.filter(pk=track.pk).update(reason="")
+
+
+@transaction.atomic
+def finish_fetch(track: Track, fetched: youtube.Fetched, original: File, sha256: str) -> None:
+    """Store what was fetched and queue the conversion, in one step."""
+    twin = track.dataset.tracks.filter(sha256=sha256).exclude(pk=track.pk).first()
+    if twin:
+        raise TrackExists(f"The same recording is already here as “{twin.title}” (track {twin.pk}).")
+    store_file(track, AudioFile.Kind.ORIGINAL, original, suffix=audio.safe_suffix(fetched.path.name), sha256=sha256)
+    values = {"sha256": sha256, "title": fetched.title[:300] if track.title == track.source_url else track.title}
+    values |= {"artist": track.artist or fetched.artist[:300], "licence": track.licence or fetched.licence[:100]}
+    change_state(track, to=Track.State.CONVERTING, allowed=(Track.State.FETCHING,), **values)
+    queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
+
+
+@transaction.atomic
+def make_ready(track: Track, wav: File, sha256: str, probe: audio.Probe, *, duration_s: float, peaks: list[int]) -> None:
+    """Store the wav with what was measured, and announce the track."""
+    store_file(
+        track, AudioFile.Kind.WAV, wav, suffix="wav", sha256=sha256, codec="pcm_s16le", sample_rate=audio.SAMPLE_RATE, channels=1,
+        duration_s=duration_s, peaks=peaks,
+    )  # fmt: skip
+    AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
+        codec=probe.codec, sample_rate=probe.sample_rate, channels=probe.channels, duration_s=duration_s
+    )
+    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
+    track_ready.send(Track, track=track)
+
+
+@transaction.atomic
+def exclude_track(track: Track, *, reason: str, by: User) -> None:
+    if not reason.strip():
+        raise WrongState("Say why the track is left out: the reason is shown with every release.")
+    change_state(track, to=Track.State.EXCLUDED, allowed=(Track.State.READY, Track.State.FAILED), actor=by, reason=reason.strip())
+    Track.objects.filter(pk=track.pk).update(reason=reason.strip())
+
+
+@transaction.atomic
+def restore_track(track: Track, *, by: User) -> None:
+    """Undo an exclusion: back to ready when the track has its wav, else to failed, from where it can be retried."""
+    has_wav = track.files.filter(kind=AudioFile.Kind.WAV).exists()
+    state = Track.State.READY if has_wav else Track.State.FAILED
+    change_state(track, to=state, allowed=(Track.State.EXCLUDED,), actor=by, reason="Restored")
+    Track.objects.filter(pk=track.pk).update(reason="" if has_wav else "Restored without a converted file: retry it.")
+
+
+def _job_failed(sender: object, job: Job, **kwargs: object) -> None:
+    """A track whose work ended badly says why; the job can be retried from its page."""
+    if job.task not in (CONVERT, FETCH):
+        return
+    track = Track.objects.filter(pk=job.subject_id).first()
+    if track and track.state in (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING):
+        change_state(track, to=Track.State.FAILED, allowed=(track.state,), reason=job.reason)
+        Track.objects.filter(pk=track.pk).update(reason=job.reason)
+
+
+def connect() -> None:
+    job_failed.connect(_job_failed, dispatch_uid="datasets.tracks")

@@ -1,0 +1,12 @@
+"""What the ground floor announces, so that the floors above can follow without being known here.
+
+track_ready(track): sent inside the transaction that makes a track ready.
+job_failed(job): sent inside the transaction that ends a job as failed or cancelled.
+bundle_writing(release): receivers return an iterable of (path in the bundle, open function) to be written with it.
+"""
+
+from django.dispatch import Signal
+
+track_ready = Signal()
+job_failed = Signal()
+bundle_writing = Signal()

@@ -1,0 +1,26 @@
+"""Celery's doors to the jobs: an id in, a named queue (settings), a time limit. The row decides what happens."""
+
+from celery import shared_task
+
+from datasets import jobs
+from datasets.services import queue
+
+
+@shared_task(time_limit=30 * 60)
+def fetch_track(job_id: int) -> None:
+    queue.run_job(job_id, jobs.fetch_track)
+
+
+@shared_task(time_limit=30 * 60)
+def convert_track(job_id: int) -> None:
+    queue.run_job(job_id, jobs.convert_track)
+
+
+@shared_task(time_limit=2 * 60 * 60)
+def write_export(job_id: int) -> None:
+    queue.run_job(job_id, jobs.write_export)
+
+
+@shared_task(time_limit=60)
+def sweep() -> None:
+    queue.sweep()

@@ -1,0 +1,26 @@
+"""Numbers as people read them."""
+
+from django import template
+
+register = template.Library()
+
+
+@register.filter
+def eta(seconds: float) -> str:
+    """90 -> "2 min", 20 -> "20 s", 7000 -> "1 h 57 min"."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.583 -> "58"; nothing -> "–"."""
+    return "–" if share is None else f"{100 * share:.0f}"
+
+
+@register.filter
+def percent1(share: float | None) -> str:
+    """0.5833 -> "58.3"; nothing -> "–"."""
+    return "–" if share is None else f"{100 * share:.1f}"

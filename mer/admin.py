@@ -1,0 +1,37 @@
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from unfold.decorators import action
+
+from datasets.admin import ReadOnlyAdmin
+from datasets.models import Release
+from mer.models import Run
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    list_display = ["name", "release", "network", "job_state", "created_at"]
+    list_filter = ["network", "release"]
+    list_select_related = ["release", "job"]
+    actions_list = ["train"]
+    actions_detail = ["open_page", "train_again"]
+
+    @admin.display(description="State")
+    def job_state(self, run: Run) -> str:
+        return run.job.get_state_display() if run.job else "–"
+
+    @action(description="Train on the newest release")
+    def train(self, request: HttpRequest) -> HttpResponse:
+        release = Release.objects.first()
+        if release is None:
+            messages.error(request, "There is no release to train on. Freeze one first.")
+            return redirect("admin:annotate_questionnaire_changelist")
+        return redirect("mer:train", release.name)
+
+    @action(description="Open its page")
+    def open_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("mer:run", object_id)
+
+    @action(description="Train on this release")
+    def train_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return redirect("mer:train", Run.objects.select_related("release").get(pk=object_id).release.name)

@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class MerConfig(AppConfig):
+    name = "mer"
+
+    def ready(self) -> None:
+        from mer import services
+
+        services.connect()

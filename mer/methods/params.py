@@ -1,0 +1,72 @@
+"""The constants of the study, each with its source. Not settings: changing one makes another experiment.
+
+"The paper" is A. A. Wijaya, I. Yasmina, A. Zahra. Indonesian Music Emotion Recognition Based on Audio with Deep Learning
+Approach. Adv. Sci. Technol. Eng. Syst. J. 6(2), 716-721, 2021. doi:10.25046/aj060283.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Input = Literal["full"]
+Recipe = Literal["robust", "paper"]
+
+
+@dataclass(frozen=True)
+class SpectrogramParams:
+    """Algorithm 1 of the paper, with what it leaves unsaid stated.
+
+    A recipe is how decibels become grey levels: `paper` stretches each picture between its lowest and highest value,
+    `robust` first clamps it to the loudest 80 dB, so that one near-silent cell cannot set the scale.
+    """
+
+    input: Input = "full"
+    recipe: Recipe = "robust"
+    sr: int = 22_050  # Hz; librosa's default rate, which the paper does not change
+    n_mels: int = 128  # Algorithm 1
+    hop_length: int = 4096  # Algorithm 1
+    time_steps: int = 256  # Algorithm 1
+    # Not in the paper. librosa's default of 2048 would skip half of the samples at this hop; the known recipe that the
+    # paper's wording follows uses twice the hop.
+    n_fft: int = 8192
+    log_floor: float = 1e-9  # the same recipe: log(S + 1e-9)
+    clamp_db: float = 80.0  # robust only; librosa's power_to_db default
+
+    @property
+    def window_samples(self) -> int:
+        """Samples that fill the picture: 256 steps of 4096, the first 47.55 s of a track."""
+        return self.time_steps * self.hop_length
+
+    @property
+    def window_s(self) -> float:
+        return self.window_samples / self.sr
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TrainingParams:
+    """How a network is trained; every value is stored on the run."""
+
+    network: str = "cnn"
+    epochs: int = 30
+    batch_size: int = 16
+    learning_rate: float = 1e-4  # Adam's 1e-3 diverges on Table 2's 100 million weights within a few steps
+    patience: int = 8  # epochs without a better validation loss before training stops
+    dropout: float = 0.5  # section 3.5 names dropout; its share is not given
+    class_weights: bool = True
+    seed: int = 1
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+NETWORKS: dict[str, str] = {"cnn": "CNN (Table 2)", "crnn": "CRNN (Table 3, reading A)"}
+INPUTS: dict[str, str] = {"full": "Full song: the first 47.55 s (Algorithm 1)"}
+RECIPES: dict[str, str] = {"robust": "Robust: clamped to 80 dB", "paper": "Paper: stretched to its own extremes"}
+IMAGE_SHAPE = (128, 256)  # Algorithm 1: mel bands x time steps
+INPUT_SHAPE = (126, 258)  # Tables 2 and 3; the picture is resized to it, as Keras' image loader does with target_size
+N_SLICES = 6  # 258 = 6 x 43: the time steps that the CRNN reads one after the other
+
+# What the paper reports, for pages that set our figures beside it (Tables 4 and 5; FACTS: 21 and 15 of 36 test tracks).
+PAPER_TEST_ACCURACY = {"cnn": 15 / 36, "crnn": 21 / 36}

@@ -1,0 +1,80 @@
+"""Mel spectrograms as 8-bit grey pictures: Algorithm 1 of the paper.
+
+A recording becomes S, a mel power spectrogram (librosa's filters and definitions), then decibels, then grey levels: low
+frequencies at the bottom, dark where there is energy, as the paper's figure shows it.
+
+Conventions
+-----------
+y : float32 samples in [-1, 1] [shape=(n,)], mono, `params.sr` Hz.
+S : float32 mel power spectrogram [shape=(n_mels, time_steps)], row 0 is the lowest band.
+picture : uint8 [shape=(n_mels, time_steps)], row 0 is the highest band, 0 is loud and 255 is silent.
+"""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mer.errors import SpectrogramImpossible
+from mer.methods.params import SpectrogramParams
+
+
+def mel_spectrogram(y: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.float32]:
+    """S of the first `params.window_samples` samples of `y`.
+
+    The same numbers as librosa's `melspectrogram(y=..., center=True, power=2)` on those samples, without its last column:
+    a centred transform of 256 x 4096 samples has 257 columns, and the picture 256.
+
+    Raises
+    ------
+    SpectrogramImpossible
+        The track is shorter than the picture, or silent.
+    """
+    if len(y) < params.window_samples:
+        seconds = len(y) / params.sr
+        raise SpectrogramImpossible(
+            f"Too short: {seconds:.1f} s of sound, and {params.window_s:.2f} s are needed to fill {params.time_steps} columns."
+        )
+    window = y[: params.window_samples]
+    if not np.any(window):
+        raise SpectrogramImpossible(f"Silent: the first {params.window_s:.2f} s hold no sound.")
+    padded = np.pad(window, params.n_fft // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length][: params.time_steps]
+    hann = np.hanning(params.n_fft + 1)[:-1].astype(np.float32)  # periodic, as scipy's and librosa's
+    spectrum = np.fft.rfft(frames * hann, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    return np.asarray(_mel_filters(params.sr, params.n_fft, params.n_mels) @ power.T, dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _mel_filters(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
+    import librosa.filters  # a second to import: only when a spectrogram is made
+
+    return np.asarray(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels), dtype=np.float32)
+
+
+def to_picture(S: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.uint8]:  # noqa: N803  (librosa's name)
+    """Grey levels of S: decibels, stretched to 0-255, turned upside down, dark on white."""
+    level = 10 * np.log10(S.astype(np.float64) + params.log_floor)
+    if params.recipe == "robust":
+        level = np.maximum(level, level.max() - params.clamp_db)
+    low, high = level.min(), level.max()
+    if high - low < 1e-9:
+        raise SpectrogramImpossible("Every cell of the spectrogram is the same: there is nothing to learn from.")
+    grey = np.clip((level - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    return 255 - grey[::-1]
+
+
+def png(picture: NDArray[np.uint8]) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=False)
+    return buffer.getvalue()
+
+
+def read_png(content: bytes) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(content)).convert("L"))

@@ -1,0 +1,133 @@
+"""Spectrograms of tracks, and runs of networks on frozen releases."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+
+from datasets.models import Job, Release, Split, SplitMember, Track
+from mer.methods import params
+
+
+class SpectrogramSet(models.Model):
+    """One choice of input and recipe with all its constants: its spectrograms can be made again from this row."""
+
+    input = models.CharField(max_length=10, choices=list(params.INPUTS.items()))
+    recipe = models.CharField(max_length=10, choices=list(params.RECIPES.items()))
+    params = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["input", "recipe"], name="spectrogram_set_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.input}, {self.recipe}"
+
+
+def _png_path(spectrogram: Spectrogram, filename: str) -> str:
+    return f"spectrograms/{spectrogram.set_id}/{spectrogram.track_id % 1000:03d}/{spectrogram.track.token}.{filename}"
+
+
+class Spectrogram(models.Model):
+    class State(models.TextChoices):
+        OK = "ok", "Made"
+        EXCLUDED = "excluded", "Excluded"
+
+    set = models.ForeignKey(SpectrogramSet, on_delete=models.CASCADE, related_name="spectrograms")
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
+    state = models.CharField(max_length=10, choices=State)
+    reason = models.TextField(blank=True)
+    image = models.FileField(upload_to=_png_path, max_length=200, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["set", "track"], name="spectrogram_unique")]
+
+
+class Run(models.Model):
+    """One network trained once on one release. Its state is its job's."""
+
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
+    split = models.ForeignKey(Split, on_delete=models.PROTECT, related_name="+")
+    spectrogram_set = models.ForeignKey(SpectrogramSet, on_delete=models.PROTECT, related_name="+")
+    network = models.CharField(max_length=20, choices=list(params.NETWORKS.items()))
+    params = models.JSONField(help_text="Every hyperparameter, the seed included.")
+    release_hash = models.CharField(max_length=64)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    n_weights = models.BigIntegerField(null=True)
+    best_epoch = models.PositiveIntegerField(null=True)
+    excluded = models.JSONField(default=list, help_text="[{track, title, reason}]: items of the release without a spectrogram.")
+    environment = models.JSONField(default=dict, help_text="Host, package versions and git commit of the training.")
+    one_class = models.BooleanField(default=False, help_text="It answers the same label for every test track.")
+    network_file = models.FileField(upload_to="networks/", max_length=200, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.network} on {self.release.name}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.network} #{self.pk}"
+
+    @property
+    def state(self) -> str:
+        return self.job.state if self.job else ""
+
+    @property
+    def seed(self) -> int:
+        return int(self.params["seed"])
+
+    def get_absolute_url(self) -> str:
+        return reverse("mer:run", args=[self.pk])
+
+
+class Epoch(models.Model):
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="epochs")
+    number = models.PositiveIntegerField()
+    loss = models.FloatField()
+    accuracy = models.FloatField()
+    val_loss = models.FloatField()
+    val_accuracy = models.FloatField()
+    seconds = models.FloatField()
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="epoch_unique")]
+
+
+class Evaluation(models.Model):
+    """A run's figures on one part; the test part is read once, when training is over."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="evaluations")
+    part = models.CharField(max_length=10, choices=SplitMember.Part)
+    n = models.PositiveIntegerField()
+    n_correct = models.PositiveIntegerField()
+    accuracy = models.FloatField()
+    low = models.FloatField(help_text="95% Wilson interval.")
+    high = models.FloatField()
+    macro_f1 = models.FloatField()
+    majority = models.FloatField(help_text="Accuracy of always answering the most frequent training label.")
+    confusion = models.JSONField(help_text="Rows are truth, columns prediction, in label order.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "part"], name="evaluation_unique")]
+
+
+class Prediction(models.Model):
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="predictions")
+    track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
+    part = models.CharField(max_length=10, choices=SplitMember.Part)
+    truth = models.CharField(max_length=30)
+    predicted = models.CharField(max_length=30)
+    probabilities = models.JSONField(help_text="{label: probability}")
+
+    class Meta:
+        ordering = ["track_id"]
+        constraints = [models.UniqueConstraint(fields=["run", "track"], name="prediction_unique")]
+
+    @property
+    def is_right(self) -> bool:
+        return self.truth == self.predicted

@@ -1,0 +1,99 @@
+"""Coordinates of the server-made SVG plots; the templates draw them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mer.models import Epoch, Evaluation
+from mer.selectors import CompareRow
+
+WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 34, 22
+
+
+@dataclass(frozen=True)
+class Curve:
+    """title says what is shown; each line is (name, SVG points, last value); ticks are (position, text)."""
+
+    title: str
+    lines: list[tuple[str, str, str]]
+    y_ticks: list[tuple[float, str]]
+    x_ticks: list[tuple[float, str]]
+
+
+def learning_curves(epochs: Sequence[Epoch]) -> list[Curve]:
+    """Accuracy and loss by epoch, training and validation."""
+    if not epochs:
+        return []
+    top = max(max(row.loss, row.val_loss) for row in epochs) * 1.05 or 1
+    return [
+        _curve("Accuracy by epoch", epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),
+        _curve("Loss by epoch", epochs, ("loss", "val_loss"), top, "{:.2f}"),
+    ]
+
+
+def _curve(title: str, epochs: Sequence[Epoch], fields: tuple[str, str], top: float, text: str) -> Curve:
+    last = max(row.number for row in epochs)
+
+    def x(number: float) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * ((number - 1) / (last - 1) if last > 1 else 0.5)
+
+    def y(value: float) -> float:
+        return 8 + (HEIGHT - BOTTOM - 8) * (1 - min(value, top) / top)
+
+    lines = []
+    for name, field in zip(("training", "validation"), fields, strict=True):
+        points = " ".join(f"{x(row.number):.1f},{y(getattr(row, field)):.1f}" for row in epochs)
+        lines.append((name, points, text.format(getattr(epochs[-1], field))))
+    y_ticks = [(y(share * top), text.format(share * top)) for share in (0, 0.5, 1)]
+    step = max(1, last // 5)
+    x_ticks = [(x(number), str(number)) for number in range(1, last + 1, step)]
+    return Curve(title, lines, y_ticks, x_ticks)
+
+
+@dataclass(frozen=True)
+class Whisker:
+    name: str
+    url: str
+    y: float
+    low: float
+    dot: float
+    high: float
+    majority: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Whiskers:
+    rows: list[Whisker]
+    height: float
+    ticks: list[tuple[float, str]]
+
+
+def whiskers(rows: Sequence[CompareRow]) -> Whiskers:
+    """Test accuracy of each run with its interval, on an axis from 0 to 100%; the majority baseline as a mark."""
+
+    def x(value: float) -> float:
+        return 110 + 420 * value
+
+    drawn = []
+    for number, row in enumerate(rows):
+        if row.test:
+            text = f"{row.test.accuracy:.1%} ({row.test.n_correct} of {row.test.n}; 95% interval {row.test.low:.1%} to {row.test.high:.1%})"
+            drawn.append(
+                Whisker(
+                    row.run.name, row.run.get_absolute_url(), 24 + 30 * number, x(row.test.low), x(row.test.accuracy), x(row.test.high),
+                    x(row.test.majority), text,
+                )  # fmt: skip
+            )
+    height = 24 + 30 * len(rows)
+    return Whiskers(drawn, height, [(x(share / 100), f"{share}%") for share in (0, 25, 50, 75, 100)])
+
+
+def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]:
+    """Rows of a confusion matrix with the share of the true label as the shade (0-100)."""
+    rows = []
+    for label, counts in zip(labels, evaluation.confusion, strict=True):
+        total = sum(counts)
+        cells = [{"n": n, "shade": round(100 * n / total) if total else 0, "right": labels[i] == label} for i, n in enumerate(counts)]
+        rows.append({"label": label, "cells": cells, "total": total})
+    return rows

@@ -1,0 +1,42 @@
+from rest_framework import serializers
+
+from datasets.models import Release
+from datasets.serializers import JobSerializer
+from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
+from mer.models import Evaluation, Prediction, Run
+
+DEFAULT = TrainingParams()
+
+
+class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
+    class Meta:
+        model = Evaluation
+        fields = ["part", "n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "confusion"]
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    release = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    job = JobSerializer(read_only=True)
+    evaluations = EvaluationSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Run
+        fields = [
+            "id", "release", "network", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class",
+            "evaluations", "created_at",
+        ]  # fmt: skip
+
+
+class NewRunSerializer(serializers.Serializer[Run]):
+    release = serializers.SlugRelatedField(slug_field="name", queryset=Release.objects.all())
+    network = serializers.ChoiceField(choices=list(NETWORKS.items()))
+    input = serializers.ChoiceField(choices=list(INPUTS.items()), default="full")
+    recipe = serializers.ChoiceField(choices=list(RECIPES.items()), default="robust")
+    epochs = serializers.IntegerField(min_value=1, max_value=500, default=DEFAULT.epochs)
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=DEFAULT.seed)
+
+
+class PredictionSerializer(serializers.ModelSerializer[Prediction]):
+    class Meta:
+        model = Prediction
+        fields = ["run", "track", "part", "truth", "predicted", "probabilities"]

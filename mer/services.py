@@ -1,0 +1,142 @@
+"""Asking for spectrograms and runs, and writing their results."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile, File
+from django.db import transaction
+from django.urls import reverse
+from numpy.typing import NDArray
+
+from datasets.errors import WrongState
+from datasets.models import Release, SplitMember, Track
+from datasets.services import queue
+from datasets.services.audit import record
+from datasets.signals import bundle_writing, track_ready
+from mer import selectors
+from mer.errors import TrainingImpossible
+from mer.methods import metrics
+from mer.methods.params import NETWORKS, SpectrogramParams, TrainingParams
+from mer.models import Epoch, Evaluation, Prediction, Run, Spectrogram, SpectrogramSet
+
+DRAW = "mer.tasks.draw_spectrograms"
+TRAIN = "mer.tasks.train_run"
+
+
+def spectrogram_set(params: SpectrogramParams) -> SpectrogramSet:
+    row, _ = SpectrogramSet.objects.get_or_create(input=params.input, recipe=params.recipe, defaults={"params": params.as_dict()})
+    return row
+
+
+def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *, reason: str = "") -> Spectrogram:
+    """Store a picture, or the reason why there is none; made again it replaces the earlier one."""
+    row = Spectrogram.objects.filter(set=owner, track=track).first() or Spectrogram(set=owner, track=track)
+    row.state = Spectrogram.State.OK if png else Spectrogram.State.EXCLUDED
+    row.reason = reason
+    if png:
+        row.image.storage.delete(row.image.field.generate_filename(row, "png"))
+        row.image.save("png", ContentFile(png), save=False)
+    row.save()
+    return row
+
+
+@transaction.atomic
+def create_run(
+    *, release: Release, training: TrainingParams, spectrograms: SpectrogramParams, by: User | None = None, wake_worker: bool = True
+) -> Run:
+    """Queue a training run.
+
+    Raises TrainingImpossible when the release can't train anything, WrongState when the same run is queued or running.
+    """
+    if training.network not in NETWORKS:
+        raise TrainingImpossible(f"“{training.network}” is no network; choose one of {', '.join(NETWORKS)}.")
+    split = release.splits.order_by("id").first()
+    if split is None:
+        raise TrainingImpossible(f"The release “{release.name}” has no split.")
+    trained = set(SplitMember.objects.filter(split=split, part="train").values_list("item__label", flat=True))
+    if len(trained) < 2:
+        only = ", ".join(sorted(trained)) or "none"
+        raise TrainingImpossible(f"The training part of “{release.name}” has one label only ({only}): there is nothing to tell apart. Rate more tracks and freeze again.")
+    twin = Run.objects.filter(release=release, network=training.network, params=training.as_dict(), job__state__in=["queued", "running"])
+    if twin.filter(spectrogram_set__recipe=spectrograms.recipe, spectrogram_set__input=spectrograms.input).exists():
+        raise WrongState(f"The same run of {training.network} on “{release.name}” (seed {training.seed}) is queued or running already.")
+    run = Run.objects.create(
+        release=release, split=split, spectrogram_set=spectrogram_set(spectrograms), network=training.network, params=training.as_dict(),
+        release_hash=release.content_hash, created_by=by,
+    )  # fmt: skip
+    title = f"Train {training.network} on {release.name}"
+    run.job = queue.enqueue(TRAIN, run, title=title, url=run.get_absolute_url(), by=by, wake_worker=wake_worker)
+    run.save(update_fields=["job"])
+    record(run, to="queued", actor=by, reason=f"{training.network}, seed {training.seed}")
+    return run
+
+
+def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict[str, Any]) -> None:
+    """Begin, or begin again after a dead worker: what an earlier attempt left is removed."""
+    with transaction.atomic():
+        for related in (run.epochs, run.evaluations, run.predictions):
+            related.all().delete()
+        run.excluded, run.environment = list(excluded), environment
+        run.save(update_fields=["excluded", "environment"])
+
+
+def add_epoch(run: Run, message: dict[str, Any]) -> None:
+    values = {name: message[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")}
+    Epoch.objects.update_or_create(run=run, number=message["number"], defaults=values)
+
+
+@transaction.atomic
+def finish_run(
+    run: Run, *, rows: Sequence[selectors.Sample], probabilities: NDArray[np.float32], labels: list[str], best_epoch: int, network: File
+) -> None:
+    """Write predictions and evaluations of a trained run, once."""
+    predicted = probabilities.argmax(axis=1)
+    Prediction.objects.bulk_create(
+        Prediction(
+            run=run, track_id=row.track_id, part=row.part, truth=row.label, predicted=labels[index],
+            probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
+        )  # fmt: skip
+        for row, index, values in zip(rows, predicted, probabilities, strict=True)
+    )
+    truth = np.array([labels.index(row.label) for row in rows])
+    parts = np.array([row.part for row in rows])
+    for part in SplitMember.Part.values:
+        mine = parts == part
+        _write_evaluation(run, part, truth[parts == "train"], truth[mine], predicted[mine], len(labels))
+    run.one_class = len(set(predicted[parts == "test"])) == 1 and int((parts == "test").sum()) > 1
+    run.best_epoch = best_epoch
+    run.network_file.storage.delete(f"networks/run-{run.pk}.keras")
+    run.network_file.save(f"run-{run.pk}.keras", network, save=False)
+    run.save()
+
+
+def _write_evaluation(
+    run: Run, part: str, train_truth: NDArray[np.int64], truth: NDArray[np.int64], predicted: NDArray[np.int64], n_labels: int
+) -> None:
+    table = metrics.confusion_matrix(truth, predicted, n_labels)
+    correct = int(np.trace(table))
+    low, high = metrics.wilson_interval(correct, len(truth))
+    Evaluation.objects.create(
+        run=run, part=part, n=len(truth), n_correct=correct, accuracy=metrics.accuracy(table), low=low, high=high,
+        macro_f1=metrics.macro_f1(table), majority=metrics.majority_accuracy(train_truth, truth), confusion=table.tolist(),
+    )  # fmt: skip
+
+
+def _queue_drawing(sender: object, track: Track, **kwargs: object) -> None:
+    """A track that becomes ready gets its spectrograms."""
+    url = reverse("datasets:track", args=[track.pk])
+    queue.enqueue(DRAW, track, title=f"Spectrograms of “{track.title}”", url=url)
+
+
+def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> list[tuple[str, Any]]:
+    """Every spectrogram of the release's tracks, for its bundle."""
+    rows = Spectrogram.objects.filter(state=Spectrogram.State.OK, track__in=release.items.values("track")).select_related("set")
+    rows = rows.order_by("set__input", "set__recipe", "track_id")
+    return [(f"spectrograms/{row.set.input}-{row.set.recipe}/{row.track_id}.png", row.image) for row in rows]
+
+
+def connect() -> None:
+    track_ready.connect(_queue_drawing, dispatch_uid="mer.draw")
+    bundle_writing.connect(_bundle_spectrograms, dispatch_uid="mer.bundle")

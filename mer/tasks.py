@@ -1,0 +1,16 @@
+"""Celery's doors to the jobs: an id in, a named queue (settings), a time limit. The row decides what happens."""
+
+from celery import shared_task
+
+from datasets.services import queue
+from mer import jobs
+
+
+@shared_task(time_limit=10 * 60)
+def draw_spectrograms(job_id: int) -> None:
+    queue.run_job(job_id, jobs.draw_spectrograms)
+
+
+@shared_task(time_limit=12 * 60 * 60)
+def train_run(job_id: int) -> None:
+    queue.run_job(job_id, jobs.train_run)

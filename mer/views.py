@@ -1,0 +1,122 @@
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_safe
+
+from datasets.access import curator_required
+from datasets.errors import MERError
+from datasets.models import Release, Track
+from mer import plots, selectors, services
+from mer.forms import TrainForm
+from mer.methods.params import PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
+from mer.models import Run, Spectrogram
+
+
+@require_safe
+@curator_required
+def run_list(request: HttpRequest) -> HttpResponse:
+    page = Paginator(selectors.runs_of(), 50).get_page(request.GET.get("page"))
+    return render(request, "mer/run_list.html", {"page": page, "releases": Release.objects.all()[:20]})
+
+
+@require_safe
+@curator_required
+def run_page(request: HttpRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(selectors.runs_of(), pk=pk)
+    ctx = _run_ctx(run) | {
+        "tables": [(row, plots.confusion(row, [label.key for label in run.release.dataset.labels.all()])) for row in run.evaluations.all()],
+        "wrong": run.predictions.filter(part="test").select_related("track"),
+    }
+    return render(request, "mer/run.html", ctx)
+
+
+@require_safe
+@curator_required
+def run_live(request: HttpRequest, pk: int) -> HttpResponse:
+    """Progress and curves of a run; it reloads itself while the run trains, then the whole page."""
+    run = get_object_or_404(selectors.runs_of(), pk=pk)
+    response = render(request, "mer/run_live.html", _run_ctx(run))
+    if request.htmx and not (run.job and run.job.is_active):
+        response["HX-Refresh"] = "true"
+    return response
+
+
+def _run_ctx(run: Run) -> dict[str, object]:
+    epochs = list(run.epochs.all())
+    return {"run": run, "job": run.job, "epochs": epochs, "curves": plots.learning_curves(epochs)}
+
+
+@require_safe
+@curator_required
+def compare(request: HttpRequest, name: str) -> HttpResponse:
+    release = get_object_or_404(Release.objects.select_related("dataset"), name=name)
+    comparison = selectors.compare(release)
+    ctx = {
+        "release": release,
+        "comparison": comparison,
+        "whiskers": plots.whiskers(comparison.rows),
+        "tables": [
+            (row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test
+        ],
+        "paper": PAPER_TEST_ACCURACY,
+    }
+    return render(request, "mer/compare.html", ctx)
+
+
+@curator_required
+def train(request: HttpRequest, name: str) -> HttpResponse:
+    release = get_object_or_404(Release.objects.select_related("dataset"), name=name)
+    form = TrainForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        assert isinstance(request.user, User)
+        try:
+            run = services.create_run(
+                release=release,
+                training=TrainingParams(network=data["network"], epochs=data["epochs"], seed=data["seed"]),
+                spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
+                by=request.user,
+            )
+        except MERError as fact:
+            form.add_error(None, str(fact))
+        else:
+            messages.success(request, "The run is queued; it goes on when you close this page.")
+            return redirect(run)
+    return render(request, "mer/train.html", {"release": release, "form": form, "n": release.items.count()})
+
+
+@require_safe
+@curator_required
+def release_panel(request: HttpRequest, name: str) -> HttpResponse:
+    """The runs of a release, for its page."""
+    release = get_object_or_404(Release, name=name)
+    return render(request, "mer/release_panel.html", {"release": release, "runs": selectors.runs_of(release)})
+
+
+@require_safe
+@curator_required
+def track_panel(request: HttpRequest, pk: int) -> HttpResponse:
+    """The spectrograms of a track, for its page."""
+    track = get_object_or_404(Track, pk=pk)
+    ctx = {"track": track, "spectrograms": selectors.spectrograms_of(track), "params": SpectrogramParams()}
+    return render(request, "mer/track_panel.html", ctx)
+
+
+@require_safe
+@curator_required
+def spectrogram_image(request: HttpRequest, pk: int) -> HttpResponseBase:
+    spectrogram = get_object_or_404(Spectrogram, pk=pk)
+    if not spectrogram.image:
+        raise Http404(spectrogram.reason)
+    return FileResponse(spectrogram.image.open("rb"), content_type="image/png")
+
+
+@require_safe
+@curator_required
+def network_download(request: HttpRequest, pk: int) -> HttpResponseBase:
+    run = get_object_or_404(Run, pk=pk)
+    if not run.network_file:
+        raise Http404("The run has no network file.")
+    return FileResponse(run.network_file.open("rb"), as_attachment=True, filename=f"run-{run.pk}-{run.network}.keras")
