@@ -18,6 +18,10 @@ SAMPLE_RATE = 22_050
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 0), (5, 3, 0, 4), (0, 5, 3, 4))
+WORD_ANGLES = {
+    "happy": 7.8, "excited": 48.6, "angry": 99.0, "frustrated": 141.0, "sad": 207.5, "bored": 242.0, "calm": 316.2, "relaxed": 318.0,
+    "pleased": 353.2,
+}  # degrees; fmt: skip
 TITLES = ("Etude", "Sketch", "Interlude", "Miniature", "Prelude", "Study")
 
 
@@ -34,11 +38,8 @@ class Piece:
 
 def compose(number: int, *, seed: int = 2021, duration_s: float = 54.0) -> Piece:
     """The piece with this number; the same number and seed always give the same samples."""
-    rng = np.random.default_rng([seed, number])
-    # A third of the pieces near each label's place in the plane, so that the demo's classes are balanced.
-    centre = ((0.65, 0.45), (0.25, -0.65), (-0.65, -0.1))[number % 3]
-    valence = float(np.clip(centre[0] + rng.normal(0, 0.22), -1, 1))
-    arousal = float(np.clip(centre[1] + rng.normal(0, 0.22), -1, 1))
+    valence, arousal = place_of(number, seed=seed)
+    rng = np.random.default_rng([seed, number, 1])
     scale = MAJOR if valence > 0 else MINOR
     beat_s = 60 / (92 + 52 * arousal)
     root = 57 + int(rng.integers(-4, 5)) + round(5 * valence)
@@ -58,6 +59,20 @@ def compose(number: int, *, seed: int = 2021, duration_s: float = 54.0) -> Piece
     y *= np.float32(0.7 / max(1e-6, float(np.abs(y).max())))
     title = f"{TITLES[number % len(TITLES)]} No. {number + 1}"
     return Piece(title, f"Generator {chr(65 + number % 10)}", valence, arousal, y)
+
+
+def place_of(number: int, *, seed: int = 2021) -> tuple[float, float]:
+    """Valence and arousal of the piece with this number, each in [-1, 1]; a third of the pieces near each label's place."""
+    rng = np.random.default_rng([seed, number])
+    centre = ((0.65, 0.45), (0.35, -0.65), (-0.65, -0.1))[number % 3]
+    valence, arousal = np.clip(rng.normal(centre, 0.2), -1, 1)
+    return float(valence), float(arousal)
+
+
+def word_at(valence: float, arousal: float) -> str:
+    """The nearest of the paper's nine words by angle in Russell's circumplex (J. Pers. Soc. Psychol. 39, 1980)."""
+    angle = np.degrees(np.arctan2(arousal, valence)) % 360
+    return min(WORD_ANGLES, key=lambda word: abs((WORD_ANGLES[word] - angle + 180) % 360 - 180))
 
 
 def _pitch(scale: tuple[int, ...], degree: int) -> int:

@@ -49,7 +49,7 @@ def wake(job: Job) -> None:
         current_app.send_task(job.task, [job.pk], retry=False)
         Job.objects.filter(pk=job.pk).update(woken_at=timezone.now())
     except (OperationalError, OSError) as error:
-        logger.warning("The broker is away; job %s stays queued (%s)", job.pk, error)
+        logger.info("The broker is away; job %s stays queued (%s)", job.pk, error)
 
 
 def retry(job: Job, *, by: User | None = None) -> None:
@@ -220,7 +220,7 @@ def _wake_forgotten(now: datetime) -> int:
             queues = {current_app.amqp.router.route({}, job.task)["queue"].name for job in jobs}
             empty = {name for name in queues if not client.llen(name)}
     except (OperationalError, OSError) as error:
-        logger.warning("The broker is away; %s queued jobs wait (%s)", len(jobs), error)
+        logger.info("The broker is away; %s queued jobs wait (%s)", len(jobs), error)
         return 0
     # A queue that still holds messages will get to them; only an empty one has forgotten its rows.
     forgotten = [job for job in jobs if job.woken_at is None or current_app.amqp.router.route({}, job.task)["queue"].name in empty]

@@ -1,0 +1,30 @@
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
+from django.core.validators import validate_slug
+
+from annotate import services
+from datasets.management.command import StudioCommand, find_dataset
+from datasets.services.tracks import default_dataset
+
+
+class Command(StudioCommand):
+    help = "Freeze the agreed tracks as a release with an 80/10/10 split."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--dataset", help="Default: the first one.")
+
+    def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        name = options["name"]
+        try:
+            validate_slug(name)
+        except ValidationError:
+            raise CommandError(f"“{name}” cannot be a release's name: use letters, digits, - and _ only.") from None
+        dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
+        release = services.freeze(services.questionnaire_of(dataset), name=name, seed=options["seed"])
+        n = release.items.count()
+        result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
+        return result, f"Froze {n} tracks as “{release.name}” ({len(release.left_out)} left out), hash {release.content_hash}.", True

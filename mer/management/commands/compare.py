@@ -1,0 +1,27 @@
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from datasets.management.command import StudioCommand, find_release
+from mer import selectors
+
+
+class Command(StudioCommand):
+    help = "Compare the finished runs of a release: accuracy with n, interval and majority baseline, and what the data can tell."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("release")
+
+    def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        comparison = selectors.compare(find_release(options["release"]))
+        lines = [f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"]
+        for row in comparison.rows:
+            if row.train and row.validation and row.test:
+                interval = f"{row.test.low:.1%} to {row.test.high:.1%}"
+                lines.append(
+                    f"{row.run.name:<12}{row.train.accuracy:>10.1%}{row.validation.accuracy:>12.1%}{row.test.accuracy:>8.1%}  {interval:<16}"
+                    f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.macro_f1:>10.3f}"
+                )
+        lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]
+        result = {"runs": selectors.comparison_as_dict(comparison), "verdicts": [verdict.words for verdict in comparison.verdicts]}
+        return result, "\n".join(lines), True

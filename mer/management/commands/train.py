@@ -1,0 +1,70 @@
+import time
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from datasets.management.command import StudioCommand, find_release
+from datasets.models import Job
+from datasets.services import queue
+from mer import jobs, selectors, services
+from mer.methods.params import INPUTS, NETWORKS, RECIPES, SpectrogramParams, TrainingParams
+from mer.models import Run
+
+DEFAULT = TrainingParams()
+
+
+class Command(StudioCommand):
+    help = "Train a network on a release. Without --queue it trains here and shows each epoch."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("release")
+        parser.add_argument("--network", required=True, choices=NETWORKS)
+        parser.add_argument("--input", default="full", choices=INPUTS)
+        parser.add_argument("--recipe", default="robust", choices=RECIPES)
+        parser.add_argument("--seed", type=int, default=DEFAULT.seed)
+        parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+        parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
+
+    def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        if options["epochs"] < 1:
+            raise CommandError(f"--epochs is {options['epochs']}; at least 1 is needed.")
+        run = services.create_run(
+            release=find_release(options["release"]),
+            training=TrainingParams(network=options["network"], epochs=options["epochs"], seed=options["seed"]),
+            spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
+            wake_worker=options["queue"],
+        )
+        assert run.job is not None
+        if options["queue"]:
+            return {"run": run.pk, "state": run.job.state}, f"Queued {run.name}.", True
+        began = time.monotonic()
+        job = queue.run_job(run.job.pk, self._train)
+        if job is None or job.state != Job.State.DONE:
+            raise CommandError(f"{run.name} was not trained: {job.reason if job else 'a worker has taken it'}")
+        self.progress("")
+        run = selectors.runs_of().get(pk=run.pk)
+        lines = [f"{run.name}: {run.epochs.count()} epochs in {time.monotonic() - began:.0f} s, best {run.best_epoch}, {len(run.excluded)} tracks left out"]
+        lines += [_line(run, part) for part in ("train", "validation", "test")]
+        row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
+        return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines), True
+
+    def _train(self, ticket: queue.Ticket) -> None:
+        report = ticket.progress
+
+        def shown(share: float, detail: str, **values: Any) -> None:
+            self.progress(f"{share:4.0%} {detail}")
+            report(share, detail, **values)
+
+        ticket.progress = shown  # type: ignore[method-assign]
+        jobs.train_run(ticket)
+
+
+def _row(run: Run) -> selectors.CompareRow:
+    return selectors.CompareRow(run, *(selectors.evaluation(run, part) for part in ("train", "validation", "test")))
+
+
+def _line(run: Run, part: str) -> str:
+    row = selectors.evaluation(run, part)
+    if row is None:
+        return f"  {part}: not evaluated"
+    return f"  {part:<10} n = {row.n:<4} accuracy {row.accuracy:.1%} ({row.low:.1%} to {row.high:.1%}), majority {row.majority:.1%}, macro-F1 {row.macro_f1:.3f}"
