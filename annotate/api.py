@@ -28,7 +28,9 @@ class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
     queryset = Questionnaire.objects.select_related("dataset").order_by("id")
     serializer_class = QuestionnaireSerializer
 
-    @extend_schema(request=FreezeSerializer, responses={201: ReleaseSerializer, 409: OpenApiResponse(description="The name is taken")})
+    @extend_schema(
+        request=FreezeSerializer, responses={201: ReleaseSerializer, 409: OpenApiResponse(description="The name is taken")}
+    )
     @action(detail=True, methods=["post"], permission_classes=[IsCurator])
     def freeze(self, request: Request, pk: int) -> Response:
         """Freeze the agreed tracks as a release with an 80/10/10 split."""
@@ -66,13 +68,19 @@ class RatingViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Rating]):
             return Rating.objects.none()
         return Rating.objects.filter(rater__user=cast(User, self.request.user)).select_related("word", "label").order_by("-id")
 
-    @extend_schema(request=NewRatingSerializer, responses={201: RatingSerializer, 409: OpenApiResponse(description="The slot is gone")})
+    @extend_schema(
+        request=NewRatingSerializer, responses={201: RatingSerializer, 409: OpenApiResponse(description="The slot is gone")}
+    )
     def create(self, request: Request) -> Response:
         """Close a slot with a word."""
         serializer = NewRatingSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
-        mine = Assignment.objects.select_related("questionnaire").filter(pk=data["assignment"], rater__user=cast(User, request.user)).first()
+        mine = (
+            Assignment.objects.select_related("questionnaire")
+            .filter(pk=data["assignment"], rater__user=cast(User, request.user))
+            .first()
+        )
         if mine is None:
             raise Http404("You hold no such slot.")
         rating = services.submit_rating(mine, word_key=data["word"], valence=data.get("valence"), arousal=data.get("arousal"))

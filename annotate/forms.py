@@ -14,7 +14,7 @@ class FreezeForm(forms.Form):
     def __init__(self, *args: Any, dataset_name: str = "", **kwargs: Any) -> None:
         number = Release.objects.count() + 1
         initial = {"name": f"{slugify(dataset_name) or 'release'}-v{number}", "seed": secrets.randbelow(10_000)}
-        super().__init__(*args, initial=kwargs.pop("initial", initial), **kwargs)
+        super().__init__(*args, **({"initial": initial} | kwargs))
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

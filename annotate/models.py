@@ -30,7 +30,9 @@ class Questionnaire(models.Model):
 
     @property
     def rule(self) -> str:
-        return f"{self.raters_per_track} ratings a track; the most frequent label is kept when its share is above {self.threshold:.0%}"
+        return (
+            f"{self.raters_per_track} ratings a track; the most frequent label is kept when its share is above {self.threshold:.0%}"
+        )
 
 
 def _pseudonym() -> str:
@@ -77,7 +79,9 @@ class Rating(models.Model):
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="ratings")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
     rater = models.ForeignKey(Rater, on_delete=models.PROTECT, related_name="ratings")
-    word = models.ForeignKey(Word, null=True, on_delete=models.PROTECT, related_name="+", help_text="Empty when only the label was imported.")
+    word = models.ForeignKey(
+        Word, null=True, on_delete=models.PROTECT, related_name="+", help_text="Empty when only the label was imported."
+    )
     label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
     valence = models.FloatField(null=True, blank=True)
     arousal = models.FloatField(null=True, blank=True)

@@ -41,7 +41,9 @@ class Summary:
 def summarise(questionnaire: Questionnaire) -> Summary:
     labels = [label.key for label in questionnaire.dataset.labels.all()]
     rows = list(
-        Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).values_list("state", "votes", "label__key")
+        Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).values_list(
+            "state", "votes", "label__key"
+        )
     )
     full = [row for row in rows if row[0] != Consensus.State.OPEN]
     agreed = [row for row in rows if row[0] == Consensus.State.AGREED]

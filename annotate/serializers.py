@@ -37,8 +37,8 @@ class NextSerializer(serializers.Serializer[Assignment]):
 
 
 class RatingSerializer(serializers.ModelSerializer[Rating]):
-    word = serializers.SlugRelatedField(slug_field="key", read_only=True)
-    label = serializers.SlugRelatedField(slug_field="key", read_only=True)
+    word = serializers.CharField(source="word.key", read_only=True, default=None)
+    label = serializers.CharField(source="label.key", read_only=True, default=None)  # type: ignore[assignment]
 
     class Meta:
         model = Rating
@@ -53,7 +53,7 @@ class NewRatingSerializer(serializers.Serializer[Rating]):
 
 
 class ConsensusSerializer(serializers.ModelSerializer[Consensus]):
-    label = serializers.SlugRelatedField(slug_field="key", read_only=True)
+    label = serializers.CharField(source="label.key", read_only=True, default=None)  # type: ignore[assignment]
 
     class Meta:
         model = Consensus

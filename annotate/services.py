@@ -1,6 +1,7 @@
 """Rating: reserving slots, taking ratings, settling labels, freezing releases."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zlib import crc32
 
@@ -13,7 +14,7 @@ from annotate import selectors
 from annotate.errors import AlreadyRated, SlotGone, UnknownWord
 from annotate.methods import consensus
 from annotate.models import Assignment, Consensus, Questionnaire, Rater, Rating
-from datasets.models import Dataset, Release, Track, Word
+from datasets.models import Dataset, Label, Release, Track, Word
 from datasets.services import releases
 from datasets.services.audit import record
 from datasets.signals import track_ready
@@ -42,7 +43,9 @@ def reserve_next(questionnaire: Questionnaire, rater: Rater) -> Assignment | Non
         return None
     now = timezone.now()
     with transaction.atomic():
-        Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open", expires_at__lte=now).update(state="expired")
+        Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open", expires_at__lte=now).update(
+            state="expired"
+        )
         mine = Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open").select_related("track").first()
         if mine:
             return mine
@@ -52,7 +55,9 @@ def reserve_next(questionnaire: Questionnaire, rater: Rater) -> Assignment | Non
                 row = Consensus.objects.select_for_update().get(questionnaire=questionnaire, track_id=track_id)
                 if row.n_ratings + _live_leases(questionnaire, track_id, now).count() >= questionnaire.raters_per_track:
                     continue
-                return Assignment.objects.create(questionnaire=questionnaire, track_id=track_id, rater=rater, expires_at=now + LEASE)
+                return Assignment.objects.create(
+                    questionnaire=questionnaire, track_id=track_id, rater=rater, expires_at=now + LEASE
+                )
         except IntegrityError:  # the same rater asked twice at once: the other request has reserved
             return Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open").select_related("track").first()
     return None
@@ -96,7 +101,9 @@ def submit_rating(assignment: Assignment, *, word_key: str, valence: float | Non
             raise AlreadyRated("You have rated this track already; your first rating counts.")
         if row.n_ratings >= questionnaire.raters_per_track:
             Assignment.objects.filter(pk=assignment.pk, state="open").update(state="expired")
-            raise SlotGone("This track has all its ratings by now: the slot was held for 30 minutes. Thank you; here is another track.")
+            raise SlotGone(
+                "This track has all its ratings by now: the slot was held for 30 minutes. Thank you; here is another track."
+            )
         # An expired lease on a track that is not full yet is as good as a live one; a used one is not.
         if not Assignment.objects.filter(pk=assignment.pk).exclude(state="rated").update(state="rated"):
             raise AlreadyRated("This slot was used already; your first rating counts.")
@@ -122,24 +129,43 @@ def update_consensus(row: Consensus) -> None:
         record(row, before=before, to=row.state, reason=" - ".join(f"{n} {key}" for key, n in outcome.votes.items()))
 
 
+@dataclass(frozen=True)
+class ImportedRating:
+    """A checked row of a table of ratings that were collected elsewhere (see `methods.imports`)."""
+
+    track_id: int
+    rater: str
+    word: Word | None
+    label: Label
+    valence: float | None
+    arousal: float | None
+    rated_at: datetime | None
+
+
 @transaction.atomic
-def import_ratings(questionnaire: Questionnaire, rows: Sequence[Mapping[str, object]]) -> int:
-    """Store ratings that were collected elsewhere (checked rows, see `methods.imports`) and settle their tracks.
+def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating]) -> int:
+    """Store ratings that were collected elsewhere and settle their tracks.
 
     All or nothing; a rating that is here already raises AlreadyRated with its row.
     """
-    raters = _imported_raters(questionnaire, {str(row["rater"]) for row in rows})
-    tracks = {row["track"] for row in rows}
+    raters = _imported_raters(questionnaire, {row.rater for row in rows})
+    tracks = {row.track_id for row in rows}
     known = set(Rating.objects.filter(questionnaire=questionnaire, track__in=tracks).values_list("track_id", "rater_id"))
     for row in rows:
-        if (row["track"], raters[str(row["rater"])].pk) in known:
-            raise AlreadyRated(f"Rater {row['rater']} has rated track {row['track']} already; nothing was imported.")
+        if (row.track_id, raters[row.rater].pk) in known:
+            raise AlreadyRated(f"Rater {row.rater} has rated track {row.track_id} already; nothing was imported.")
     Rating.objects.bulk_create(
         [
             Rating(
-                questionnaire=questionnaire, track_id=row["track"], rater=raters[str(row["rater"])], word=row["word"], label=row["label"],
-                valence=row["valence"], arousal=row["arousal"], rated_at=row["rated_at"] or timezone.now(),
-            )  # fmt: skip
+                questionnaire=questionnaire,
+                track_id=row.track_id,
+                rater=raters[row.rater],
+                word=row.word,
+                label=row.label,
+                valence=row.valence,
+                arousal=row.arousal,
+                rated_at=row.rated_at or timezone.now(),
+            )
             for row in rows
         ],
         batch_size=1000,
@@ -165,7 +191,9 @@ def freeze(questionnaire: Questionnaire, *, name: str, seed: int, by: User | Non
     settled = Consensus.objects.filter(questionnaire=questionnaire, state="agreed", track__state=Track.State.READY)
     settled = settled.select_related("track", "label").order_by("track_id")
     items = [
-        releases.Item(track=row.track, label=row.label.key, agreement=row.agreement or 0, votes=row.votes) for row in settled if row.label
+        releases.Item(track=row.track, label=row.label.key, agreement=row.agreement or 0, votes=row.votes)
+        for row in settled
+        if row.label
     ]
     taken = {item.track.pk for item in items}
     votes = (
@@ -174,7 +202,9 @@ def freeze(questionnaire: Questionnaire, *, name: str, seed: int, by: User | Non
         .order_by("track_id", "rater__pseudonym")
     )
     rows = [
-        releases.VoteRow(rating.track_id, rating.rater.pseudonym, rating.word.key if rating.word else "", rating.label.key, rating.rated_at)
+        releases.VoteRow(
+            rating.track_id, rating.rater.pseudonym, rating.word.key if rating.word else "", rating.label.key, rating.rated_at
+        )
         for rating in votes
     ]
     summary = selectors.summarise(questionnaire)
@@ -206,4 +236,3 @@ def _open_consensus(sender: object, track: Track, **kwargs: object) -> None:
 
 def connect() -> None:
     track_ready.connect(_open_consensus, dispatch_uid="annotate.open_consensus")
-

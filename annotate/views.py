@@ -1,6 +1,5 @@
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -9,15 +8,10 @@ from annotate import selectors, services
 from annotate.forms import FreezeForm
 from annotate.models import Assignment, Questionnaire
 from datasets import selectors as ground
-from datasets.access import curator_required
+from datasets.access import curator_required, user_of
 from datasets.errors import MERError
 from datasets.models import Track
 from datasets.responses import audio_response
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 @require_safe
@@ -27,7 +21,7 @@ def rate(request: HttpRequest) -> HttpResponse:
     questionnaires = selectors.open_questionnaires()
     if len(questionnaires) == 1:
         return redirect("annotate:rate_next", questionnaires[0].pk)
-    rater = services.rater_of(_user(request))
+    rater = services.rater_of(user_of(request))
     rows = [(questionnaire, selectors.progress_of(questionnaire, rater)) for questionnaire in questionnaires]
     return render(request, "annotate/rate_list.html", {"rows": rows})
 
@@ -37,7 +31,7 @@ def rate(request: HttpRequest) -> HttpResponse:
 def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
     """The rater's next track. Loading it again shows the same one: the slot is held for half an hour."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
-    rater = services.rater_of(_user(request))
+    rater = services.rater_of(user_of(request))
     assignment = services.reserve_next(questionnaire, rater)
     progress = selectors.progress_of(questionnaire, rater)
     ctx = {"questionnaire": questionnaire, "progress": progress, "assignment": assignment}
@@ -72,7 +66,7 @@ def rate_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 def _my_assignment(request: HttpRequest, pk: int) -> Assignment:
     """The assignment, if it is the caller's; for everyone else it does not exist."""
-    return get_object_or_404(Assignment.objects.select_related("questionnaire", "track"), pk=pk, rater__user=_user(request))
+    return get_object_or_404(Assignment.objects.select_related("questionnaire", "track"), pk=pk, rater__user=user_of(request))
 
 
 @require_safe
@@ -92,7 +86,7 @@ def agreement(request: HttpRequest, pk: int) -> HttpResponse:
     form = FreezeForm(request.POST or None, dataset_name=questionnaire.dataset.name)
     if request.method == "POST" and form.is_valid():
         try:
-            release = services.freeze(questionnaire, by=_user(request), **form.cleaned_data)
+            release = services.freeze(questionnaire, by=user_of(request), **form.cleaned_data)
         except MERError as fact:
             form.add_error(None, str(fact))
         else:

@@ -60,7 +60,9 @@ def is_wanted() -> bool:
     """Load the demo into an empty database, or finish one that was interrupted; never on a public bind."""
     if is_public(settings.HOST):
         return False
-    unfinished = Dataset.objects.filter(name=NAME, synthetic=True).exists() and not Run.objects.filter(release__name=RELEASE).exists()
+    unfinished = (
+        Dataset.objects.filter(name=NAME, synthetic=True).exists() and not Run.objects.filter(release__name=RELEASE).exists()
+    )
     return unfinished or not (Dataset.objects.exists() or User.objects.exists())
 
 
@@ -83,7 +85,9 @@ def make_accounts() -> str:
     password = path.read_text().strip()
     group, _ = Group.objects.get_or_create(name=GROUP)
     for name in ACCOUNTS:
-        user, made = User.objects.get_or_create(username=name, defaults={"is_staff": name == "admin", "is_superuser": name == "admin"})
+        user, made = User.objects.get_or_create(
+            username=name, defaults={"is_staff": name == "admin", "is_superuser": name == "admin"}
+        )
         if made:
             user.set_password(password)
             user.save()
@@ -114,7 +118,7 @@ def load(say: Callable[[str], None]) -> None:
     release = Release.objects.filter(name=RELEASE).first() or annotate.freeze(questionnaire, name=RELEASE, seed=SEED)
     for network in ("cnn", "crnn"):
         if not release.runs.filter(network=network).exists():
-            mer.create_run(release=release, training=TrainingParams(network=network, epochs=20), spectrograms=SpectrogramParams())
+            mer.create_run(release=release, training=TrainingParams.of(network, epochs=20), spectrograms=SpectrogramParams())
     say("")
 
 

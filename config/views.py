@@ -24,9 +24,29 @@ def _steps() -> list[dict[str, object]]:
     agreed = Consensus.objects.filter(state=Consensus.State.AGREED).count()
     done = Run.objects.filter(job__state=Job.State.DONE).count()
     return [
-        {"name": "Tracks", "n": Track.objects.count(), "text": f"{ready} converted and rateable", "url": reverse("datasets:track_list")},
-        {"name": "Ratings", "n": Rating.objects.count(), "text": "one word a rater and track, blind", "url": reverse("annotate:rate")},
-        {"name": "Agreed labels", "n": agreed, "text": "above the threshold, all ratings in", "url": reverse("annotate:agreement_list")},
-        {"name": "Releases", "n": Release.objects.count(), "text": "frozen, split, checksummed", "url": reverse("datasets:release_list")},
+        {
+            "name": "Tracks",
+            "n": Track.objects.count(),
+            "text": f"{ready} converted and rateable",
+            "url": reverse("datasets:track_list"),
+        },
+        {
+            "name": "Ratings",
+            "n": Rating.objects.count(),
+            "text": "one word a rater and track, blind",
+            "url": reverse("annotate:rate"),
+        },
+        {
+            "name": "Agreed labels",
+            "n": agreed,
+            "text": "above the threshold, all ratings in",
+            "url": reverse("annotate:agreement_list"),
+        },
+        {
+            "name": "Releases",
+            "n": Release.objects.count(),
+            "text": "frozen, split, checksummed",
+            "url": reverse("datasets:release_list"),
+        },
         {"name": "Runs", "n": Run.objects.count(), "text": f"{done} trained to the end", "url": reverse("mer:run_list")},
     ]

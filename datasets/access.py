@@ -2,28 +2,44 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django_htmx.middleware import HtmxDetails
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from datasets.selectors import can_curate
 
+
+class HtmxHttpRequest(HttpRequest):
+    """A request as the middleware leaves it: it knows whether htmx sent it."""
+
+    htmx: HtmxDetails
+
+
 P = ParamSpec("P")
 CURATORS = "curators"  # the group that carries the permission
 
 
-def curator_required(
-    view: Callable[Concatenate[HttpRequest, P], HttpResponseBase],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+R = TypeVar("R", bound=HttpRequest)
+
+
+def user_of(request: HttpRequest) -> User:
+    """The logged-in user, behind a view that lets nobody else in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def curator_required(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Callable[Concatenate[R, P], HttpResponseBase]:
     """Send the unknown to the login page, refuse raters, let curators and admins in."""
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def guarded(request: R, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not can_curate(request.user):
             raise PermissionDenied
         return view(request, *args, **kwargs)

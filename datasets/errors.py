@@ -35,7 +35,3 @@ class NameTaken(DatasetsError):
 
 class NothingToFreeze(DatasetsError):
     """No track has a settled label."""
-
-
-class BundleBroken(DatasetsError):
-    """A bundle whose files are not the ones it lists."""

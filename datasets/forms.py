@@ -21,14 +21,16 @@ class SeveralFilesField(forms.FileField):
 
 class AddTracksForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
-    files = SeveralFilesField(required=False, label="Audio files", help_text="mp3, flac, ogg, m4a, wav … several at once.")
-    address = forms.CharField(required=False, max_length=300, label="or a YouTube address", help_text="One video, e.g. https://youtu.be/…")
+    recordings = SeveralFilesField(required=False, label="Audio files", help_text="mp3, flac, ogg, m4a, wav … several at once.")
+    address = forms.CharField(
+        required=False, max_length=300, label="or a YouTube address", help_text="One video, e.g. https://youtu.be/…"
+    )
     artist = forms.CharField(required=False, max_length=300, help_text="Tracks of one artist stay in one part of a split.")
     licence = forms.CharField(required=False, max_length=100, help_text="Audio is exported only where a licence is recorded.")
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
-        if not data.get("files") and not data.get("address") and not self.refused:
+        if not data.get("recordings") and not data.get("address") and not self.refused:
             raise forms.ValidationError("Choose at least one audio file, or paste the address of one YouTube video.")
         return data
 

@@ -1,11 +1,17 @@
 """The whole story of each piece of heavy work of this app; callable from a worker, a command, a shell or a test."""
 
+from __future__ import annotations
+
+import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.files import File
 from django.db import transaction
+from django.db.models.fields.files import FieldFile
 
 from datasets import selectors
 from datasets.errors import WrongState
@@ -42,8 +48,7 @@ def convert_track(ticket: Ticket) -> None:
         source, wav = Path(folder, "original"), Path(folder, "track.wav")
         ticket.progress(0.05, "Copying", force=True)
         with original.file.open("rb") as stored, source.open("wb") as local:
-            for chunk in stored.chunks(1 << 20):
-                local.write(chunk)
+            shutil.copyfileobj(stored, local, 1 << 20)
         ticket.progress(0.2, "Looking into the file", force=True)
         probe = audio.probe(source)
         ticket.progress(0.3, "Converting", force=True)
@@ -80,7 +85,8 @@ def write_export(ticket: Ticket) -> None:
         path = Path(folder, f"{release.name}.zip")
         writer = bundles.BundleWriter(path, release.name)
         _write_tables(export, writer)
-        files = list(_audio_entries(export)) + [entry for _, part in bundle_writing.send(type(release), release=release) for entry in part]
+        sent: Any = bundle_writing.send(type(release), release=release)
+        files = [*_audio_entries(export), *(entry for _, entries in sent for entry in entries)]
         for number, (name, stored) in enumerate(files, 1):
             with stored.open("rb") as file:
                 writer.add(name, file)
@@ -94,7 +100,9 @@ def write_export(ticket: Ticket) -> None:
 def _write_tables(export: Export, writer: bundles.BundleWriter) -> None:
     release = export.release
     synthetic = " (synthetic: composed by a generator, rated by simulated raters)" if release.dataset.synthetic else ""
-    text = RELEASE_README.format(name=release.name, dataset=release.dataset, synthetic=synthetic, rule=release.rule, hash=release.content_hash)
+    text = RELEASE_README.format(
+        name=release.name, dataset=release.dataset, synthetic=synthetic, rule=release.rule, hash=release.content_hash
+    )
     writer.add_bytes("README.md", text.encode())
     rows = selectors.vote_shares(release)
     writer.add_bytes("tracks.csv", bundles.csv_table(list(rows[0]), rows))
@@ -104,20 +112,20 @@ def _write_tables(export: Export, writer: bundles.BundleWriter) -> None:
     writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
 
 
-def _audio_entries(export: Export):  # type: ignore[no-untyped-def]
+def _audio_entries(export: Export) -> Iterator[tuple[str, FieldFile]]:
     """Originals that may be passed on: the dataset is our own, or a licence is recorded."""
     items = {item.track_id: item for item in export.release.items.all()}
     files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=items).order_by("track_id")
     for audio_file in files:
         if export.release.dataset.synthetic or items[audio_file.track_id].licence:
-            suffix = audio_file.file.name.rpartition(".")[2]
+            suffix = str(audio_file.file.name).rpartition(".")[2]
             yield f"audio/{audio_file.track_id}.{suffix}", audio_file.file
 
 
 @transaction.atomic
-def _store_bundle(export: Export, file: File, name: str, sha256: str) -> None:
+def _store_bundle(export: Export, file: File[bytes], name: str, sha256: str) -> None:
     if export.file:
-        export.file.storage.delete(export.file.name)
+        export.file.storage.delete(str(export.file.name))
     export.file.storage.delete(export.file.field.generate_filename(export, name))
     export.size, export.sha256 = file.size, sha256
     export.file.save(name, file, save=False)

@@ -92,7 +92,9 @@ class Track(models.Model):
     licence = models.CharField(max_length=100, blank=True)
     source = models.CharField(max_length=10, choices=Source)
     source_url = models.CharField(max_length=500, blank=True)
-    external_id = models.CharField(max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list.")
+    external_id = models.CharField(
+        max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list."
+    )
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the original file.")
     duration_s = models.FloatField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
@@ -104,9 +106,12 @@ class Track(models.Model):
         indexes = [models.Index(fields=["dataset", "state", "id"])]
         constraints = [
             models.UniqueConstraint(fields=["dataset", "sha256"], condition=~Q(sha256=""), name="track_file_unique"),
-            models.UniqueConstraint(fields=["dataset", "external_id"], condition=~Q(external_id=""), name="track_external_id_unique"),
+            models.UniqueConstraint(
+                fields=["dataset", "external_id"], condition=~Q(external_id=""), name="track_external_id_unique"
+            ),
             models.CheckConstraint(
-                condition=Q(state__in=["waiting", "fetching", "converting", "ready", "failed", "excluded"]), name="track_state_known"
+                condition=Q(state__in=["waiting", "fetching", "converting", "ready", "failed", "excluded"]),
+                name="track_state_known",
             ),
         ]
 

@@ -4,7 +4,7 @@ from datasets.models import Dataset, Export, Job, Release, Track
 
 
 class TrackSerializer(serializers.ModelSerializer[Track]):
-    dataset = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    dataset = serializers.CharField(source="dataset.name", read_only=True, default=None)
 
     class Meta:
         model = Track
@@ -38,7 +38,7 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
-    dataset = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    dataset = serializers.CharField(source="dataset.name", read_only=True, default=None)
     n_items = serializers.IntegerField(read_only=True)
 
     class Meta:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from django.conf import settings
@@ -9,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from datasets import selectors
-from datasets.access import curator_required
+from datasets.access import HtmxHttpRequest, curator_required, user_of
 from datasets.errors import MERError
 from datasets.forms import AddTracksForm, ReasonForm
 from datasets.models import Export, Job, Release, Track
@@ -50,11 +52,13 @@ def track_add(request: HttpRequest) -> HttpResponse:
 def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> None:
     """Bring in each file and the address; what is refused is listed with its reason, the rest comes in."""
     data = form.cleaned_data
-    common = {name: data[name] for name in ("dataset", "artist", "licence")} | {"by": request.user}
+    common = {name: data[name] for name in ("dataset", "artist", "licence")} | {"by": user_of(request)}
     taken = 0
     for name in refused:
-        messages.error(request, f"{name} is larger than {settings.UPLOAD_MAX_MB} MB and was not taken. Convert it to mp3 or flac first.")
-    uploads: list[UploadedFile] = data["files"]
+        messages.error(
+            request, f"{name} is larger than {settings.UPLOAD_MAX_MB} MB and was not taken. Convert it to mp3 or flac first."
+        )
+    uploads: list[UploadedFile[bytes]] = data["recordings"]
     for upload in uploads:
         try:
             tracks.add_file(file=upload, filename=upload.name or "file", **common)
@@ -99,7 +103,11 @@ def track_exclude(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track, pk=pk)
     form = ReasonForm(request.POST)
     if form.is_valid():
-        _attempt(request, lambda: tracks.exclude_track(track, reason=form.cleaned_data["reason"], by=request.user), "The track is left out.")
+        _attempt(
+            request,
+            lambda: tracks.exclude_track(track, reason=form.cleaned_data["reason"], by=user_of(request)),
+            "The track is left out.",
+        )
     else:
         messages.error(request, "Say why the track is left out: the reason is shown with every release.")
     return redirect("datasets:track", pk)
@@ -109,7 +117,7 @@ def track_exclude(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_required
 def track_restore(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track, pk=pk)
-    _attempt(request, lambda: tracks.restore_track(track, by=request.user), "The track is back.")
+    _attempt(request, lambda: tracks.restore_track(track, by=user_of(request)), "The track is back.")
     return redirect("datasets:track", pk)
 
 
@@ -133,7 +141,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @curator_required
-def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
+def job_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The progress of one job; it reloads itself while the job moves, and tells the page when it ends."""
     job = get_object_or_404(Job, pk=pk)
     response = render(request, "datasets/job_panel.html", {"job": job})
@@ -146,7 +154,7 @@ def job_panel(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_required
 def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
-    _attempt(request, lambda: queue.retry(job, by=request.user), f"“{job.title}” is queued again.")
+    _attempt(request, lambda: queue.retry(job, by=user_of(request)), f"“{job.title}” is queued again.")
     return redirect(job.url or "datasets:job_list")
 
 
@@ -154,7 +162,7 @@ def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_required
 def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
-    _attempt(request, lambda: queue.cancel(job, by=request.user), f"“{job.title}” is being cancelled.")
+    _attempt(request, lambda: queue.cancel(job, by=user_of(request)), f"“{job.title}” is being cancelled.")
     return redirect(job.url or "datasets:job_list")
 
 
@@ -189,7 +197,9 @@ def release_export(request: HttpRequest, name: str) -> HttpResponse:
     if format not in Export.Format.values:
         messages.error(request, f"“{format}” is no export format; choose one of {', '.join(Export.Format.values)}.")
     else:
-        _attempt(request, lambda: releases.request_export(release, format=format, by=request.user), "The bundle is being written.")
+        _attempt(
+            request, lambda: releases.request_export(release, format=format, by=user_of(request)), "The bundle is being written."
+        )
     return redirect("datasets:release", name)
 
 

@@ -34,7 +34,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         data = serializer.validated_data
         run = services.create_run(
             release=data["release"],
-            training=TrainingParams(network=data["network"], epochs=data["epochs"], seed=data["seed"]),
+            training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
             spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
             by=cast(User, request.user),
         )
@@ -67,7 +67,7 @@ class PredictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Predictio
         run = self.request.query_params.get("run", "")
         if run and not run.isdecimal():
             raise ValidationError({"run": f"“{run}” is not the number of a run."})
-        return super().get_queryset().filter(run=run) if run else super().get_queryset()
+        return super().get_queryset().filter(run=int(run)) if run else super().get_queryset()
 
     @extend_schema(parameters=[OpenApiParameter("run", OpenApiTypes.INT, description="Only this run's predictions.")])
     def list(self, request: Request) -> Response:

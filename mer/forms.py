@@ -9,5 +9,7 @@ class TrainForm(forms.Form):
     network = forms.ChoiceField(choices=list(NETWORKS.items()))
     input = forms.ChoiceField(choices=list(INPUTS.items()))
     recipe = forms.ChoiceField(choices=list(RECIPES.items()))
-    epochs = forms.IntegerField(min_value=1, max_value=500, initial=DEFAULT.epochs, help_text="Training stops earlier when validation stops improving.")
+    epochs = forms.IntegerField(
+        min_value=1, max_value=500, initial=DEFAULT.epochs, help_text="Training stops earlier when validation stops improving."
+    )
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)

@@ -66,10 +66,15 @@ def train_run(ticket: Ticket) -> None:
         folder = Path(name)
         _write_inputs(folder, run, usable, labels)
         best_epoch = _train(ticket, run, folder)
-        ticket.progress(0.99, "Storing the network", force=True)
+        ticket.progress(0.99, "Storing the network", even=False, force=True)
         with (folder / "network.keras").open("rb") as file:
             services.finish_run(
-                run, rows=usable, probabilities=np.load(folder / "probabilities.npy"), labels=labels, best_epoch=best_epoch, network=File(file)
+                run,
+                rows=usable,
+                probabilities=np.load(folder / "probabilities.npy"),
+                labels=labels,
+                best_epoch=best_epoch,
+                network=File(file),
             )
 
 
@@ -100,7 +105,9 @@ def _train(ticket: Ticket, run: Run, folder: Path) -> int:
     command = [sys.executable, "-m", "mer.methods.training", str(folder)]
     errors = folder / "errors.txt"
     with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
+        process = subprocess.Popen(
+            command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0
+        )
         try:
             best_epoch = _follow(ticket, run, process)
         finally:
@@ -120,7 +127,7 @@ def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]") -> int
     assert process.stdout is not None
     epochs = int(run.params["epochs"])
     done, seconds = 0, 0.0
-    ticket.progress(0.1, "Starting TensorFlow", force=True)
+    ticket.progress(0.1, "Starting TensorFlow", even=False, force=True)
     while True:
         ready, _, _ = select.select([process.stdout], [], [], 1.0)
         if not ready:
@@ -138,14 +145,14 @@ def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]") -> int
             case "batch":
                 share = (message["epoch"] - 1 + message["share"]) / epochs
                 left = seconds * (epochs - done - message["share"]) if seconds else None
-                ticket.progress(0.1 + 0.85 * share, f"Epoch {message['epoch']} of {epochs}", eta_s=left)
+                ticket.progress(0.1 + 0.85 * share, f"Epoch {message['epoch']} of {epochs}", eta_s=left, even=False)
             case "epoch":
                 services.add_epoch(run, message)
                 done, seconds = message["number"], message["seconds"]
                 detail = f"Epoch {done} of {epochs}: loss {message['loss']:.3f}, validation accuracy {message['val_accuracy']:.0%}"
                 ticket.progress(0.1 + 0.85 * done / epochs, detail, eta_s=seconds * (epochs - done), force=True)
             case "predicting":
-                ticket.progress(0.96, "Predicting", force=True)
+                ticket.progress(0.96, "Predicting", even=False, force=True)
             case "failed":
                 raise TrainingImpossible(message["reason"])
             case "done":
@@ -160,5 +167,13 @@ def environment() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False).stdout.strip()
-    return {"host": platform.node(), "python": platform.python_version(), "machine": platform.machine(), "packages": versions, "commit": commit}
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": versions,
+        "commit": commit,
+    }

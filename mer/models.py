@@ -68,6 +68,9 @@ class Run(models.Model):
     def __str__(self) -> str:
         return f"run {self.pk}: {self.network} on {self.release.name}"
 
+    def get_absolute_url(self) -> str:
+        return reverse("mer:run", args=[self.pk])
+
     @property
     def name(self) -> str:
         return f"{self.network} #{self.pk}"
@@ -79,9 +82,6 @@ class Run(models.Model):
     @property
     def seed(self) -> int:
         return int(self.params["seed"])
-
-    def get_absolute_url(self) -> str:
-        return reverse("mer:run", args=[self.pk])
 
 
 class Epoch(models.Model):

@@ -81,9 +81,15 @@ def whiskers(rows: Sequence[CompareRow]) -> Whiskers:
             text = f"{row.test.accuracy:.1%} ({row.test.n_correct} of {row.test.n}; 95% interval {row.test.low:.1%} to {row.test.high:.1%})"
             drawn.append(
                 Whisker(
-                    row.run.name, row.run.get_absolute_url(), 24 + 30 * number, x(row.test.low), x(row.test.accuracy), x(row.test.high),
-                    x(row.test.majority), text,
-                )  # fmt: skip
+                    row.run.name,
+                    row.run.get_absolute_url(),
+                    24 + 30 * number,
+                    x(row.test.low),
+                    x(row.test.accuracy),
+                    x(row.test.high),
+                    x(row.test.majority),
+                    text,
+                )
             )
     height = 24 + 30 * len(rows)
     return Whiskers(drawn, height, [(x(share / 100), f"{share}%") for share in (0, 25, 50, 75, 100)])
@@ -94,6 +100,8 @@ def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]
     rows = []
     for label, counts in zip(labels, evaluation.confusion, strict=True):
         total = sum(counts)
-        cells = [{"n": n, "shade": round(100 * n / total) if total else 0, "right": labels[i] == label} for i, n in enumerate(counts)]
+        cells = [
+            {"n": n, "shade": round(100 * n / total) if total else 0, "right": labels[i] == label} for i, n in enumerate(counts)
+        ]
         rows.append({"label": label, "cells": cells, "total": total})
     return rows

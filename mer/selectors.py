@@ -92,7 +92,10 @@ def compare(release: Release) -> Comparison:
 def verdict_of(one: Run, two: Run) -> Verdict:
     """Exact McNemar on the test tracks that both runs were tested on."""
     right = [
-        {row.track_id: row.is_right for row in Prediction.objects.filter(run=run, part="test").only("track_id", "truth", "predicted")}
+        {
+            row.track_id: row.is_right
+            for row in Prediction.objects.filter(run=run, part="test").only("track_id", "truth", "predicted")
+        }
         for run in (one, two)
     ]
     tracks = sorted(set(right[0]) & set(right[1]))

@@ -15,7 +15,7 @@ class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
-    release = serializers.SlugRelatedField(slug_field="name", read_only=True)
+    release = serializers.CharField(source="release.name", read_only=True, default=None)
     job = JobSerializer(read_only=True)
     evaluations = EvaluationSerializer(many=True, read_only=True)
 

@@ -1,5 +1,7 @@
 """Asking for spectrograms and runs, and writing their results."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,11 +32,16 @@ def spectrogram_set(params: SpectrogramParams) -> SpectrogramSet:
     return row
 
 
+@transaction.atomic
 def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *, reason: str = "") -> Spectrogram:
-    """Store a picture, or the reason why there is none; made again it replaces the earlier one."""
-    row = Spectrogram.objects.filter(set=owner, track=track).first() or Spectrogram(set=owner, track=track)
-    row.state = Spectrogram.State.OK if png else Spectrogram.State.EXCLUDED
-    row.reason = reason
+    """Store a picture, or the reason why there is none; made again it replaces the earlier one.
+
+    Two workers may draw the same track (after its ingest, and before a training): the row makes them take turns.
+    """
+    state = Spectrogram.State.OK if png else Spectrogram.State.EXCLUDED
+    made, _ = Spectrogram.objects.get_or_create(set=owner, track=track, defaults={"state": state})
+    row = Spectrogram.objects.select_for_update().select_related("track").get(pk=made.pk)
+    row.state, row.reason = state, reason
     if png:
         row.image.storage.delete(row.image.field.generate_filename(row, "png"))
         row.image.save("png", ContentFile(png), save=False)
@@ -58,10 +65,16 @@ def create_run(
     trained = set(SplitMember.objects.filter(split=split, part="train").values_list("item__label", flat=True))
     if len(trained) < 2:
         only = ", ".join(sorted(trained)) or "none"
-        raise TrainingImpossible(f"The training part of “{release.name}” has one label only ({only}): there is nothing to tell apart. Rate more tracks and freeze again.")
-    twin = Run.objects.filter(release=release, network=training.network, params=training.as_dict(), job__state__in=["queued", "running"])
+        raise TrainingImpossible(
+            f"The training part of “{release.name}” has one label only ({only}): there is nothing to tell apart. Rate more tracks and freeze again."
+        )
+    twin = Run.objects.filter(
+        release=release, network=training.network, params=training.as_dict(), job__state__in=["queued", "running"]
+    )
     if twin.filter(spectrogram_set__recipe=spectrograms.recipe, spectrogram_set__input=spectrograms.input).exists():
-        raise WrongState(f"The same run of {training.network} on “{release.name}” (seed {training.seed}) is queued or running already.")
+        raise WrongState(
+            f"The same run of {training.network} on “{release.name}” (seed {training.seed}) is queued or running already."
+        )
     run = Run.objects.create(
         release=release, split=split, spectrogram_set=spectrogram_set(spectrograms), network=training.network, params=training.as_dict(),
         release_hash=release.content_hash, created_by=by,
@@ -89,15 +102,25 @@ def add_epoch(run: Run, message: dict[str, Any]) -> None:
 
 @transaction.atomic
 def finish_run(
-    run: Run, *, rows: Sequence[selectors.Sample], probabilities: NDArray[np.float32], labels: list[str], best_epoch: int, network: File
+    run: Run,
+    *,
+    rows: Sequence[selectors.Sample],
+    probabilities: NDArray[np.float32],
+    labels: list[str],
+    best_epoch: int,
+    network: File[bytes],
 ) -> None:
     """Write predictions and evaluations of a trained run, once."""
     predicted = probabilities.argmax(axis=1)
     Prediction.objects.bulk_create(
         Prediction(
-            run=run, track_id=row.track_id, part=row.part, truth=row.label, predicted=labels[index],
+            run=run,
+            track_id=row.track_id,
+            part=row.part,
+            truth=row.label,
+            predicted=labels[index],
             probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
-        )  # fmt: skip
+        )
         for row, index, values in zip(rows, predicted, probabilities, strict=True)
     )
     truth = np.array([labels.index(row.label) for row in rows])

@@ -1,11 +1,10 @@
 from django.contrib import messages
-from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from datasets.access import curator_required
+from datasets.access import HtmxHttpRequest, curator_required, user_of
 from datasets.errors import MERError
 from datasets.models import Release, Track
 from mer import plots, selectors, services
@@ -26,7 +25,9 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(selectors.runs_of(), pk=pk)
     ctx = _run_ctx(run) | {
-        "tables": [(row, plots.confusion(row, [label.key for label in run.release.dataset.labels.all()])) for row in run.evaluations.all()],
+        "tables": [
+            (row, plots.confusion(row, [label.key for label in run.release.dataset.labels.all()])) for row in run.evaluations.all()
+        ],
         "wrong": run.predictions.filter(part="test").select_related("track"),
     }
     return render(request, "mer/run.html", ctx)
@@ -34,7 +35,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @curator_required
-def run_live(request: HttpRequest, pk: int) -> HttpResponse:
+def run_live(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Progress and curves of a run; it reloads itself while the run trains, then the whole page."""
     run = get_object_or_404(selectors.runs_of(), pk=pk)
     response = render(request, "mer/run_live.html", _run_ctx(run))
@@ -57,9 +58,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         "release": release,
         "comparison": comparison,
         "whiskers": plots.whiskers(comparison.rows),
-        "tables": [
-            (row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test
-        ],
+        "tables": [(row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test],
         "paper": PAPER_TEST_ACCURACY,
     }
     return render(request, "mer/compare.html", ctx)
@@ -71,13 +70,12 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
     form = TrainForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        assert isinstance(request.user, User)
         try:
             run = services.create_run(
                 release=release,
-                training=TrainingParams(network=data["network"], epochs=data["epochs"], seed=data["seed"]),
+                training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
                 spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
-                by=request.user,
+                by=user_of(request),
             )
         except MERError as fact:
             form.add_error(None, str(fact))

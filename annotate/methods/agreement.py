@@ -25,7 +25,9 @@ def agreement(counts: ArrayLike) -> NDArray[np.float64]:
     if table.ndim != 2 or (table < 0).any():
         raise ValueError("counts must be a table of non-negative numbers, one row a track")
     totals = table.sum(axis=1)
-    return np.divide(table.max(axis=1), totals, out=np.full(len(table), np.nan), where=totals > 0)
+    shares = np.full(len(table), np.nan)
+    np.divide(table.max(axis=1), totals, out=shares, where=totals > 0)
+    return shares
 
 
 def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
@@ -43,10 +45,8 @@ def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
     """
     if n_raters < 1 or n_labels < 1:
         raise ValueError("at least one rater and one label are needed")
-    accepted = sum(
-        ways for counts, ways in _compositions(n_raters, n_labels) if max(counts) / n_raters > threshold
-    )
-    return accepted / n_labels**n_raters
+    accepted = sum(ways for counts, ways in _compositions(n_raters, n_labels) if max(counts) / n_raters > threshold)
+    return float(accepted / n_labels**n_raters)
 
 
 def _compositions(n: int, k: int) -> list[tuple[tuple[int, ...], int]]:

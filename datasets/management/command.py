@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from datasets.errors import MERError
-from datasets.models import Dataset, Job, Release
+from datasets.models import Dataset, Release
 
 
 class StudioCommand(BaseCommand):
@@ -38,7 +38,6 @@ class StudioCommand(BaseCommand):
         """A line that overwrites itself in a terminal, and is left out elsewhere."""
         if self.stderr.isatty():
             self.stderr.write(f"\r\x1b[K{text}", ending="")
-
 
 
 def find_release(name: str) -> Release:

@@ -10,14 +10,14 @@ y : float samples in [-1, 1], mono. sr : samples per second. Durations in second
 """
 
 import hashlib
+import itertools
 import re
 import resource
 import subprocess
 import wave
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,14 @@ SUFFIX = re.compile(r"\.([a-z0-9]{1,5})\Z")
 
 class AudioUnreadable(DatasetsError):
     """The file cannot be used; the message says why in words that a person understands."""
+
+
+class Readable(Protocol):
+    """A binary file, Django's or Python's."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def _limit_decoder() -> None:
 
 def wav_duration(path: Path) -> float:
     with wave.open(str(path)) as file:
-        return file.getnframes() / file.getframerate()
+        return float(file.getnframes() / file.getframerate())
 
 
 def read_wav(path: Path | IO[bytes]) -> NDArray[np.float32]:
@@ -125,20 +133,18 @@ def peaks(path: Path, n: int = N_PEAKS) -> list[int]:
         total = file.getnframes()
         edges = np.linspace(0, total, n + 1).astype(int)
         loudest = []
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in itertools.pairwise(edges):
             samples = np.frombuffer(file.readframes(int(stop - start)), dtype="<i2").astype(np.int32)
             loudest.append(int(np.abs(samples).max()) if samples.size else 0)
     return [round(100 * value / 32768) for value in loudest]
 
 
-def sha256_of(file: IO[bytes], on_bytes: Callable[[int], None] | None = None) -> str:
+def sha256_of(file: Readable) -> str:
     """SHA-256 of a file from its beginning, in constant memory."""
     digest = hashlib.sha256()
     file.seek(0)
     while block := file.read(1 << 20):
         digest.update(block)
-        if on_bytes:
-            on_bytes(len(block))
     file.seek(0)
     return digest.hexdigest()
 

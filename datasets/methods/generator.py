@@ -19,7 +19,14 @@ MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 PROGRESSIONS = ((0, 4, 5, 3), (0, 3, 4, 0), (5, 3, 0, 4), (0, 5, 3, 4))
 WORD_ANGLES = {
-    "happy": 7.8, "excited": 48.6, "angry": 99.0, "frustrated": 141.0, "sad": 207.5, "bored": 242.0, "calm": 316.2, "relaxed": 318.0,
+    "happy": 7.8,
+    "excited": 48.6,
+    "angry": 99.0,
+    "frustrated": 141.0,
+    "sad": 207.5,
+    "bored": 242.0,
+    "calm": 316.2,
+    "relaxed": 318.0,
     "pleased": 353.2,
 }  # degrees; fmt: skip
 TITLES = ("Etude", "Sketch", "Interlude", "Miniature", "Prelude", "Study")
@@ -58,7 +65,7 @@ def compose(number: int, *, seed: int = 2021, duration_s: float = 54.0) -> Piece
     y[-SAMPLE_RATE:] *= np.linspace(1, 0, SAMPLE_RATE, dtype=np.float32)
     y *= np.float32(0.7 / max(1e-6, float(np.abs(y).max())))
     title = f"{TITLES[number % len(TITLES)]} No. {number + 1}"
-    return Piece(title, f"Generator {chr(65 + number % 10)}", valence, arousal, y)
+    return Piece(title, f"Generator {chr(65 + number % 26)}", valence, arousal, y)
 
 
 def place_of(number: int, *, seed: int = 2021) -> tuple[float, float]:
@@ -91,10 +98,20 @@ def _melody(
         degree = chord + int(rng.choice((0, 2, 4, 1, 5, 7), p=(0.3, 0.22, 0.2, 0.1, 0.1, 0.08)))
         at = start + index * 4 * beat_s / notes
         loudness = 0.16 + 0.08 * arousal + rng.normal(0, 0.01)
-        _add(y, at, 4 * beat_s / notes * (0.75 if arousal > 0 else 1.15), root + 12 + _pitch(scale, degree), loudness, brightness, attack=0.012)
+        _add(
+            y,
+            at,
+            4 * beat_s / notes * (0.75 if arousal > 0 else 1.15),
+            root + 12 + _pitch(scale, degree),
+            loudness,
+            brightness,
+            attack=0.012,
+        )
 
 
-def _add(y: NDArray[np.float32], at: float, length_s: float, midi: int, loudness: float, brightness: float, *, attack: float) -> None:
+def _add(
+    y: NDArray[np.float32], at: float, length_s: float, midi: int, loudness: float, brightness: float, *, attack: float
+) -> None:
     """Add one note: six harmonics that fall off with `brightness`, a short attack and an exponential decay."""
     first = int(at * SAMPLE_RATE)
     n = min(int(length_s * SAMPLE_RATE), len(y) - first)

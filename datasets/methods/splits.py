@@ -1,7 +1,8 @@
 """Drawing the parts of a release: stratified by label, whole groups (artists) at a time, seeded.
 
 Iterative stratification [1]_ over groups: the rarest label is served first, and each group goes to the part that still
-wants most of it. A clip inherits its track's part, so no song can have pieces in two parts.
+wants most of it. Groups differ in size, so the greedy draw is repeated in several seeded orders and the draw nearest to the
+wanted counts is kept. A clip inherits its track's part, so no song can have pieces in two parts.
 
 References
 ----------
@@ -13,12 +14,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+Members = Mapping[str, Counter[str]]
+Wanted = Mapping[str, Mapping[str, float]]
+N_DRAWS = 40
 PAPER_PARTS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}  # section 3.4
 
 
-def draw_parts(
-    labels: Sequence[str], groups: Sequence[str], *, seed: int, parts: Mapping[str, float] = PAPER_PARTS
-) -> list[str]:
+def draw_parts(labels: Sequence[str], groups: Sequence[str], *, seed: int, parts: Mapping[str, float] = PAPER_PARTS) -> list[str]:
     """Assign every item to a part.
 
     Parameters
@@ -47,27 +49,50 @@ def draw_parts(
     members: dict[str, Counter[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         members.setdefault(group, Counter())[label] += 1
-    order = sorted(members)
-    np.random.default_rng(seed).shuffle(order)
-    order.sort(key=lambda group: -members[group].total())  # large groups while there is room for them; ties stay shuffled
-
     totals = Counter(labels)
     wanted = {part: {label: share * totals[label] for label in totals} for part, share in parts.items()}
+    rng = np.random.default_rng(seed)
+    draws = [_draw(members, wanted, rng) for _ in range(N_DRAWS if len(members) < len(labels) else 1)]
+    assigned = min(draws, key=lambda draw: _distance(draw, members, wanted))
+    return [assigned[group] for group in groups]
+
+
+def _draw(members: Members, wanted: Wanted, rng: np.random.Generator) -> dict[str, str]:
+    """One greedy assignment of the groups in a random order that favours large ones while there is room for them."""
+    waiting = sorted(members)
+    rng.shuffle(waiting)
+    waiting.sort(key=lambda group: -members[group].total() * rng.uniform(0.3, 1))
+    wanted = {part: dict(counts) for part, counts in wanted.items()}
+    sizes = {part: sum(counts.values()) for part, counts in wanted.items()}
+    left: Counter[str] = Counter()
+    for counts in members.values():
+        left.update(counts)
     assigned: dict[str, str] = {}
-    left = Counter(totals)
-    waiting = list(order)
     while waiting:
         rarest = min((label for label in left if left[label] > 0), key=lambda label: (left[label], label))
         group = next(group for group in waiting if members[group][rarest])
         waiting.remove(group)
-        empty = [part for part in parts if part not in assigned.values()]
+        empty = [part for part in wanted if part not in assigned.values()]
         # The last groups go to parts that would otherwise stay empty.
-        choices = empty if empty and len(waiting) < len(empty) else list(parts)
-        assigned[group] = max(choices, key=lambda part: (_fit(wanted[part], members[group], rarest), parts[part]))
+        choices = empty if empty and len(waiting) < len(empty) else list(wanted)
+        assigned[group] = max(choices, key=lambda part: (_fit(wanted[part], members[group], rarest), sizes[part]))
         for label, count in members[group].items():
             wanted[assigned[group]][label] -= count
             left[label] -= count
-    return [assigned[group] for group in groups]
+    return assigned
+
+
+def _distance(assigned: Mapping[str, str], members: Members, wanted: Wanted) -> float:
+    """How far a draw is from the wanted counts, relative to them, over parts (size) and their labels (balance)."""
+    found: dict[str, Counter[str]] = {part: Counter() for part in wanted}
+    for group, part in assigned.items():
+        found[part].update(members[group])
+    distance = 0.0
+    for part, counts in wanted.items():
+        size = sum(counts.values())
+        distance += 2 * abs(found[part].total() - size) / size
+        distance += sum(abs(found[part][label] - count) for label, count in counts.items()) / size
+    return distance
 
 
 def _fit(wanted: Mapping[str, float], group: Mapping[str, int], rarest: str) -> tuple[float, float]:

@@ -50,7 +50,9 @@ def video_id(address: str) -> str:
     parts = urlsplit(address.strip() if "://" in address else f"https://{address.strip()}")
     host = (parts.hostname or "").lower()
     if parts.scheme not in ("http", "https") or host not in HOSTS:
-        raise AddressRefused(f"“{address}” is not a YouTube address. Paste the address of a video, such as https://www.youtube.com/watch?v=…")
+        raise AddressRefused(
+            f"“{address}” is not a YouTube address. Paste the address of a video, such as https://www.youtube.com/watch?v=…"
+        )
     segments = [segment for segment in parts.path.split("/") if segment]
     if host == "youtu.be":
         candidate = segments[0] if segments else ""
@@ -69,7 +71,9 @@ def watch_url(identifier: str) -> str:
     return f"https://www.youtube.com/watch?v={identifier}"
 
 
-def fetch(identifier: str, folder: Path, *, max_duration_s: float, max_bytes: int, on_progress: Callable[[float, str], None]) -> Fetched:
+def fetch(
+    identifier: str, folder: Path, *, max_duration_s: float, max_bytes: int, on_progress: Callable[[float, str], None]
+) -> Fetched:
     """Download the best audio of one video into `folder`.
 
     Raises
@@ -84,12 +88,11 @@ def fetch(identifier: str, folder: Path, *, max_duration_s: float, max_bytes: in
         if total:
             on_progress(min(1.0, status.get("downloaded_bytes", 0) / total), "Downloading")
 
-    def refuse(info: dict[str, Any], *, incomplete: bool) -> str | None:
-        if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
-            return "it is a live stream; only finished recordings are taken"
-        if (info.get("duration") or 0) > max_duration_s:
-            return f"it is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken"
-        return None
+    def refuse(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
+        why = _policy(info, max_duration_s)
+        if why:
+            refused.append(why)
+        return why
 
     refused: list[str] = []
     options: dict[str, Any] = {
@@ -99,7 +102,7 @@ def fetch(identifier: str, folder: Path, *, max_duration_s: float, max_bytes: in
         "format": "bestaudio/best",
         "allowed_extractors": ["youtube"],
         "noplaylist": True,
-        "match_filter": lambda info, *, incomplete=False: refused.append(why) or why if (why := refuse(info, incomplete=incomplete)) else None,
+        "match_filter": refuse,
         "max_filesize": max_bytes,
         "restrictfilenames": True,
         "outtmpl": str(folder / "original.%(ext)s"),
@@ -127,6 +130,15 @@ def fetch(identifier: str, folder: Path, *, max_duration_s: float, max_bytes: in
         licence=str(info.get("license") or ""),
         info=info,
     )
+
+
+def _policy(info: dict[str, Any], max_duration_s: float) -> str | None:
+    """Why a video is not taken, or None."""
+    if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
+        return "it is a live stream; only finished recordings are taken"
+    if (info.get("duration") or 0) > max_duration_s:
+        return f"it is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken"
+    return None
 
 
 def _failure(error: Any) -> FetchFailed:

@@ -16,7 +16,9 @@ def change_state(
     # One UPDATE that only matches the state just read: of two that try, exactly one changes the row.
     if old not in allowed or not manager.filter(pk=row.pk, state=old).update(state=to, **values):
         name = row._meta.verbose_name
-        raise WrongState(f"The {name} “{row}” is {old}; this needs it to be {' or '.join(allowed)}. Reload the page to see it as it is.")
+        raise WrongState(
+            f"The {name} “{row}” is {old}; this needs it to be {' or '.join(allowed)}. Reload the page to see it as it is."
+        )
     for field, value in {"state": to, **values}.items():
         setattr(row, field, value)
     record(row, to=to, before=old, actor=actor, reason=reason)

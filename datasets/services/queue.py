@@ -75,7 +75,9 @@ def cancel(job: Job, *, by: User | None = None) -> None:
     """End a queued job now; ask the worker of a running one to stop at its next step."""
     with transaction.atomic():
         try:
-            change_state(job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason="Cancelled.")
+            change_state(
+                job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason="Cancelled."
+            )
             job_failed.send(Job, job=job)
         except WrongState:
             if not Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True):
@@ -94,13 +96,16 @@ class Ticket:
     def _mine(self) -> Q:
         return Q(pk=self.job.pk, claim=self.job.claim, state=Job.State.RUNNING)
 
-    def progress(self, share: float, detail: str, *, eta_s: float | None = None, force: bool = False) -> None:
-        """Report (at most twice a second) and stop here if the job was cancelled or taken over."""
+    def progress(self, share: float, detail: str, *, eta_s: float | None = None, even: bool = True, force: bool = False) -> None:
+        """Report (at most twice a second) and stop here if the job was cancelled or taken over.
+
+        Without `eta_s` the time left is reckoned from the share done, unless the work is not `even`.
+        """
         now = time.monotonic()
         if not force and now - self._reported_at < 0.5:
             return
         self._reported_at = now
-        if eta_s is None and share > 0.02:
+        if eta_s is None and even and share > 0.02:
             eta_s = (now - self._started) * (1 - share) / share
         Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=timezone.now())
         self.check()
@@ -116,7 +121,13 @@ class Ticket:
         """End the job if the claim still holds; the audit event and everyone who follows, in one transaction."""
         with transaction.atomic():
             ended = Job.objects.filter(self._mine).update(
-                state=state, reason=reason, detail="", eta_s=None, finished_at=timezone.now(), claim="", progress=1 if state == Job.State.DONE else F("progress")
+                state=state,
+                reason=reason,
+                detail="",
+                eta_s=None,
+                finished_at=timezone.now(),
+                claim="",
+                progress=1 if state == Job.State.DONE else F("progress"),
             )
             if not ended:
                 return
@@ -124,7 +135,9 @@ class Ticket:
             _follow_end(self.job)
 
     def give_back(self) -> None:
-        Job.objects.filter(self._mine).update(state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None)
+        Job.objects.filter(self._mine).update(
+            state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None
+        )
 
     def _beat(self, stop: threading.Event) -> None:
         try:
@@ -175,7 +188,9 @@ def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         ticket.end(Job.State.FAILED, str(fact))
     except Exception as error:
         logger.exception("Job %s (%s) broke", job_id, ticket.job.task)
-        ticket.end(Job.State.FAILED, f"Unexpected {type(error).__name__}: {error}. The worker's log has the details (job {job_id}).")
+        ticket.end(
+            Job.State.FAILED, f"Unexpected {type(error).__name__}: {error}. The worker's log has the details (job {job_id})."
+        )
     else:
         ticket.end(Job.State.DONE)
     finally:
@@ -197,7 +212,11 @@ def sweep() -> dict[str, int]:
                 )
                 continue
             state = Job.State.CANCELLED if job.cancel_requested else Job.State.FAILED
-            reason = "Cancelled." if job.cancel_requested else f"Its worker died {job.attempts} times while doing this. Out of memory, or a file that breaks it?"
+            reason = (
+                "Cancelled."
+                if job.cancel_requested
+                else f"Its worker died {job.attempts} times while doing this. Out of memory, or a file that breaks it?"
+            )
             if Job.objects.filter(held).update(state=state, reason=reason, claim="", finished_at=now, detail=""):
                 job.refresh_from_db()
                 _follow_end(job)
@@ -208,9 +227,7 @@ def sweep() -> dict[str, int]:
 
 def _wake_forgotten(now: datetime) -> int:
     """Queued rows whose message is not in the broker: it lost them, or was away when they were queued."""
-    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=60))
-    )
+    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=60)))
     jobs = list(waiting.order_by("id")[:500])
     if not jobs:
         return 0

@@ -70,10 +70,19 @@ def freeze_release(
         raise NameTaken(f"A release named “{name}” exists; a frozen release is never changed. Choose another name.") from None
     rows = ReleaseItem.objects.bulk_create(
         ReleaseItem(
-            release=release, track=item.track, label=item.label, agreement=item.agreement, votes=item.votes, title=item.track.title,
-            artist=item.track.artist, licence=item.track.licence, source_url=item.track.source_url, external_id=item.track.external_id,
-            sha256=item.track.sha256, duration_s=item.track.duration_s or 0,
-        )  # fmt: skip
+            release=release,
+            track=item.track,
+            label=item.label,
+            agreement=item.agreement,
+            votes=item.votes,
+            title=item.track.title,
+            artist=item.track.artist,
+            licence=item.track.licence,
+            source_url=item.track.source_url,
+            external_id=item.track.external_id,
+            sha256=item.track.sha256,
+            duration_s=item.track.duration_s or 0,
+        )
         for item in items
     )
     ReleaseRating.objects.bulk_create((ReleaseRating(release=release, **asdict(row)) for row in ratings), batch_size=1000)

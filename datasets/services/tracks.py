@@ -1,5 +1,7 @@
 """Bringing tracks in, moving them through their states, leaving them out."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from django.conf import settings
@@ -28,7 +30,9 @@ PAPER_LABELS = {
 
 
 @transaction.atomic
-def create_dataset(*, name: str, description: str = "", synthetic: bool = False, labels: dict[str, tuple[str, ...]] | None = None) -> Dataset:
+def create_dataset(
+    *, name: str, description: str = "", synthetic: bool = False, labels: dict[str, tuple[str, ...]] | None = None
+) -> Dataset:
     """A dataset with its labels and words; the paper's by default."""
     dataset = Dataset.objects.create(name=name, description=description, synthetic=synthetic)
     for order, (key, words) in enumerate((labels or PAPER_LABELS).items()):
@@ -43,7 +47,7 @@ def default_dataset() -> Dataset:
 
 
 def add_file(
-    *, dataset: Dataset, file: File, filename: str, title: str = "", artist: str = "", licence: str = "", external_id: str = "",
+    *, dataset: Dataset, file: File[bytes], filename: str, title: str = "", artist: str = "", licence: str = "", external_id: str = "",
     source_url: str = "", source: str = Track.Source.FILE, by: User | None = None, wake_worker: bool = True,
 ) -> Job:  # fmt: skip
     """Keep an uploaded or local file as a new track's original and queue its conversion.
@@ -51,7 +55,7 @@ def add_file(
     Raises SourceRefused for an empty or oversized file, TrackExists for one that is already in the dataset.
     """
     _guard_size(filename, file.size)
-    sha256 = audio.sha256_of(file.file)
+    sha256 = audio.sha256_of(file)
     try:
         with transaction.atomic():
             track = Track.objects.create(
@@ -71,14 +75,29 @@ def add_file(
         raise _exists(dataset, filename, sha256=sha256, external_id=external_id) from None
 
 
-def add_youtube(*, dataset: Dataset, address: str, title: str = "", artist: str = "", licence: str = "", by: User | None = None, wake_worker: bool = True) -> Job:
+def add_youtube(
+    *,
+    dataset: Dataset,
+    address: str,
+    title: str = "",
+    artist: str = "",
+    licence: str = "",
+    by: User | None = None,
+    wake_worker: bool = True,
+) -> Job:
     """Queue one video. Raises AddressRefused, or TrackExists for a video that is already in the dataset."""
     identifier = youtube.video_id(address)
     url = youtube.watch_url(identifier)
     try:
         with transaction.atomic():
             track = Track.objects.create(
-                dataset=dataset, title=title or url, artist=artist, licence=licence, source=Track.Source.YOUTUBE, source_url=url, external_id=identifier
+                dataset=dataset,
+                title=title or url,
+                artist=artist,
+                licence=licence,
+                source=Track.Source.YOUTUBE,
+                source_url=url,
+                external_id=identifier,
             )
             record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {url}")
             return queue.enqueue(FETCH, track, title=f"Fetch {url}", url=_url(track), by=by, wake_worker=wake_worker)
@@ -91,11 +110,15 @@ def _guard_size(filename: str, size: int) -> None:
         raise SourceRefused(f"{filename} is empty (0 bytes). Choose the recording itself.")
     if size > settings.UPLOAD_MAX_MB * 1024**2:
         megabytes = size / 1024**2
-        raise SourceRefused(f"{filename} has {megabytes:,.0f} MB; at most {settings.UPLOAD_MAX_MB} MB are taken (the setting UPLOAD_MAX_MB).")
+        raise SourceRefused(
+            f"{filename} has {megabytes:,.0f} MB; at most {settings.UPLOAD_MAX_MB} MB are taken (the setting UPLOAD_MAX_MB)."
+        )
 
 
 def _exists(dataset: Dataset, what: str, *, sha256: str = "", external_id: str = "") -> TrackExists:
-    twin = (sha256 and dataset.tracks.filter(sha256=sha256).first()) or (external_id and dataset.tracks.filter(external_id=external_id).first())
+    twin = (sha256 and dataset.tracks.filter(sha256=sha256).first()) or (
+        external_id and dataset.tracks.filter(external_id=external_id).first()
+    )
     name = f"“{twin.title}” (track {twin.pk})" if twin else "a track that came in at the same moment"
     return TrackExists(f"{what} is already in “{dataset}” as {name}.")
 
@@ -104,7 +127,7 @@ def _url(track: Track) -> str:
     return reverse("datasets:track", args=[track.pk])
 
 
-def store_file(track: Track, kind: str, file: File, *, suffix: str, sha256: str, **facts: object) -> AudioFile:
+def store_file(track: Track, kind: str, file: File[bytes], *, suffix: str, sha256: str, **facts: object) -> AudioFile:
     """Put a file into the storage under a name of its own, replacing what an interrupted attempt left there."""
     row = AudioFile.objects.filter(track=track, kind=kind).first() or AudioFile(track=track, kind=kind)
     row.size, row.sha256 = file.size, sha256
@@ -125,20 +148,26 @@ def start_step(track: Track, state: str) -> None:
 
 
 @transaction.atomic
-def finish_fetch(track: Track, fetched: youtube.Fetched, original: File, sha256: str) -> None:
+def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], sha256: str) -> None:
     """Store what was fetched and queue the conversion, in one step."""
     twin = track.dataset.tracks.filter(sha256=sha256).exclude(pk=track.pk).first()
     if twin:
         raise TrackExists(f"The same recording is already here as “{twin.title}” (track {twin.pk}).")
     store_file(track, AudioFile.Kind.ORIGINAL, original, suffix=audio.safe_suffix(fetched.path.name), sha256=sha256)
-    values = {"sha256": sha256, "title": fetched.title[:300] if track.title == track.source_url else track.title}
-    values |= {"artist": track.artist or fetched.artist[:300], "licence": track.licence or fetched.licence[:100]}
-    change_state(track, to=Track.State.CONVERTING, allowed=(Track.State.FETCHING,), **values)
+    change_state(
+        track,
+        to=Track.State.CONVERTING,
+        allowed=(Track.State.FETCHING,),
+        sha256=sha256,
+        title=fetched.title[:300] if track.title == track.source_url else track.title,
+        artist=track.artist or fetched.artist[:300],
+        licence=track.licence or fetched.licence[:100],
+    )
     queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
 
 
 @transaction.atomic
-def make_ready(track: Track, wav: File, sha256: str, probe: audio.Probe, *, duration_s: float, peaks: list[int]) -> None:
+def make_ready(track: Track, wav: File[bytes], sha256: str, probe: audio.Probe, *, duration_s: float, peaks: list[int]) -> None:
     """Store the wav with what was measured, and announce the track."""
     store_file(
         track, AudioFile.Kind.WAV, wav, suffix="wav", sha256=sha256, codec="pcm_s16le", sample_rate=audio.SAMPLE_RATE, channels=1,

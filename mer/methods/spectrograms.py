@@ -63,7 +63,7 @@ def to_picture(S: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.
     if high - low < 1e-9:
         raise SpectrogramImpossible("Every cell of the spectrogram is the same: there is nothing to learn from.")
     grey = np.clip((level - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-    return 255 - grey[::-1]
+    return np.asarray(255 - grey[::-1], dtype=np.uint8)
 
 
 def png(picture: NDArray[np.uint8]) -> bytes:

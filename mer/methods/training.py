@@ -30,7 +30,7 @@ def resize_pictures(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
     size = (INPUT_SHAPE[1], INPUT_SHAPE[0])
     resized = [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.NEAREST)) for picture in pictures]
-    return np.stack(resized).astype(np.float32)[..., None] / 255
+    return np.asarray(np.stack(resized)[..., None] / 255, dtype=np.float32)
 
 
 def class_weights(truth: NDArray[np.int64], n_labels: int) -> dict[int, float]:
@@ -79,7 +79,10 @@ def main(folder: Path) -> int:
         say(event="failed", reason=f"Out of memory with {params.batch_size} pictures at a time. Train with a smaller batch.")
         return 1
     if report.last_loss is None or not np.isfinite(report.last_loss):
-        say(event="failed", reason=f"The loss became {report.last_loss}: the learning rate {params.learning_rate} is too high for this network.")
+        say(
+            event="failed",
+            reason=f"The loss became {report.last_loss}: the learning rate {params.learning_rate} is too high for this network.",
+        )
         return 1
     say(event="predicting")
     np.save(folder / "probabilities.npy", network.predict(pictures, batch_size=params.batch_size, verbose=0))
@@ -118,7 +121,8 @@ def _reporter(keras: Any, epochs: int) -> Any:
 
 
 def _die_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not sys.stdin: its lock would be held when the interpreter ends
+        pass
     os._exit(70)
 
 

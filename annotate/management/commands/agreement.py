@@ -20,7 +20,11 @@ class Command(StudioCommand):
         lines += [f"{step['n']:>8}  {step['name']}" for step in summary.funnel]
         lines += [f"{n:>8}  agreed on {label}" for label, n in summary.per_label.items()]
         if summary.alpha is not None and summary.alpha_low is not None and summary.alpha_high is not None:
-            lines.append(f"Krippendorff's alpha {summary.alpha:.3f} (95% interval {summary.alpha_low:.3f} to {summary.alpha_high:.3f})")
+            lines.append(
+                f"Krippendorff's alpha {summary.alpha:.3f} (95% interval {summary.alpha_low:.3f} to {summary.alpha_high:.3f})"
+            )
         if summary.acceptance is not None:
-            lines.append(f"Accepted {summary.acceptance:.1%} of the fully rated tracks; if everybody guessed, {summary.chance_acceptance:.1%}")
+            lines.append(
+                f"Accepted {summary.acceptance:.1%} of the fully rated tracks; if everybody guessed, {summary.chance_acceptance:.1%}"
+            )
         return {"dataset": dataset.name, **summary.as_dict()}, "\n".join(lines), True

@@ -27,4 +27,8 @@ class Command(StudioCommand):
         release = services.freeze(services.questionnaire_of(dataset), name=name, seed=options["seed"])
         n = release.items.count()
         result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
-        return result, f"Froze {n} tracks as “{release.name}” ({len(release.left_out)} left out), hash {release.content_hash}.", True
+        return (
+            result,
+            f"Froze {n} tracks as “{release.name}” ({len(release.left_out)} left out), hash {release.content_hash}.",
+            True,
+        )

@@ -24,33 +24,30 @@ class Command(StudioCommand):
         dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
         words = {word.key: word for word in Word.objects.filter(label__dataset=dataset).select_related("label")}
         labels = {label.key: label for label in dataset.labels.all()}
-        read, problems = imports.read_ratings(options["file"], words={key: word.label.key for key, word in words.items()}, labels=set(labels))
+        read, problems = imports.read_ratings(
+            options["file"], words={key: word.label.key for key, word in words.items()}, labels=set(labels)
+        )
         tracks = _tracks(dataset)
         rows = []
         for row in read:
             track = tracks.get(row.track)
             if track is None:
-                problems.append(f"line {row.line}: there is no rateable track “{row.track}” in “{dataset}” (by external id, number or title)")
+                problems.append(
+                    f"line {row.line}: there is no rateable track “{row.track}” in “{dataset}” (by external id, number or title)"
+                )
                 continue
-            rows.append(
-                {
-                    "track": track,
-                    "rater": row.rater,
-                    "word": words.get(row.word),
-                    "label": labels[row.label],
-                    "valence": row.valence,
-                    "arousal": row.arousal,
-                    "rated_at": row.rated_at,
-                }
-            )
+            word, label = words.get(row.word), labels[row.label]
+            rows.append(services.ImportedRating(track, row.rater, word, label, row.valence, row.arousal, row.rated_at))
         if problems:
             shown = "\n  ".join(problems[:50]) + (f"\n  … and {len(problems) - 50} more" if len(problems) > 50 else "")
-            raise CommandError(f"Nothing was imported; {len(problems)} of {len(read) + len(problems)} rows cannot be taken:\n  {shown}")
+            raise CommandError(
+                f"Nothing was imported; {len(problems)} of {len(read) + len(problems)} rows cannot be taken:\n  {shown}"
+            )
         questionnaire = services.questionnaire_of(dataset)
         n = services.import_ratings(questionnaire, rows)
         states = Consensus.objects.filter(questionnaire=questionnaire)
         agreed = states.filter(state="agreed").count()
-        result = {"dataset": dataset.name, "ratings": n, "tracks": len({row["track"] for row in rows}), "agreed": agreed}
+        result = {"dataset": dataset.name, "ratings": n, "tracks": len({row.track_id for row in rows}), "agreed": agreed}
         return result, f"Imported {n} ratings of {result['tracks']} tracks; {agreed} tracks have an agreed label now.", True
 
 

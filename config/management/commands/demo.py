@@ -15,9 +15,17 @@ class Command(StudioCommand):
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         if options["remove"]:
             n = demo.remove()
-            return {"removed": n}, f"The demo is gone: {n} tracks, their ratings, releases, runs and files, and the demo accounts.", True
+            return (
+                {"removed": n},
+                f"The demo is gone: {n} tracks, their ratings, releases, runs and files, and the demo accounts.",
+                True,
+            )
         try:
             demo.load(self.progress)
         except demo.DemoRefused as reason:
             raise CommandError(str(reason)) from None
-        return {"accounts": demo.ACCOUNTS}, f"The demo is loaded. Accounts: {', '.join(demo.ACCOUNTS)}; password in {demo.password_file()}.", True
+        return (
+            {"accounts": demo.ACCOUNTS},
+            f"The demo is loaded. Accounts: {', '.join(demo.ACCOUNTS)}; password in {demo.password_file()}.",
+            True,
+        )

@@ -48,7 +48,9 @@ class Problem(Exception):
 
 def _python() -> str:
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        raise Problem(f"this is Python {sys.version.split()[0]}; use 3.11, 3.12 or 3.13: rm -rf .venv && PYTHON=python3.11 make run")
+        raise Problem(
+            f"this is Python {sys.version.split()[0]}; use 3.11, 3.12 or 3.13: rm -rf .venv && PYTHON=python3.11 make run"
+        )
     return sys.version.split()[0]
 
 
@@ -78,7 +80,9 @@ def _javascript() -> str:
 def disk() -> str:
     free = shutil.disk_usage(settings.DATA_DIR).free // 1024**2
     if free < NEEDED_MB:
-        raise Problem(f"{free} MB free in {settings.DATA_DIR}; about {NEEDED_MB} are needed. Free some, or set DATA_DIR to another disk.")
+        raise Problem(
+            f"{free} MB free in {settings.DATA_DIR}; about {NEEDED_MB} are needed. Free some, or set DATA_DIR to another disk."
+        )
     return f"{free / 1024:.0f} GB free in {settings.DATA_DIR}"
 
 
@@ -113,7 +117,11 @@ def _broker() -> str:
 
 def _port() -> str:
     problem = port_problem()
-    return f"{settings.HOST}:{settings.PORT} is free" if problem is None else f"{settings.HOST}:{settings.PORT} is in use (by this studio, if it runs)"
+    return (
+        f"{settings.HOST}:{settings.PORT} is free"
+        if problem is None
+        else f"{settings.HOST}:{settings.PORT} is in use (by this studio, if it runs)"
+    )
 
 
 def port_problem() -> str | None:

@@ -38,7 +38,7 @@ class Command(BaseCommand):
             self.stdout.flush()
 
     def _welcome(self) -> None:
-        host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::") else settings.HOST
+        host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::") else settings.HOST  # noqa: S104  (only printed)
         self._say(f"\n  MER Studio: http://{host}:{settings.PORT}/")
         if demo.password_file().exists():
             self._say(f"  Demo accounts: {', '.join(demo.ACCOUNTS)}; password for each: {demo.password_file().read_text().strip()}")

@@ -19,8 +19,14 @@ class Command(StudioCommand):
     help = "Bring tracks in: a YouTube video, audio files, a folder of them, or a CSV list. Fetches and converts them here, without a worker."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("source", nargs="+", help="A YouTube address, an audio file, a folder, or a .csv list (columns file or url, title, artist, licence, external_id).")
-        parser.add_argument("--dataset", help="The dataset they go to; made with the paper's nine words if it is new. Default: the first one.")
+        parser.add_argument(
+            "source",
+            nargs="+",
+            help="A YouTube address, an audio file, a folder, or a .csv list (columns file or url, title, artist, licence, external_id).",
+        )
+        parser.add_argument(
+            "--dataset", help="The dataset they go to; made with the paper's nine words if it is new. Default: the first one."
+        )
         parser.add_argument("--artist", default="", help="For sources that do not name one.")
         parser.add_argument("--licence", default="", help="For sources that do not name one.")
 
@@ -69,7 +75,11 @@ class Command(StudioCommand):
             raise SourceRefused(f"“{source}” is neither a file, a folder, a .csv list nor a YouTube address.")
 
     def _add(self, dataset: Dataset, entry: Entry, options: dict[str, Any]) -> Job:
-        common = {"title": entry.title, "artist": entry.artist or options["artist"], "licence": entry.licence or options["licence"]}
+        common: dict[str, Any] = {
+            "title": entry.title,
+            "artist": entry.artist or options["artist"],
+            "licence": entry.licence or options["licence"],
+        }
         if entry.file is None:
             return tracks.add_youtube(dataset=dataset, address=entry.url, wake_worker=False, **common)
         with entry.file.open("rb") as file:
@@ -86,5 +96,3 @@ class Command(StudioCommand):
             following = Job.objects.filter(task=tracks.CONVERT, subject="track", subject_id=job.subject_id).first()
             return self._run(following) if following else done
         return done
-
-

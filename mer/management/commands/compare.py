@@ -14,7 +14,9 @@ class Command(StudioCommand):
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         comparison = selectors.compare(find_release(options["release"]))
-        lines = [f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"]
+        lines = [
+            f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"
+        ]
         for row in comparison.rows:
             if row.train and row.validation and row.test:
                 interval = f"{row.test.low:.1%} to {row.test.high:.1%}"

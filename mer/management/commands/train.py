@@ -30,7 +30,7 @@ class Command(StudioCommand):
             raise CommandError(f"--epochs is {options['epochs']}; at least 1 is needed.")
         run = services.create_run(
             release=find_release(options["release"]),
-            training=TrainingParams(network=options["network"], epochs=options["epochs"], seed=options["seed"]),
+            training=TrainingParams.of(options["network"], epochs=options["epochs"], seed=options["seed"]),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
             wake_worker=options["queue"],
         )
@@ -43,7 +43,9 @@ class Command(StudioCommand):
             raise CommandError(f"{run.name} was not trained: {job.reason if job else 'a worker has taken it'}")
         self.progress("")
         run = selectors.runs_of().get(pk=run.pk)
-        lines = [f"{run.name}: {run.epochs.count()} epochs in {time.monotonic() - began:.0f} s, best {run.best_epoch}, {len(run.excluded)} tracks left out"]
+        lines = [
+            f"{run.name}: {run.epochs.count()} epochs in {time.monotonic() - began:.0f} s, best {run.best_epoch}, {len(run.excluded)} tracks left out"
+        ]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
         row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines), True

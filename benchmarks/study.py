@@ -1,0 +1,91 @@
+"""`make study`: the whole chain on real music, by the studio's own commands, in a data folder of its own.
+
+    STUDY_DATA=/path/to/folder make study        (docs/guide/public-datasets.md says how to make such a folder)
+
+STUDY_DATA holds `tracks.csv` (columns file, title, artist, licence, external_id) with its audio files and `ratings.csv`
+(columns track, rater, word). Optional: STUDY_OUT (where database, media and bundle go; default data/study), STUDY_LIMIT
+(only the first so many tracks), STUDY_EPOCHS.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    data = os.environ.get("STUDY_DATA")
+    if not data or not Path(data, "tracks.csv").is_file() or not Path(data, "ratings.csv").is_file():
+        sys.exit("Set STUDY_DATA to a folder with tracks.csv and ratings.csv; docs/guide/public-datasets.md says how to make one.")
+    out = Path(os.environ.get("STUDY_OUT", ROOT / "data" / "study")).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    for row in run_study(
+        Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30")
+    ):
+        print(row, flush=True)
+
+
+def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[str]:
+    """Every step, in order; a step that fails stops the study with its message. Returns one line a step with its seconds."""
+    tracks, ratings = _shortened(data, out, limit) if limit else (data / "tracks.csv", data / "ratings.csv")
+    steps: list[list[str]] = [
+        ["migrate", "--verbosity", "0"],
+        ["ingest", str(tracks), "--dataset", "Study"],
+        ["import_ratings", str(ratings), "--dataset", "Study"],
+        ["agreement", "--dataset", "Study"],
+        ["freeze", "study-v1", "--seed", "1", "--dataset", "Study"],
+        ["train", "study-v1", "--network", "cnn", "--epochs", epochs],
+        ["train", "study-v1", "--network", "crnn", "--epochs", epochs],
+        ["compare", "study-v1"],
+        ["export", "study-v1", "--out", str(out / "study-v1.zip")],
+        ["verify", str(out / "study-v1.zip")],
+    ]
+    lines = []
+    for step in steps:
+        began = time.monotonic()
+        result = command(out, *step)
+        lines.append(f"{time.monotonic() - began:7.1f} s  {' '.join(step[:2])}: {json.dumps(result)[:1500]}")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def command(out: Path, name: str, *arguments: str) -> dict[str, Any]:
+    """Run one of the studio's commands on the study's own database and return its JSON line."""
+    environment = os.environ | {"DATA_DIR": str(out), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    wants_json = [] if name == "migrate" else ["--json"]
+    line = [sys.executable, str(ROOT / "manage.py"), name, *arguments, *wants_json]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{name} failed with exit code {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1]) if wants_json else {}
+    return result
+
+
+def _shortened(data: Path, out: Path, limit: int) -> tuple[Path, Path]:
+    """The first `limit` tracks and their ratings, as lists of their own."""
+    with (data / "tracks.csv").open(newline="", encoding="utf-8") as file:
+        tracks = list(csv.DictReader(file))[:limit]
+    kept = {row["external_id"] for row in tracks}
+    with (data / "ratings.csv").open(newline="", encoding="utf-8") as file:
+        ratings = [row for row in csv.DictReader(file) if row["track"] in kept]
+    for row in tracks:
+        row["file"] = str((data / row["file"]).resolve())
+    return _write(out / "tracks.csv", tracks), _write(out / "ratings.csv", ratings)
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+import librosa
+import numpy as np
+import pytest
+
+from mer.errors import SpectrogramImpossible
+from mer.methods import spectrograms
+from mer.methods.params import SpectrogramParams
+
+PARAMS = SpectrogramParams()
+
+
+def music(seconds: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * PARAMS.sr)) / PARAMS.sr
+    y = sum(np.sin(2 * np.pi * f * t * (1 + 0.01 * np.sin(t))) / (i + 1) for i, f in enumerate((110, 331, 1209, 4000)))
+    return (0.2 * y + 0.02 * rng.standard_normal(t.size)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def y() -> np.ndarray:
+    return music(50)
+
+
+def test_it_equals_librosa_on_the_same_samples(y):
+    expected = librosa.feature.melspectrogram(
+        y=y[: PARAMS.window_samples],
+        sr=PARAMS.sr,
+        n_fft=PARAMS.n_fft,
+        hop_length=PARAMS.hop_length,
+        n_mels=PARAMS.n_mels,
+        pad_mode="constant",
+    )
+    S = spectrograms.mel_spectrogram(y, PARAMS)
+    assert expected.shape == (128, 257) and S.shape == (128, 256)
+    np.testing.assert_allclose(S, expected[:, :256], rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ["paper", "robust"])
+def test_the_picture_is_at_most_one_grey_level_from_the_plain_recipe(y, recipe):
+    params = SpectrogramParams(recipe=recipe)
+    S = librosa.feature.melspectrogram(
+        y=y[: PARAMS.window_samples],
+        sr=PARAMS.sr,
+        n_fft=PARAMS.n_fft,
+        hop_length=PARAMS.hop_length,
+        n_mels=PARAMS.n_mels,
+        pad_mode="constant",
+    )[:, :256]
+    level = 10 * np.log10(S.astype(np.float64) + 1e-9)
+    if recipe == "robust":
+        level = np.maximum(level, level.max() - 80)
+    expected = 255 - (255 * (level - level.min()) / (level.max() - level.min())).astype(np.uint8)[::-1]
+    picture = spectrograms.to_picture(spectrograms.mel_spectrogram(y, params), params)
+    assert picture.shape == (128, 256) and picture.dtype == np.uint8
+    assert np.abs(picture.astype(int) - expected.astype(int)).max() <= 1
+
+
+def test_only_the_first_47_55_seconds_count(y):
+    assert pytest.approx(47.55, abs=0.01) == PARAMS.window_s
+    longer = np.concatenate([y[: PARAMS.window_samples], music(5, seed=9)])
+    np.testing.assert_array_equal(
+        spectrograms.mel_spectrogram(longer, PARAMS), spectrograms.mel_spectrogram(y[: PARAMS.window_samples], PARAMS)
+    )
+
+
+def test_a_high_tone_is_drawn_above_a_low_one():
+    t = np.arange(PARAMS.window_samples) / PARAMS.sr
+    rows = []
+    for frequency in (200, 6000):
+        S = spectrograms.mel_spectrogram(np.sin(2 * np.pi * frequency * t).astype(np.float32), PARAMS)
+        rows.append(int(spectrograms.to_picture(S, PARAMS).mean(axis=1).argmin()))
+    assert rows[1] < rows[0]
+
+
+def test_too_short_and_silent_tracks_are_refused_with_the_reason():
+    with pytest.raises(SpectrogramImpossible, match=r"Too short: 47\.0 s"):
+        spectrograms.mel_spectrogram(music(47), PARAMS)
+    with pytest.raises(SpectrogramImpossible, match="Silent"):
+        spectrograms.mel_spectrogram(np.zeros(PARAMS.window_samples, np.float32), PARAMS)
+
+
+def test_a_png_reads_back_as_it_was(y):
+    picture = spectrograms.to_picture(spectrograms.mel_spectrogram(y, PARAMS), PARAMS)
+    np.testing.assert_array_equal(spectrograms.read_png(spectrograms.png(picture)), picture)

@@ -1,0 +1,58 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datasets.methods.splits import PAPER_PARTS, draw_parts
+
+LABELS = ("positive", "neutral", "negative")
+ITEMS = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 25)), min_size=1, max_size=120)
+
+
+def test_it_is_80_10_10_and_stratified():
+    labels = [LABELS[number % 3] for number in range(300)]
+    parts = draw_parts(labels, [str(number) for number in range(300)], seed=5)
+    assert Counter(parts) == {"train": 240, "validation": 30, "test": 30}
+    assert Counter(label for label, part in zip(labels, parts, strict=True) if part == "test") == dict.fromkeys(LABELS, 10)
+
+
+def test_the_sizes_of_the_paper_come_out():
+    labels = ["neutral"] * 156 + ["positive"] * 120 + ["negative"] * 85
+    counts = Counter(draw_parts(labels, [str(number) for number in range(361)], seed=1))
+    assert counts["train"] in range(287, 293) and counts["validation"] in range(34, 38) and counts["test"] in range(34, 38)
+
+
+def test_the_seed_decides():
+    labels, groups = [LABELS[n % 3] for n in range(60)], [str(n) for n in range(60)]
+    assert draw_parts(labels, groups, seed=1) == draw_parts(labels, groups, seed=1)
+    assert draw_parts(labels, groups, seed=1) != draw_parts(labels, groups, seed=2)
+
+
+def test_bad_input_is_refused_by_name():
+    with pytest.raises(ValueError, match="2 labels but 1 groups"):
+        draw_parts(["a", "b"], ["x"], seed=0)
+    with pytest.raises(ValueError, match="add up to 1"):
+        draw_parts(["a"], ["x"], seed=0, parts={"train": 0.5})
+
+
+@settings(deadline=None)
+@given(ITEMS, st.integers(0, 1000))
+def test_a_group_is_never_torn_and_no_part_stays_empty(items, seed):
+    labels, groups = [label for label, _ in items], [f"g{group}" for _, group in items]
+    parts = draw_parts(labels, groups, seed=seed)
+    assert set(parts) <= set(PAPER_PARTS)
+    where: dict[str, set[str]] = {}
+    for group, part in zip(groups, parts, strict=True):
+        where.setdefault(group, set()).add(part)
+    assert all(len(found) == 1 for found in where.values())
+    assert len(set(parts)) == min(3, len(where))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(60, 300), st.integers(0, 100))
+def test_without_groups_every_part_is_within_three_tracks_of_its_share(n, seed):
+    labels = [LABELS[(number * number) % 3] for number in range(n)]
+    counts = Counter(draw_parts(labels, [str(number) for number in range(n)], seed=seed))
+    for part, share in PAPER_PARTS.items():
+        assert abs(counts[part] - share * n) <= 3

@@ -1,0 +1,69 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mer.methods.params import TrainingParams
+from mer.methods.training import class_weights, resize_pictures
+
+
+def test_pictures_become_126_by_258_without_new_grey_levels():
+    picture = np.random.default_rng(0).integers(0, 256, (2, 128, 256), dtype=np.uint8)
+    resized = resize_pictures(picture)
+    assert resized.shape == (2, 126, 258, 1) and resized.dtype == np.float32
+    assert 0 <= resized.min() and resized.max() <= 1
+    assert set(np.unique(np.round(resized[0] * 255).astype(int))) <= set(np.unique(picture[0]).tolist())
+
+
+def test_class_weights_make_labels_count_the_same():
+    weights = class_weights(np.array([0, 0, 0, 1]), 3)
+    assert weights[0] * 3 == pytest.approx(weights[1] * 1)
+    assert weights[2] == 0
+
+
+def train(folder: Path, **values: object) -> tuple[int, list[dict]]:
+    """Run the program on eight random pictures, with an input that stays open as its parent's pipe does."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (8, 128, 256), dtype=np.uint8)
+    truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+    part = np.array(["train"] * 4 + ["validation"] * 2 + ["test"] * 2)
+    np.savez(folder / "data.npz", pictures=pictures, truth=truth, part=part)
+    params = TrainingParams.of("crnn", **({"epochs": 2} | values)).as_dict()
+    (folder / "spec.json").write_text(json.dumps({"params": params, "labels": ["a", "b", "c"]}))
+    program = [sys.executable, "-m", "mer.methods.training", folder]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        lines = process.stdout.readlines()
+        code = process.wait()
+    return code, [json.loads(line) for line in lines if line.startswith(b"{")]
+
+
+def test_a_closed_standard_input_ends_it(tmp_path):
+    (tmp_path / "spec.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "mer.methods.training", tmp_path], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode in (1, 70)
+
+
+def test_a_loss_that_becomes_nan_is_a_sentence(tmp_path):
+    code, messages = train(tmp_path, learning_rate=1e30)
+    assert code == 1
+    assert "learning rate" in messages[-1]["reason"]
+
+
+def test_the_same_run_twice_gives_the_same_probabilities(tmp_path):
+    found = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        code, messages = train(folder)
+        assert code == 0
+        assert [message["number"] for message in messages if message["event"] == "epoch"] == [1, 2]
+        assert (folder / "network.keras").stat().st_size > 0
+        found.append(np.load(folder / "probabilities.npy"))
+    np.testing.assert_array_equal(found[0], found[1])
+    assert found[0].shape == (8, 3)
+    np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)

