@@ -95,7 +95,7 @@ def test_a_private_video_fails_with_what_youtube_said(dataset, recorded):
 )
 def test_what_policy_forbids_is_not_downloaded(dataset, recorded, values, reason):
     recorded(**values)
-    job, track = fetch(dataset)
+    _job, track = fetch(dataset)
     assert track.state == "failed" and reason in track.reason
 
 
@@ -103,7 +103,7 @@ def test_what_policy_forbids_is_not_downloaded(dataset, recorded, values, reason
 def test_a_broken_download_fails_with_a_reason(dataset, recorded, path, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     recorded(path)
-    job, track = fetch(dataset)
+    _job, track = fetch(dataset)
     assert track.state == "failed" and "could not be fetched" in track.reason
 
 

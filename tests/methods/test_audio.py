@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import wave
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_peaks_are_the_loudest_samples_of_equal_stretches(wav_file):
     path = wav_file(1.0)
     y = np.abs(audio.read_wav(path))
     edges = np.linspace(0, len(y), 51).astype(int)
-    expected = [round(100 * float(y[a:b].max())) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    expected = [round(100 * float(y[a:b].max())) for a, b in itertools.pairwise(edges)]
     assert audio.peaks(path, 50) == pytest.approx(expected, abs=1)
 
 

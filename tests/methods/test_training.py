@@ -14,7 +14,7 @@ def test_pictures_become_126_by_258_without_new_grey_levels():
     picture = np.random.default_rng(0).integers(0, 256, (2, 128, 256), dtype=np.uint8)
     resized = resize_pictures(picture)
     assert resized.shape == (2, 126, 258, 1) and resized.dtype == np.float32
-    assert 0 <= resized.min() and resized.max() <= 1
+    assert resized.min() >= 0 and resized.max() <= 1
     assert set(np.unique(np.round(resized[0] * 255).astype(int))) <= set(np.unique(picture[0]).tolist())
 
 

@@ -1,0 +1,71 @@
+import csv
+import io
+import zipfile
+
+import pytest
+
+from annotate import services
+from datasets import jobs
+from datasets.errors import WrongState
+from datasets.methods import bundles
+from datasets.models import Track
+from datasets.services import queue, releases
+from mer import jobs as mer_jobs
+from mer import services as mer
+from mer.methods.params import SpectrogramParams
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def write(release):
+    export = releases.request_export(release, format="csv", wake_worker=False)
+    assert queue.run_job(export.job_id, jobs.write_export).state == "done"
+    export.refresh_from_db()
+    return export
+
+
+def test_the_bundle_is_whole_and_holds_tables_and_audio(release, tmp_path):
+    export = write(release)
+    path = tmp_path / "b.zip"
+    path.write_bytes(export.file.read())
+    assert bundles.verify(path) == []
+    with zipfile.ZipFile(path) as bundle:
+        tracks = list(csv.DictReader(io.StringIO(bundle.read("songs-v1/tracks.csv").decode())))
+        ratings = list(csv.DictReader(io.StringIO(bundle.read("songs-v1/ratings.csv").decode())))
+        audio = [name for name in bundle.namelist() if "/audio/" in name]
+        first = Track.objects.get(pk=tracks[0]["track_id"])
+        assert bundle.read(f"songs-v1/audio/{first.pk}.wav") == first.files.get(kind="original").file.read()
+    assert len(tracks) == len(audio) == 12 and len(ratings) == 60
+    assert (tracks[0]["label"], tracks[0]["votes_positive"], tracks[0]["agreement"]) == ("positive", "4", "0.8")
+    assert {row["part"] for row in tracks} == {"train", "validation", "test"}
+
+
+def test_spectrograms_go_along(release, make_track, rate, questionnaire, settings):
+    long = make_track("Long", seconds=48, licence="CC0-1.0")
+    rate(long, "sad sad sad sad sad")
+    mer_jobs.draw_track(long, [mer.spectrogram_set(SpectrogramParams())])
+    export = write(services.freeze(questionnaire, name="v2", seed=1))
+    with zipfile.ZipFile(export.file) as bundle:
+        assert bundle.read(f"v2/spectrograms/full-robust/{long.pk}.png").startswith(b"\x89PNG")
+
+
+def test_two_exports_are_the_same_bytes(release):
+    assert write(release).sha256 == write(release).sha256
+
+
+def test_audio_without_a_licence_stays_here(release):
+    release.items.update(licence="")
+    with zipfile.ZipFile(write(release).file) as bundle:
+        assert not [name for name in bundle.namelist() if "/audio/" in name]
+
+
+def test_a_title_that_is_a_formula_is_neutralised(release):
+    release.items.update(title='=HYPERLINK("http://evil")')
+    with zipfile.ZipFile(write(release).file) as bundle:
+        assert "'=HYPERLINK" in bundle.read("songs-v1/tracks.csv").decode()
+
+
+def test_asking_twice_at_once_is_refused(release):
+    releases.request_export(release, format="csv", wake_worker=False)
+    with pytest.raises(WrongState, match="already queued"):
+        releases.request_export(release, format="csv", wake_worker=False)

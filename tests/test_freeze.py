@@ -1,0 +1,84 @@
+"""Freezing: what goes in, what is left out and why; never changed afterwards."""
+
+import pytest
+
+from annotate import services
+from datasets.errors import NameTaken, NothingToFreeze
+from datasets.models import Release, SplitMember, Track
+from datasets.services import releases
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def test_agreed_tracks_go_in_with_votes_and_parts(release):
+    item = release.items.first()
+    assert release.items.count() == 12
+    assert (item.label, item.agreement, item.votes) == ("positive", 0.8, {"positive": 4, "negative": 1})
+    assert release.ratings.count() == 60
+    parts = set(SplitMember.objects.filter(split__release=release).values_list("part", flat=True))
+    assert parts == {"train", "validation", "test"}
+
+
+def test_everything_else_is_listed_with_its_reason(make_track, rate, questionnaire):
+    rate(make_track("Agreed"), "happy happy happy sad calm")
+    rate(make_track("Split"), "happy happy sad sad calm")
+    rate(make_track("Few"), "happy happy")
+    gone = make_track("Vocal")
+    rate(gone, "happy happy happy happy happy")
+    Track.objects.filter(pk=gone.pk).update(state="excluded", reason="has vocals")
+    release = services.freeze(questionnaire, name="v1", seed=1)
+    assert [item.title for item in release.items.all()] == ["Agreed"]
+    assert {row["title"]: row["reason"] for row in release.left_out} == {
+        "Split": "Ambiguous label: 2 negative - 2 positive - 1 neutral",
+        "Few": "Too few ratings: 2 of 5",
+        "Vocal": "Excluded: has vocals",
+    }
+
+
+def test_nothing_cannot_be_frozen(questionnaire):
+    with pytest.raises(NothingToFreeze, match="Collect more ratings"):
+        services.freeze(questionnaire, name="v1", seed=1)
+    assert not Release.objects.exists()
+
+
+def test_a_name_is_used_once(release, questionnaire):
+    with pytest.raises(NameTaken, match="songs-v1"):
+        services.freeze(questionnaire, name="songs-v1", seed=2)
+    assert Release.objects.count() == 1
+
+
+def test_the_same_tracks_and_seed_give_the_same_split_and_another_name_the_same_hash(release, questionnaire):
+    again = services.freeze(questionnaire, name="songs-v2", seed=1)
+    assert again.content_hash == release.content_hash
+    other = services.freeze(questionnaire, name="songs-v3", seed=3)
+    assert other.content_hash != release.content_hash
+
+
+def test_the_hash_covers_labels_ratings_and_parts(release):
+    before = release.content_hash
+    for change in (
+        lambda: release.items.filter(pk=release.items.first().pk).update(label="negative"),
+        lambda: release.ratings.filter(pk=release.ratings.first().pk).update(word="bored"),
+        lambda: SplitMember.objects.filter(split__release=release, part="test").update(part="train"),
+    ):
+        change()
+        after = releases.content_hash(release)
+        assert after != before
+        before = after
+
+
+def test_tracks_of_one_artist_are_in_one_part(make_track, rate, questionnaire):
+    for number in range(12):
+        track = make_track(f"T{number}", artist=f"Artist {number // 3}")
+        rate(track, "happy happy happy happy happy")
+    release = services.freeze(questionnaire, name="v1", seed=1)
+    found: dict[str, set[str]] = {}
+    for artist, part in SplitMember.objects.filter(split__release=release).values_list("item__artist", "part"):
+        found.setdefault(artist, set()).add(part)
+    assert all(len(parts) == 1 for parts in found.values())
+
+
+def test_later_ratings_and_exclusions_do_not_touch_a_release(release, questionnaire):
+    Track.objects.update(state="excluded", title="changed")
+    assert releases.content_hash(release) == release.content_hash
+    assert release.items.first().title.startswith("Piece")

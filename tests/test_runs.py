@@ -1,0 +1,126 @@
+"""Runs: what can be trained, what is stored, what is said when it cannot be."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+
+from annotate import services as annotate
+from datasets.errors import WrongState
+from datasets.models import Job
+from datasets.services import queue
+from mer import jobs, selectors, services
+from mer.errors import TrainingImpossible
+from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.methods.spectrograms import png
+from mer.models import Run, Spectrogram
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def make_run(release, network: str = "crnn", **values) -> Run:
+    return services.create_run(
+        release=release, training=TrainingParams.of(network, **values), spectrograms=SpectrogramParams(), wake_worker=False
+    )
+
+
+def draw_all(run: Run) -> None:
+    for item in run.release.items.all():
+        picture = np.random.default_rng(item.pk).integers(0, 256, (128, 256), dtype=np.uint8)
+        services.store_spectrogram(run.spectrogram_set, item.track, png(picture))
+
+
+def test_a_release_with_one_class_cannot_be_trained(make_track, rate, questionnaire):
+    for number in range(6):
+        rate(make_track(f"T{number}"), "happy happy happy happy happy")
+    release = annotate.freeze(questionnaire, name="v1", seed=1)
+    with pytest.raises(TrainingImpossible, match=r"one label only \(positive\)"):
+        make_run(release)
+
+
+def test_an_unknown_network_is_refused_by_name(release):
+    with pytest.raises(TrainingImpossible, match="“resnet” is no network; choose one of cnn, crnn"):
+        make_run(release, "resnet")
+
+
+def test_the_same_run_is_not_started_twice(release):
+    make_run(release)
+    with pytest.raises(WrongState, match="queued or running already"):
+        make_run(release)
+    make_run(release, seed=2)
+
+
+def test_tracks_too_short_for_a_picture_are_listed_and_training_says_so(release):
+    run = make_run(release)
+    job = queue.run_job(run.job_id, jobs.train_run)
+    run.refresh_from_db()
+    assert job.state == "failed"
+    assert "12 tracks were left out because they have no spectrogram" in job.reason
+    assert len(run.excluded) == 12 and "Too short: 1.0 s" in run.excluded[0]["reason"]
+
+
+def test_a_dead_worker_s_half_run_leaves_nothing_behind(release):
+    run = make_run(release)
+    services.add_epoch(run, {"number": 1, "loss": 1, "accuracy": 0.5, "val_loss": 1, "val_accuracy": 0.5, "seconds": 1})
+    services.start_run(run, excluded=[], environment={})
+    assert run.epochs.count() == 0
+
+
+def finish(run: Run, probabilities=None) -> Run:
+    draw_all(run)
+    rows = selectors.samples_of(run)
+    truth = [("positive", "neutral", "negative").index(row.label) for row in rows]
+    if probabilities is None:
+        probabilities = np.eye(3, dtype=np.float32)[truth]
+    labels = ["positive", "neutral", "negative"]
+    network = ContentFile(b"network", name="n.keras")
+    services.start_run(run, excluded=[], environment={})
+    services.finish_run(run, rows=rows, probabilities=probabilities, labels=labels, best_epoch=1, network=network)
+    queue.run_job(run.job_id, lambda ticket: None)
+    return Run.objects.get(pk=run.pk)
+
+
+def test_figures_come_with_n_interval_and_majority(release):
+    run = finish(make_run(release))
+    test = run.evaluations.get(part="test")
+    assert test.accuracy == 1 and test.n == test.n_correct == run.predictions.filter(part="test").count()
+    assert test.low < 1 <= test.high + 1e-9
+    assert 0 <= test.majority < 1
+    assert sum(row.n for row in run.evaluations.all()) == 12
+    assert not run.one_class
+
+
+def test_a_run_that_says_one_label_only_is_flagged(release):
+    run = finish(make_run(release), np.tile(np.array([0.2, 0.5, 0.3], np.float32), (12, 1)))
+    assert run.one_class is (run.predictions.filter(part="test").count() > 1)
+
+
+def test_two_runs_are_compared_on_the_same_test_tracks(release):
+    finish(make_run(release))
+    finish(make_run(release, "cnn"), np.tile(np.array([0.2, 0.5, 0.3], np.float32), (12, 1)))
+    comparison = selectors.compare(release)
+    assert [row.run.network for row in comparison.rows] == ["crnn", "cnn"]
+    (verdict,) = comparison.verdicts
+    assert verdict.n == comparison.rows[0].test.n
+    assert "apart" in verdict.words or "better" in verdict.words
+
+
+def test_a_ready_track_queues_its_spectrograms_and_drawing_twice_leaves_one(make_track):
+    track = make_track(seconds=48)
+    job = Job.objects.get(task=services.DRAW, subject_id=track.pk)
+    assert queue.run_job(job.pk, jobs.draw_spectrograms).state == "done"
+    queue.run_job(queue.enqueue(services.DRAW, track, title="again", wake_worker=False).pk, jobs.draw_spectrograms)
+    rows = Spectrogram.objects.filter(track=track)
+    assert sorted(row.set.recipe for row in rows) == ["paper", "robust"]
+    assert all(row.state == "ok" and row.image.read().startswith(b"\x89PNG") for row in rows)
+
+
+def test_an_out_of_memory_kill_is_a_sentence(release, monkeypatch):
+    run = make_run(release)
+    draw_all(run)
+    start = subprocess.Popen
+    suicide = ["/bin/sh", "-c", "kill -9 $$"]
+    monkeypatch.setattr("mer.jobs.subprocess.Popen", lambda command, **values: start(suicide, **values))
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == "failed" and "memory ran out" in job.reason
