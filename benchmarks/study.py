@@ -25,10 +25,9 @@ def main() -> None:
         sys.exit("Set STUDY_DATA to a folder with tracks.csv and ratings.csv; docs/guide/public-datasets.md says how to make one.")
     out = Path(os.environ.get("STUDY_OUT", ROOT / "data" / "study")).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    for row in run_study(
+    run_study(
         Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30")
-    ):
-        print(row, flush=True)
+    )
 
 
 def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[str]:
@@ -50,8 +49,8 @@ def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> l
     for step in steps:
         began = time.monotonic()
         result = command(out, *step)
-        lines.append(f"{time.monotonic() - began:7.1f} s  {' '.join(step[:2])}: {json.dumps(result)[:1500]}")
-        print(lines[-1], flush=True)
+        lines.append(f"{time.monotonic() - began:7.1f} s  {' '.join(step[:2])}: {json.dumps(result)}")
+        print(lines[-1][:1500], flush=True)
     return lines
 
 

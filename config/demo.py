@@ -118,7 +118,7 @@ def load(say: Callable[[str], None]) -> None:
     release = Release.objects.filter(name=RELEASE).first() or annotate.freeze(questionnaire, name=RELEASE, seed=SEED)
     for network in ("cnn", "crnn"):
         if not release.runs.filter(network=network).exists():
-            mer.create_run(release=release, training=TrainingParams.of(network, epochs=20), spectrograms=SpectrogramParams())
+            mer.create_run(release=release, training=TrainingParams.of(network, epochs=40), spectrograms=SpectrogramParams())
     say("")
 
 

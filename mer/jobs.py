@@ -167,13 +167,19 @@ def environment() -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "host": platform.node(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "packages": versions,
-        "commit": commit,
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """The git commit that runs; empty where there is no git."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        return ""

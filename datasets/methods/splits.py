@@ -62,7 +62,7 @@ def _draw(members: Members, wanted: Wanted, rng: np.random.Generator) -> dict[st
     waiting = sorted(members)
     rng.shuffle(waiting)
     waiting.sort(key=lambda group: -members[group].total() * rng.uniform(0.3, 1))
-    wanted = {part: dict(counts) for part, counts in wanted.items()}
+    missing = {part: dict(counts) for part, counts in wanted.items()}
     sizes = {part: sum(counts.values()) for part, counts in wanted.items()}
     left: Counter[str] = Counter()
     for counts in members.values():
@@ -75,9 +75,9 @@ def _draw(members: Members, wanted: Wanted, rng: np.random.Generator) -> dict[st
         empty = [part for part in wanted if part not in assigned.values()]
         # The last groups go to parts that would otherwise stay empty.
         choices = empty if empty and len(waiting) < len(empty) else list(wanted)
-        assigned[group] = max(choices, key=lambda part: (_fit(wanted[part], members[group], rarest), sizes[part]))
+        assigned[group] = max(choices, key=lambda part: (_fit(missing[part], members[group], rarest), sizes[part]))
         for label, count in members[group].items():
-            wanted[assigned[group]][label] -= count
+            missing[assigned[group]][label] -= count
             left[label] -= count
     return assigned
 

