@@ -36,7 +36,7 @@ lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
-	$(VENV)/bin/djlint --check --quiet templates
+	$(VENV)/bin/djlint --check --lint --quiet templates
 
 bench: $(VENV)/.dev      ## measure, side by side with what a user would run instead
 	$(PY) -m benchmarks

@@ -21,7 +21,7 @@ def test_a_rater_hears_and_rates_on_a_phone(log_in):
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.wait_for_function("document.querySelector('audio').currentTime > 0.3")
     assert page.evaluate("document.querySelector('audio').duration") == pytest.approx(54, abs=0.5)
-    page.get_by_text("Calm").click()
+    page.get_by_role("radio", name="Calm").check()
     expect(send).to_be_enabled()
     send.click()
     expect(page.get_by_text("2 of 4")).to_be_visible()

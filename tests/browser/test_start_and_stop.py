@@ -104,6 +104,8 @@ def _upload(studio: Studio, token: str, content: bytes, name: str) -> None:
 
 def test_one_ctrl_c_stops_everything_and_the_second_start_takes_seconds(studio, tmp_path):
     other = Studio(tmp_path)
+    other.command("migrate", "--verbosity", "0")
+    other.command("shell", "--no-imports", "-c", _ADMIN)  # a database that is not empty gets no demo
     other.start()
     assert other.processes("celery") and other.processes("valkey-server") and other.processes("gunicorn")
     other.stop(signal.SIGINT)
@@ -156,6 +158,7 @@ def test_the_same_code_runs_on_postgresql_and_an_outside_redis_and_the_demo_can_
         broker.wait()
 
 
+_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('adi', password='x')"
 _COUNT = "import json; from datasets.models import Track; print(json.dumps({'ready': Track.objects.filter(state='ready').count()}))"
 
 
