@@ -25,9 +25,7 @@ def main() -> None:
         sys.exit("Set STUDY_DATA to a folder with tracks.csv and ratings.csv; docs/guide/public-datasets.md says how to make one.")
     out = Path(os.environ.get("STUDY_OUT", ROOT / "data" / "study")).resolve()
     out.mkdir(parents=True, exist_ok=True)
-    run_study(
-        Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30")
-    )
+    run_study(Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30"))
 
 
 def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[str]:

@@ -12,6 +12,7 @@ timeout = 60
 graceful_timeout = 3
 control_socket_disable = True
 accesslog = None
+loglevel = "warning"
 
 
 def on_starting(server: object) -> None:

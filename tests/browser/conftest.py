@@ -93,7 +93,9 @@ class Studio:
             try:
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 # Valkey writes its title over its environment, but names its socket in it.
-                mine = f"DATA_DIR={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0") or str(self.folder) in line
+                mine = (
+                    f"DATA_DIR={self.folder}".encode() in (folder / "environ").read_bytes().split(b"\0") or str(self.folder) in line
+                )
             except (OSError, ValueError):
                 continue
             if mine and all(word in line for word in words):
