@@ -28,8 +28,8 @@ def main() -> None:
     run_study(Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30"))
 
 
-def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[str]:
-    """Every step, in order; a step that fails stops the study with its message. Returns one line a step with its seconds."""
+def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[tuple[str, dict[str, Any]]]:
+    """Every step, in order; a step that fails stops the study with its message. Returns each step's command and result."""
     tracks, ratings = _shortened(data, out, limit) if limit else (data / "tracks.csv", data / "ratings.csv")
     steps: list[list[str]] = [
         ["migrate", "--verbosity", "0"],
@@ -43,18 +43,18 @@ def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> l
         ["export", "study-v1", "--out", str(out / "study-v1.zip")],
         ["verify", str(out / "study-v1.zip")],
     ]
-    lines = []
+    results = []
     for step in steps:
         began = time.monotonic()
         result = command(out, *step)
-        lines.append(f"{time.monotonic() - began:7.1f} s  {' '.join(step[:2])}: {json.dumps(result)}")
-        print(lines[-1][:1500], flush=True)
-    return lines
+        print(f"{time.monotonic() - began:7.1f} s  {' '.join(step[:2])}: {json.dumps(result)[:1500]}", flush=True)
+        results.append((step[0], result))
+    return results
 
 
 def command(out: Path, name: str, *arguments: str) -> dict[str, Any]:
     """Run one of the studio's commands on the study's own database and return its JSON line."""
-    environment = os.environ | {"DATA_DIR": str(out), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = os.environ | {"DATA_DIR": str(out), "DJANGO_SETTINGS_MODULE": "config.settings", "TF_CPP_MIN_LOG_LEVEL": "2"}
     wants_json = [] if name == "migrate" else ["--json"]
     line = [sys.executable, str(ROOT / "manage.py"), name, *arguments, *wants_json]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)

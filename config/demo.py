@@ -4,6 +4,7 @@ Its accounts exist only while the studio listens on this machine alone: a public
 """
 
 import secrets
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_address
@@ -125,9 +126,12 @@ def load(say: Callable[[str], None]) -> None:
 def _bring_in(dataset: Dataset, number: int) -> None:
     """One piece as mp3 (as the study's tracks were), through the same door as any other file."""
     from imageio_ffmpeg import get_ffmpeg_exe
-    from pydub import AudioSegment
 
     from datasets.methods import generator
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pydub looks for a system's ffmpeg; ours is named below
+        from pydub import AudioSegment
 
     piece = generator.compose(number)
     AudioSegment.converter = get_ffmpeg_exe()

@@ -35,5 +35,5 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str
         better, worse = names if b > c else names[::-1]
         words = f"{better} is better than {worse} on these {n} tracks (exact McNemar p = {p:.3f})."
     else:
-        words = f"{n} tracks can’t tell {names[0]} and {names[1]} apart (exact McNemar p = {p:.2f})."
+        words = f"{n} track{'' if n == 1 else 's'} can’t tell {names[0]} and {names[1]} apart (exact McNemar p = {p:.2f})."
     return Verdict(n, b, c, p, words)

@@ -46,9 +46,12 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     studio = Studio(tmp_path)
     studio.start()
     token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
+    for run in (1, 2):  # the demo's own long runs make place for a short one
+        _post(studio, token, f"runs/{run}/cancel/")
+    studio.command("train", "demo-v1", "--network", "crnn", "--epochs", "12", "--seed", "5", "--queue")
     for number in range(12):
         _upload(studio, token, tone(50, seed=100 + number), f"tone-{number}.wav")
-    wait_for(lambda: one_row(studio, "select count(*) from mer_epoch")[0] >= 1)
+    wait_for(lambda: one_row(studio, "select count(*) from mer_epoch where run_id = 3")[0] >= 1)
     wait_for(
         lambda: (
             "running" in jobs(studio).get("convert_track", [])
@@ -65,30 +68,31 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     assert studio.processes("mer.methods.training") == [], "a training outlived its worker"
     studio.start()
     try:
-        wait_for(lambda: all(state == "done" for states in jobs(studio).values() for state in states), 400)
+        wait_for(lambda: all(state in ("done", "cancelled") for states in jobs(studio).values() for state in states), 300)
         tracks, ready = one_row(studio, "select count(*), sum(state = 'ready') from datasets_track")
         assert tracks == ready == 42
         assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 84
         assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (84, 84)
-        for run, epochs, best in _all(
-            studio, "select r.id, count(e.id), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id group by r.id"
-        ):
-            assert 1 <= best <= epochs, run
-        assert one_row(studio, "select count(*) from mer_evaluation")[0] == 6
+        epochs, distinct, best = one_row(
+            studio,
+            "select count(e.id), count(distinct e.number), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id where r.id = 3",
+        )
+        assert 1 <= best <= epochs == distinct
+        assert one_row(studio, "select count(*) from mer_evaluation")[0] == 3
         files = [path for path in (studio.folder / "media" / "audio").rglob("*") if path.is_file()]
         assert len(files) == 84
     finally:
         studio.stop()
 
 
-def _all(studio: Studio, query: str) -> list[tuple]:
-    with sqlite3.connect(studio.folder / "db.sqlite3") as database:
-        return database.execute(query).fetchall()
-
-
 def _all_done(studio: Studio, task: str) -> bool:
     states = jobs(studio).get(task, [])
     return bool(states) and all(state == "done" for state in states)
+
+
+def _post(studio: Studio, token: str, path: str) -> None:
+    request = urllib.request.Request(f"{studio.address}/api/v1/{path}", b"", {"Authorization": f"Token {token}"})  # noqa: S310
+    urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
 def _upload(studio: Studio, token: str, content: bytes, name: str) -> None:
