@@ -29,6 +29,10 @@ class SourceRefused(DatasetsError):
     """A source that cannot be brought in: unknown address, missing file, too large."""
 
 
+class DiskFull(DatasetsError):
+    """No room for a file."""
+
+
 class NameTaken(DatasetsError):
     """The name is in use."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from mer.models import Epoch, Evaluation
 from mer.selectors import CompareRow
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 34, 22
+WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 52, 26
 
 
 @dataclass(frozen=True)

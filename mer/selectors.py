@@ -46,7 +46,7 @@ def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
 
 def runs_of(release: Release | None = None) -> QuerySet[Run]:
     runs = Run.objects.select_related("release__dataset", "job", "spectrogram_set").prefetch_related(
-        Prefetch("evaluations", Evaluation.objects.order_by("part"))
+        Prefetch("evaluations", Evaluation.objects.order_by("pk"))  # in the order of the parts
     )
     return runs.filter(release=release) if release else runs
 

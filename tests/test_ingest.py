@@ -1,11 +1,13 @@
 """Files become tracks: what is taken, what is refused and why."""
 
+import errno
+
 import pytest
 from django.core.files import File
 from django.core.files.base import ContentFile
 
 from datasets import jobs
-from datasets.errors import SourceRefused, TrackExists, WrongState
+from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
 from datasets.models import AudioFile, Event, Job, Track
 from datasets.services import queue, tracks
 from tests.conftest import tone
@@ -93,6 +95,21 @@ def test_a_failed_track_can_be_tried_again(dataset, monkeypatch):
     queue.retry(Job.objects.get(pk=job.pk))
     assert queue.run_job(job.pk, jobs.convert_track).state == "done"
     assert (Track.objects.get().state, Track.objects.get().reason) == ("ready", "")
+
+
+def test_a_full_disk_is_told_when_a_file_comes_in_and_while_it_is_converted(dataset, monkeypatch):
+    def full(*args, **values):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("datasets.services.tracks.store_file", full)
+        with pytest.raises(DiskFull, match=r"song\.wav was not taken: the disk"):
+            add(dataset, tone(1.0))
+    assert not Track.objects.exists()
+    job = add(dataset, tone(1.0))
+    monkeypatch.setattr("datasets.methods.audio.convert", full)
+    assert "disk of the studio is full" in queue.run_job(job.pk, jobs.convert_track).reason
+    assert Track.objects.get().state == "failed"
 
 
 def test_a_track_is_left_out_with_a_reason_and_taken_back(make_track, curator):

@@ -4,6 +4,7 @@ A job row is queued, claimed by exactly one worker, kept alive by a heartbeat, a
 Messages may be lost, doubled or late: they only wake a worker, which asks the row.
 """
 
+import errno
 import logging
 import threading
 import time
@@ -186,6 +187,10 @@ def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         ticket.give_back()
     except MERError as fact:
         ticket.end(Job.State.FAILED, str(fact))
+    except OSError as error:
+        logger.exception("Job %s (%s) met the system", job_id, ticket.job.task)
+        full = "The disk of the studio is full. Free some space, then try again."
+        ticket.end(Job.State.FAILED, full if error.errno == errno.ENOSPC else f"The system refused: {error}.")
     except Exception as error:
         logger.exception("Job %s (%s) broke", job_id, ticket.job.task)
         ticket.end(

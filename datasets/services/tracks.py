@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.core.files import File
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from datasets.errors import SourceRefused, TrackExists, WrongState
+from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
 from datasets.methods import audio, youtube
 from datasets.models import AudioFile, Dataset, Job, Label, Track, Word
 from datasets.services import queue
@@ -73,6 +74,10 @@ def add_file(
             return queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by, wake_worker=wake_worker)
     except IntegrityError:
         raise _exists(dataset, filename, sha256=sha256, external_id=external_id) from None
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFull(f"{filename} was not taken: the disk of the studio is full. Tell an admin; nothing else was lost.") from None
 
 
 def add_youtube(

@@ -86,10 +86,10 @@ def main(folder: Path) -> int:
         return 1
     say(event="predicting")
     np.save(folder / "probabilities.npy", network.predict(pictures, batch_size=params.batch_size, verbose=0))
-    # A clone has no optimizer: the file holds the weights once, not three times.
-    clone = keras.models.clone_model(network)
-    clone.set_weights(network.get_weights())
-    clone.save(folder / "network.keras")
+    # A fresh network has no optimizer: the file holds the weights once, not three times.
+    bare = networks.BUILDERS[params.network](len(spec["labels"]), dropout=params.dropout)
+    bare.set_weights(network.get_weights())
+    bare.save(folder / "network.keras")
     say(event="done", best_epoch=stop.best_epoch + 1)
     return 0
 
