@@ -1,5 +1,5 @@
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
@@ -15,7 +15,9 @@ class QuestionnaireAdmin(ModelAdmin):
     actions_detail = ["freeze"]
 
     @action(description="Freeze a release")
-    def freeze(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.get_object(request, object_id) is None:
+            raise Http404
         return redirect(reverse("annotate:agreement", args=[object_id]) + "#freeze")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Questionnaire | None = None) -> list[str]:

@@ -1,11 +1,14 @@
+import json
 from typing import cast
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,7 +23,9 @@ from annotate.serializers import (
     QuestionnaireSerializer,
     RatingSerializer,
 )
+from datasets import selectors as ground
 from datasets.access import IsCurator
+from datasets.responses import audio_response
 from datasets.serializers import ReleaseSerializer
 
 
@@ -41,6 +46,17 @@ class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
         return Response(ReleaseSerializer(release).data, status=status.HTTP_201_CREATED)
 
 
+class WavRenderer(BaseRenderer):
+    """Lets a player ask for audio; the bytes are sent as they are."""
+
+    media_type = "audio/wav"
+    format = "wav"
+
+    def render(self, data: object, *args: object, **kwargs: object) -> bytes:
+        """Only errors come here as data."""
+        return json.dumps(data, default=str).encode()
+
+
 class AssignmentViewSet(viewsets.GenericViewSet[Assignment]):
     queryset = Assignment.objects.all()
     serializer_class = AssignmentSerializer
@@ -55,6 +71,16 @@ class AssignmentViewSet(viewsets.GenericViewSet[Assignment]):
         if assignment is None:
             return Response(status=status.HTTP_204_NO_CONTENT)
         return Response(AssignmentSerializer(assignment, context={"request": request}).data)
+
+    @extend_schema(responses={(200, "audio/wav"): OpenApiTypes.BINARY})
+    @action(detail=True, renderer_classes=[WavRenderer])
+    def audio(self, request: Request, pk: int) -> HttpResponseBase:
+        """The sound of the caller's slot, by HTTP Range."""
+        mine = Assignment.objects.select_related("track").filter(pk=pk, rater__user=cast(User, request.user)).first()
+        wav = ground.wav_of(mine.track) if mine else None
+        if wav is None:
+            raise Http404("You hold no such slot.")
+        return audio_response(request._request, wav.file)
 
 
 class RatingViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Rating]):

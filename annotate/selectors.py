@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -83,16 +84,21 @@ def count_table(votes: list[dict[str, int]], labels: list[str]) -> NDArray[np.in
 
 
 def _histogram(values: NDArray[np.float64], questionnaire: Questionnaire) -> list[dict[str, object]]:
-    """Tracks per value of agreement that can occur with this number of raters."""
+    """Tracks per value of agreement: those that can occur with this number of raters, and any other that did."""
     n = questionnaire.raters_per_track
     lowest = math.ceil(n / questionnaire.dataset.labels.count())
-    bars = []
-    for count in range(lowest, n + 1):
-        share = count / n
-        tracks = int(np.isclose(values, share).sum())
-        bars.append({"agreement": share, "votes": f"{count} of {n}", "n": tracks, "accepted": share > questionnaire.threshold})
-    top = max((int(str(bar["n"])) for bar in bars), default=0) or 1
-    return [{**bar, "height": round(100 * int(str(bar["n"])) / top)} for bar in bars]
+    found = Counter(round(float(value), 4) for value in values)
+    shares = sorted({round(count / n, 4) for count in range(lowest, n + 1)} | set(found))
+    top = max(found.values(), default=1)
+    return [
+        {
+            "agreement": share,
+            "n": found[share],
+            "accepted": share > questionnaire.threshold,
+            "height": round(100 * found[share] / top),
+        }
+        for share in shares
+    ]
 
 
 @dataclass(frozen=True)

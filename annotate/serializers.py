@@ -24,7 +24,7 @@ class FreezeSerializer(serializers.Serializer[Questionnaire]):
 class AssignmentSerializer(serializers.ModelSerializer[Assignment]):
     """A slot for the caller. It names neither the track nor anything about it: raters are blind."""
 
-    audio = serializers.HyperlinkedIdentityField(view_name="annotate:rate_audio")
+    audio = serializers.HyperlinkedIdentityField(view_name="assignment-audio")
 
     class Meta:
         model = Assignment

@@ -7,8 +7,9 @@ from zlib import crc32
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from annotate import selectors
 from annotate.errors import AlreadyRated, SlotGone, UnknownWord
@@ -43,10 +44,12 @@ def reserve_next(questionnaire: Questionnaire, rater: Rater) -> Assignment | Non
         return None
     now = timezone.now()
     with transaction.atomic():
-        Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open", expires_at__lte=now).update(
-            state="expired"
-        )
-        mine = Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open").select_related("track").first()
+        mine_open = Assignment.objects.filter(rater=rater, questionnaire=questionnaire, state="open")
+        # A slot whose time ran out, whose track was taken out or filled by others is of no use any more.
+        full = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gte=questionnaire.raters_per_track).values("track")
+        useless = Q(expires_at__lte=now) | ~Q(track__state=Track.State.READY) | Q(track__in=full)
+        Assignment.objects.filter(pk__in=list(mine_open.filter(useless).values_list("pk", flat=True))).update(state="expired")
+        mine = mine_open.select_related("track").first()
         if mine:
             return mine
     for track_id in _candidates(questionnaire, rater, now):
@@ -91,16 +94,19 @@ def submit_rating(assignment: Assignment, *, word_key: str, valence: float | Non
     out and others filled the track.
     """
     questionnaire = assignment.questionnaire
-    word = Word.objects.select_related("label").filter(label__dataset=questionnaire.dataset_id, key=word_key).first()
+    words = {word.key: word for word in Word.objects.select_related("label").filter(label__dataset=questionnaire.dataset_id)}
+    word = words.get(word_key)
     if word is None:
-        known = ", ".join(Word.objects.filter(label__dataset=questionnaire.dataset_id).values_list("key", flat=True))
-        raise UnknownWord(f"“{word_key}” is not a word of this questionnaire. Its words are: {known}.")
+        raise UnknownWord(f"“{word_key[:50]}” is not a word of this questionnaire. Its words are: {', '.join(words)}.")
     with transaction.atomic():
         row = Consensus.objects.select_for_update().get(questionnaire=questionnaire, track=assignment.track_id)
         if Rating.objects.filter(questionnaire=questionnaire, track=assignment.track_id, rater=assignment.rater_id).exists():
             raise AlreadyRated("You have rated this track already; your first rating counts.")
+        if not Questionnaire.objects.filter(pk=questionnaire.pk, is_open=True).exists():
+            raise SlotGone("The questionnaire was closed while you listened. What you rated before is kept.")
+        if not Track.objects.filter(pk=assignment.track_id, state=Track.State.READY).exists():
+            raise SlotGone("This track was taken out while you listened. Thank you; here is another one.")
         if row.n_ratings >= questionnaire.raters_per_track:
-            Assignment.objects.filter(pk=assignment.pk, state="open").update(state="expired")
             raise SlotGone(
                 "This track has all its ratings by now: the slot was held for 30 minutes. Thank you; here is another track."
             )
@@ -177,8 +183,11 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
 
 
 def _imported_raters(questionnaire: Questionnaire, names: Iterable[str]) -> dict[str, Rater]:
-    """Imported raters keep their names within the dataset; the prefix keeps them apart from other datasets' raters."""
-    pseudonyms = {name: f"{questionnaire.dataset_id}:{name}"[:60] for name in names}
+    """Imported raters, the same name in the same dataset being the same rater.
+
+    A name may be a person's (an e-mail address, say), so that only a keyed digest of it is kept.
+    """
+    pseudonyms = {name: f"R-{salted_hmac('rater', f'{questionnaire.dataset_id}:{name}').hexdigest()[:16]}" for name in names}
     known = {rater.pseudonym: rater for rater in Rater.objects.filter(pseudonym__in=pseudonyms.values())}
     missing = [Rater(pseudonym=pseudonym) for pseudonym in pseudonyms.values() if pseudonym not in known]
     known |= {rater.pseudonym: rater for rater in Rater.objects.bulk_create(missing)}

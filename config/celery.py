@@ -1,4 +1,4 @@
-"""The queue: three named queues (fetch, audio, train); tasks name theirs in CELERY_TASK_ROUTES."""
+"""The queue: named queues (fetch, audio, train, sweep); tasks name theirs in CELERY_TASK_ROUTES."""
 
 import os
 

@@ -22,7 +22,7 @@ from annotate import services as annotate
 from annotate.models import Assignment, Consensus, Questionnaire, Rater, Rating
 from datasets import jobs
 from datasets.access import CURATORS
-from datasets.models import AudioFile, Dataset, Event, Job, Release, Track, Word
+from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Track, Word
 from datasets.services import queue, tracks
 from mer import services as mer
 from mer.methods.params import SpectrogramParams, TrainingParams
@@ -176,9 +176,15 @@ def _rate(questionnaire: Questionnaire) -> None:
         annotate.update_consensus(Consensus.objects.select_for_update().get(questionnaire=questionnaire, track=track))
 
 
-def remove() -> int:
-    """Take everything of the demo out again: tracks, files, ratings, release, runs, accounts. Returns the number of tracks."""
+def remove(*, even_others: bool = False) -> int:
+    """Take everything of the demo out again: tracks, files, ratings, releases, runs, accounts. Returns the number of tracks.
+
+    Raises DemoRefused when people have brought tracks of their own into the demo, unless `even_others`.
+    """
     dataset = Dataset.objects.filter(name=NAME, synthetic=True).first()
+    others = dataset.tracks.exclude(source=Track.Source.GENERATOR).count() if dataset else 0
+    if others and not even_others:
+        raise DemoRefused(f"{others} tracks in “{NAME}” are not the demo's own. To remove them too: manage.py demo --remove --all")
     n = 0
     files: list[object] = []
     with transaction.atomic():
@@ -191,6 +197,13 @@ def remove() -> int:
             files += [row.image for row in Spectrogram.objects.filter(track__dataset=dataset) if row.image]
             files += [row.file for row in AudioFile.objects.filter(track__dataset=dataset)]
             files += [export.file for release in dataset.releases.all() for export in release.exports.all() if export.file]
+            for kind, rows in (
+                ("release", dataset.releases),
+                ("export", Export.objects.filter(release__dataset=dataset)),
+                ("consensus", Consensus.objects.filter(questionnaire__dataset=dataset)),
+                ("questionnaire", Questionnaire.objects.filter(dataset=dataset)),
+            ):
+                _forget(kind, list(rows.values_list("pk", flat=True)))
             _forget("run", list(runs.values_list("pk", flat=True)))
             _forget("track", list(mine.values_list("pk", flat=True)))
             runs.delete()
@@ -210,5 +223,7 @@ def remove() -> int:
 
 
 def _forget(subject: str, ids: list[int]) -> None:
-    Job.objects.filter(subject=subject, subject_id__in=ids).delete()
+    jobs = Job.objects.filter(subject=subject, subject_id__in=ids)
+    Event.objects.filter(subject="job", subject_id__in=list(jobs.values_list("pk", flat=True))).delete()
+    jobs.delete()
     Event.objects.filter(subject=subject, subject_id__in=ids).delete()

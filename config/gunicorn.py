@@ -1,12 +1,12 @@
-"""The web server's settings. Two processes with four threads each: at home on two cores and on SQLite."""
+"""The web server's settings. Two processes with eight threads each: at home on two cores and on SQLite."""
 
 import django
 from django.conf import settings
 
 wsgi_app = "config.wsgi"
-bind = f"{settings.HOST}:{settings.PORT}"
+bind = f"[{settings.HOST}]:{settings.PORT}" if ":" in settings.HOST else f"{settings.HOST}:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
-threads = 4
+threads = 8
 preload_app = True
 timeout = 60
 graceful_timeout = 3

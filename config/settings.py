@@ -118,9 +118,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ROUTES = {
     "datasets.tasks.fetch_track": {"queue": "fetch"},
     "mer.tasks.train_run": {"queue": "train"},
+    "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
 }
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0}}
+CELERY_BEAT_SCHEDULE = {"sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
 
 # --- accounts ----------------------------------------------------------------------------------------------------
 LOGIN_URL = "login"
@@ -144,6 +145,10 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a folder of recordings at once
+WORK_DIR = DATA_DIR / "tmp"  # of jobs and uploads under way; emptied at every start
+WORK_DIR.mkdir(exist_ok=True)
+FILE_UPLOAD_TEMP_DIR = WORK_DIR
 UPLOAD_MAX_MB = env.int("UPLOAD_MAX_MB", 500)  # one audio file
 FILE_UPLOAD_HANDLERS = [
     "datasets.uploads.SizeLimitUploadHandler",

@@ -1,17 +1,24 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
 from datasets.models import Dataset, Event, Job, Label, Release, Track
+from datasets.services.tracks import add_labels
 
 
 class ReadOnlyAdmin(ModelAdmin):
     """Rows that only the services change."""
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return row
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         return False
@@ -24,14 +31,29 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class LabelInline(TabularInline):
+    """Shown, not edited: ratings and releases stand on the labels."""
+
     model = Label
     extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(Dataset)
 class DatasetAdmin(ModelAdmin):
     list_display = ["name", "synthetic", "created_at"]
     inlines = [LabelInline]
+
+    def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
+        """A new dataset gets the paper's labels and words."""
+        super().save_model(request, obj, form, change)
+        if not change:
+            add_labels(obj)
 
 
 @admin.register(Track)
@@ -43,8 +65,8 @@ class TrackAdmin(ReadOnlyAdmin):
     actions_list = ["add_tracks"]
 
     @action(description="Open its page")
-    def open_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("datasets:track", object_id)
+    def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("datasets:track", self.found(request, object_id).pk)
 
     @action(description="Add tracks")
     def add_tracks(self, request: HttpRequest) -> HttpResponse:
@@ -57,9 +79,9 @@ class ReleaseAdmin(ReadOnlyAdmin):
     actions_detail = ["export"]
 
     @action(description="Export")
-    def export(self, request: HttpRequest, object_id: int) -> HttpResponse:
+    def export(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the release's page, where the bundle is asked for, watched and downloaded."""
-        release = Release.objects.get(pk=object_id)
+        release = self.found(request, object_id)
         return redirect(reverse("datasets:release", args=[release.name]) + "#export")
 
 

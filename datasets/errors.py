@@ -22,7 +22,11 @@ class JobInterrupted(DatasetsError):
 
 
 class TrackExists(DatasetsError):
-    """The same source or the same file is already in the dataset."""
+    """The same source or the same file is already in the dataset, as the track with the number `track_id`."""
+
+    def __init__(self, message: str, track_id: int | None) -> None:
+        super().__init__(message)
+        self.track_id = track_id
 
 
 class SourceRefused(DatasetsError):
@@ -31,6 +35,10 @@ class SourceRefused(DatasetsError):
 
 class DiskFull(DatasetsError):
     """No room for a file."""
+
+
+class ValueRefused(DatasetsError):
+    """A value outside its bounds: a name that is no name, a seed that is no seed."""
 
 
 class NameTaken(DatasetsError):

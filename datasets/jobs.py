@@ -10,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-from django.db import transaction
 from django.db.models.fields.files import FieldFile
 
 from datasets import selectors
@@ -25,8 +24,10 @@ from datasets.signals import bundle_writing
 def fetch_track(ticket: Ticket) -> None:
     """YouTube -> the original file. A killed download leaves only a temporary folder, so it starts clean."""
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    if track.files.filter(kind=AudioFile.Kind.ORIGINAL).exists():
+        return  # a worker died between the result and the end of the job: nothing is left to do
     tracks.start_step(track, Track.State.FETCHING)
-    with tempfile.TemporaryDirectory(prefix="mer-fetch-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=settings.WORK_DIR) as folder:
         fetched = youtube.fetch(
             track.external_id,
             Path(folder),
@@ -42,9 +43,11 @@ def fetch_track(ticket: Ticket) -> None:
 def convert_track(ticket: Ticket) -> None:
     """Original -> 22,050 Hz mono wav, waveform, true duration. Done twice, it leaves the same as done once."""
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    if track.state == Track.State.READY:
+        return  # a worker died between the result and the end of the job: nothing is left to do
     original = AudioFile.objects.get(track=track, kind=AudioFile.Kind.ORIGINAL)
     tracks.start_step(track, Track.State.CONVERTING)
-    with tempfile.TemporaryDirectory(prefix="mer-convert-") as folder:
+    with tempfile.TemporaryDirectory(prefix="convert-", dir=settings.WORK_DIR) as folder:
         source, wav = Path(folder, "original"), Path(folder, "track.wav")
         ticket.progress(0.05, "Copying", force=True)
         with original.file.open("rb") as stored, source.open("wb") as local:
@@ -81,7 +84,7 @@ def write_export(ticket: Ticket) -> None:
     """A release -> one checksummed zip of tables, audio and spectrograms; the same bytes every time."""
     export = Export.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
     release = export.release
-    with tempfile.TemporaryDirectory(prefix="mer-export-") as folder:
+    with tempfile.TemporaryDirectory(prefix="export-", dir=settings.WORK_DIR) as folder:
         path = Path(folder, f"{release.name}.zip")
         writer = bundles.BundleWriter(path, release.name)
         _write_tables(export, writer)
@@ -94,7 +97,7 @@ def write_export(ticket: Ticket) -> None:
         writer.close()
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
-            _store_bundle(export, File(file), path.name, sha256)
+            _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
 
 
 def _write_tables(export: Export, writer: bundles.BundleWriter) -> None:
@@ -122,12 +125,15 @@ def _audio_entries(export: Export) -> Iterator[tuple[str, FieldFile]]:
             yield f"audio/{audio_file.track_id}.{suffix}", audio_file.file
 
 
-@transaction.atomic
 def _store_bundle(export: Export, file: File[bytes], name: str, sha256: str) -> None:
-    if export.file:
-        export.file.storage.delete(str(export.file.name))
-    export.file.storage.delete(export.file.field.generate_filename(export, name))
-    export.size, export.sha256 = file.size, sha256
-    export.file.save(name, file, save=False)
-    if not Export.objects.filter(pk=export.pk).update(size=export.size, sha256=sha256, file=export.file.name):
+    """Store the new bundle beside the old one, move the row over, then remove the old one."""
+    storage, old = export.file.storage, export.file.name
+    stored = export.file.field.generate_filename(export, name)
+    if stored != old:
+        storage.delete(stored)
+        stored = storage.save(stored, file)
+    if not Export.objects.filter(pk=export.pk).update(size=file.size, sha256=sha256, file=stored):
+        storage.delete(stored)
         raise WrongState("The export was removed while it was being written.")
+    if old and stored != old:
+        storage.delete(old)

@@ -64,7 +64,7 @@ class Word(models.Model):
 
 def _audio_path(audio: AudioFile, filename: str) -> str:
     """A path that tells nothing of the title; `filename` is only the extension."""
-    return f"audio/{audio.track_id % 1000:03d}/{audio.track.token}-{audio.kind}.{filename}"
+    return f"audio/{audio.track.token[:2]}/{audio.track.token}-{audio.kind}.{filename}"
 
 
 def _new_token() -> str:
@@ -221,10 +221,11 @@ class Release(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="releases")
     name = models.SlugField(max_length=60, unique=True)
     rule = models.CharField(max_length=200, help_text="The rule that settled the labels, in words.")
+    labels = models.JSONField(default=list, help_text="Keys of the labels in class order, as they were when it was frozen.")
     funnel = models.JSONField(default=list, help_text="[{name, n}]: how many tracks were left after each step.")
     left_out = models.JSONField(default=list, help_text="[{track, title, reason}]: every ready or failed track not in the release.")
     reliability = models.JSONField(default=dict, help_text="Agreement statistics at the time of freezing.")
-    content_hash = models.CharField(max_length=64, help_text="SHA-256 over the tables and the split.")
+    content_hash = models.CharField(max_length=64, help_text="SHA-256 over the exported tables and the split.")
     frozen_at = models.DateTimeField(auto_now_add=True)
     frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 

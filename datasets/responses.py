@@ -8,8 +8,9 @@ from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 BLOCK = 1 << 16
+LONGEST = 1 << 20  # players ask for the rest; a paused one must not hold a thread of the server
 
 
 def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
@@ -17,13 +18,13 @@ def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
     size = stored.size
     match = RANGE.match(request.headers.get("Range", ""))
     response: HttpResponseBase
-    if not match or match.groups() == ("", ""):
+    if not match or match.groups() == ("", "") or _backwards(*match.groups()):
         response = FileResponse(stored.open("rb"), content_type="audio/wav")
     else:
         first, last = match.groups()
         start = int(first) if first else max(0, size - int(last))
-        stop = min(int(last), size - 1) if first and last else size - 1
-        if start > stop:
+        stop = min(int(last) if first and last else size - 1, size - 1, start + LONGEST - 1)
+        if start >= size or not size:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
         response = StreamingHttpResponse(_read(stored.open("rb"), start, stop + 1 - start), status=206, content_type="audio/wav")
         response["Content-Range"] = f"bytes {start}-{stop}/{size}"
@@ -32,6 +33,11 @@ def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
     response["Content-Disposition"] = 'inline; filename="track.wav"'
     response["Cache-Control"] = "private, max-age=3600"
     return response
+
+
+def _backwards(first: str, last: str) -> bool:
+    """bytes=5-2 is no range: the whole file is the answer."""
+    return bool(first and last) and int(last) < int(first)
 
 
 def _read(file: IO[bytes], start: int, length: int) -> Iterator[bytes]:

@@ -55,7 +55,7 @@ def part_table(split: Split) -> PartTable:
     counts: Counter[tuple[str, str]] = Counter()
     for part, label in split.members.values_list("part", "item__label"):
         counts[part, label] += 1
-    labels = [label.key for label in split.release.dataset.labels.all()]
+    labels = list(split.release.labels)
     rows = []
     for part in SplitMember.Part:
         cells = [counts[part.value, label] for label in labels]
@@ -65,7 +65,7 @@ def part_table(split: Split) -> PartTable:
 
 def vote_shares(release: Release) -> list[dict[str, Any]]:
     """The release's items as the rows of a table, in the order of their track."""
-    labels = [label.key for label in release.dataset.labels.all()]
+    labels = list(release.labels)
     parts = dict(SplitMember.objects.filter(split__release=release).values_list("item_id", "part"))
     rows = []
     for item in release.items.all():

@@ -22,7 +22,7 @@ from datasets.services import queue, releases, tracks
 @require_safe
 @curator_required
 def track_list(request: HttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "") for name in ("search", "state", "dataset")}
+    filters = {name: request.GET.get(name, "").replace("\0", "") for name in ("search", "state", "dataset")}
     page = Paginator(selectors.tracks_of(**filters), 50).get_page(request.GET.get("page"))
     ctx = {
         "page": page,
@@ -135,7 +135,7 @@ def _attempt(request: HttpRequest, action: Callable[[], object], done: str) -> N
 def job_list(request: HttpRequest) -> HttpResponse:
     jobs = Job.objects.select_related("created_by")
     state = request.GET.get("state", "")
-    page = Paginator(jobs.filter(state=state) if state else jobs, 50).get_page(request.GET.get("page"))
+    page = Paginator(jobs.filter(state=state) if state in Job.State.values else jobs, 50).get_page(request.GET.get("page"))
     return render(request, "datasets/job_list.html", {"page": page, "state": state, "states": Job.State})
 
 

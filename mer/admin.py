@@ -29,9 +29,9 @@ class RunAdmin(ReadOnlyAdmin):
         return redirect("mer:train", release.name)
 
     @action(description="Open its page")
-    def open_page(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("mer:run", object_id)
+    def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("mer:run", self.found(request, object_id).pk)
 
     @action(description="Train on this release")
-    def train_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return redirect("mer:train", Run.objects.select_related("release").get(pk=object_id).release.name)
+    def train_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("mer:train", self.found(request, object_id).release.name)

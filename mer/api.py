@@ -65,7 +65,7 @@ class PredictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Predictio
 
     def get_queryset(self) -> QuerySet[Prediction]:
         run = self.request.query_params.get("run", "")
-        if run and not run.isdecimal():
+        if run and not (run.isdecimal() and len(run) < 19):
             raise ValidationError({"run": f"“{run}” is not the number of a run."})
         return super().get_queryset().filter(run=int(run)) if run else super().get_queryset()
 

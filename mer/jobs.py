@@ -52,6 +52,8 @@ def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
 def train_run(ticket: Ticket) -> None:
     """Spectrograms that are missing, then training in a process of its own, then predictions and figures."""
     run = Run.objects.select_related("release__dataset", "split", "spectrogram_set").get(pk=ticket.job.subject_id)
+    if run.evaluations.exists():
+        return  # a worker died between the result and the end of the job: nothing is left to do
     missing = selectors.missing_tracks(run.spectrogram_set, run.release)
     for number, track in enumerate(missing, 1):
         draw_track(track, [run.spectrogram_set])
@@ -59,10 +61,10 @@ def train_run(ticket: Ticket) -> None:
     samples = selectors.samples_of(run)
     usable = [sample for sample in samples if sample.spectrogram]
     excluded = [{"track": row.track_id, "title": row.title, "reason": row.reason} for row in samples if not row.spectrogram]
-    labels = [label.key for label in run.release.dataset.labels.all()]
+    labels = list(run.release.labels)
     services.start_run(run, excluded=excluded, environment=environment())
     _guard(usable, len(excluded))
-    with tempfile.TemporaryDirectory(prefix="mer-train-") as name:
+    with tempfile.TemporaryDirectory(prefix="train-", dir=settings.WORK_DIR) as name:
         folder = Path(name)
         _write_inputs(folder, run, usable, labels)
         best_epoch = _train(ticket, run, folder)

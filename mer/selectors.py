@@ -86,7 +86,7 @@ def compare(release: Release) -> Comparison:
     chosen = list(best.values())
     verdicts = [verdict_of(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :]]
     running = [run for run in runs if run.state in ("queued", "running")]
-    return Comparison(rows, running, verdicts, [label.key for label in release.dataset.labels.all()])
+    return Comparison(rows, running, verdicts, list(release.labels))
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:

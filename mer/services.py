@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import WrongState
 from datasets.models import Release, SplitMember, Track
-from datasets.services import queue
+from datasets.services import queue, releases
 from datasets.services.audit import record
 from datasets.signals import bundle_writing, track_ready
 from mer import selectors
@@ -25,6 +25,7 @@ from mer.models import Epoch, Evaluation, Prediction, Run, Spectrogram, Spectrog
 
 DRAW = "mer.tasks.draw_spectrograms"
 TRAIN = "mer.tasks.train_run"
+MAX_EPOCHS = 500
 
 
 def spectrogram_set(params: SpectrogramParams) -> SpectrogramSet:
@@ -59,6 +60,11 @@ def create_run(
     """
     if training.network not in NETWORKS:
         raise TrainingImpossible(f"“{training.network}” is no network; choose one of {', '.join(NETWORKS)}.")
+    if not 1 <= training.epochs <= MAX_EPOCHS:
+        raise TrainingImpossible(f"{training.epochs} epochs are not between 1 and {MAX_EPOCHS}.")
+    if not 0 <= training.seed <= releases.MAX_SEED:
+        raise TrainingImpossible(f"The seed {training.seed} is not between 0 and {releases.MAX_SEED}.")
+    Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     split = release.splits.order_by("id").first()
     if split is None:
         raise TrainingImpossible(f"The release “{release.name}” has no split.")
@@ -100,7 +106,6 @@ def add_epoch(run: Run, message: dict[str, Any]) -> None:
     Epoch.objects.update_or_create(run=run, number=message["number"], defaults=values)
 
 
-@transaction.atomic
 def finish_run(
     run: Run,
     *,
@@ -110,7 +115,18 @@ def finish_run(
     best_epoch: int,
     network: File[bytes],
 ) -> None:
-    """Write predictions and evaluations of a trained run, once."""
+    """Write the network's file, then predictions and evaluations of the trained run in one step."""
+    storage = run.network_file.storage
+    name = f"networks/run-{run.pk}.keras"
+    storage.delete(name)
+    run.network_file.name = storage.save(name, network)
+    with transaction.atomic():
+        _write_results(run, rows, probabilities, labels)
+        run.best_epoch = best_epoch
+        run.save(update_fields=["network_file", "best_epoch", "one_class"])
+
+
+def _write_results(run: Run, rows: Sequence[selectors.Sample], probabilities: NDArray[np.float32], labels: list[str]) -> None:
     predicted = probabilities.argmax(axis=1)
     Prediction.objects.bulk_create(
         Prediction(
@@ -129,10 +145,6 @@ def finish_run(
         mine = parts == part
         _write_evaluation(run, part, truth[parts == "train"], truth[mine], predicted[mine], len(labels))
     run.one_class = len(set(predicted[parts == "test"])) == 1 and int((parts == "test").sum()) > 1
-    run.best_epoch = best_epoch
-    run.network_file.storage.delete(f"networks/run-{run.pk}.keras")
-    run.network_file.save(f"run-{run.pk}.keras", network, save=False)
-    run.save()
 
 
 def _write_evaluation(

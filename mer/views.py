@@ -25,9 +25,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(selectors.runs_of(), pk=pk)
     ctx = _run_ctx(run) | {
-        "tables": [
-            (row, plots.confusion(row, [label.key for label in run.release.dataset.labels.all()])) for row in run.evaluations.all()
-        ],
+        "tables": [(row, plots.confusion(row, list(run.release.labels))) for row in run.evaluations.all()],
         "wrong": run.predictions.filter(part="test").select_related("track"),
     }
     return render(request, "mer/run.html", ctx)

@@ -89,10 +89,14 @@ def test_ingest_lists_what_it_refuses_and_takes_the_rest(wav_file, tmp_path, dat
         (("ingest", "/no/such/file.mp3"), "neither a file"),
         (("ingest", "https://evil.example/x"), "refused"),
         (("freeze", "v1"), "nothing to freeze"),
-        (("freeze", "a b"), "use letters"),
+        (("freeze", "a b"), "at most 60 letters"),
         (("export", "nothing", "--out", "/tmp/x.zip"), "no release “nothing”"),
         (("train", "nothing", "--network", "cnn"), "no release “nothing”"),
         (("verify", "/no/such/file"), "no file"),
+        (("freeze", "v1", "--seed", "-1"), "seed -1"),
+        (("ingest", "http://[abc/x"), "is not an address"),
+        (("ingest", "x" * 300), "is no file name"),
+        (("ingest", "a\0b"), "neither a file"),
         (("agreement", "--dataset", "Nowhere"), "no dataset “Nowhere”"),
         (("import_ratings", "/no/such.csv"), "no file"),
     ],
@@ -109,6 +113,46 @@ def test_what_cannot_be_done_ends_with_a_sentence(arguments, message):
         pytest.fail("it did not complain")
 
 
+def test_asking_again_finishes_what_was_interrupted_or_failed(wav_file, dataset, monkeypatch):
+    path = wav_file(1.0, name="song.wav")
+    with monkeypatch.context() as patched:
+        patched.setattr("datasets.methods.audio.probe", lambda path: 1 / 0)
+        assert len(run("ingest", path, code=1)["refused"]) == 1
+    again = run("ingest", path)
+    assert again["ready"] == [Track.objects.get().pk] and Track.objects.get().state == "ready"
+
+
+def test_what_a_folder_holds_besides_audio_is_named(wav_file, tmp_path, dataset):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    wav_file(1.0, name="in/good.wav")
+    (folder / "cover.jpg").write_bytes(b"x")
+    assert run("ingest", folder)["skipped"] == [str(folder / "cover.jpg")]
+
+
+def test_a_failed_track_s_ratings_go_to_no_other(brought_in, tmp_path):
+    numbers = list(Track.objects.values_list("pk", flat=True))
+    Track.objects.filter(external_id="ext-5").update(external_id=str(numbers[0]), state="failed", reason="broken")
+    table = write_csv(tmp_path / "more.csv", [{"track": str(numbers[0]), "rater": "new", "word": "happy"}])
+    with pytest.raises(CommandError, match=r"cannot be rated: it is failed \(broken\)"):
+        call_command("import_ratings", str(table), "--dataset", "Lab")
+
+
+def test_one_track_under_two_names_is_seen(brought_in, tmp_path):
+    table = write_csv(tmp_path / "more.csv", [{"track": name, "rater": "new", "word": "happy"} for name in ("ext-0", "T0")])
+    with pytest.raises(CommandError, match="rated the same track already in line 2"):
+        call_command("import_ratings", str(table), "--dataset", "Lab")
+
+
+def test_imported_names_are_not_kept(brought_in, tmp_path):
+    rows = [{"track": "ext-0", "rater": f"{'very.long.name' * 6}{end}@example.org", "word": "happy"} for end in "ab"]
+    run("import_ratings", write_csv(tmp_path / "more.csv", rows), "--dataset", "Lab")
+    names = set(Rating.objects.values_list("rater__pseudonym", flat=True))
+    assert len(names) == 7 and all(name.startswith("R-") for name in names)
+    report = run("agreement", "--dataset", "Lab")
+    assert sum(bar["n"] for bar in report["histogram"]) == 6
+
+
 def test_a_list_with_a_missing_file_takes_nothing(wav_file, tmp_path, db):
     wav_file(1.0, name="a.wav")
     listed = write_csv(tmp_path / "list.csv", [{"file": "a.wav"}, {"file": "b.wav"}])
@@ -121,7 +165,7 @@ def test_a_list_with_a_missing_file_takes_nothing(wav_file, tmp_path, db):
     ("row", "message"),
     [
         ({"track": "ext-0", "rater": "", "word": "happy"}, "the column rater is empty"),
-        ({"track": "ext-9", "rater": "a", "word": "happy"}, "no rateable track “ext-9”"),
+        ({"track": "ext-9", "rater": "a", "word": "happy"}, "no track “ext-9”"),
         ({"track": "ext-0", "rater": "a", "word": "gleeful"}, "“gleeful” is not a word"),
         ({"track": "ext-0", "rater": "a", "word": ""}, "neither a word nor a label"),
         ({"track": "ext-0", "rater": "a", "word": "happy", "label": "negative"}, "stands for positive"),

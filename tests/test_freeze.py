@@ -3,7 +3,8 @@
 import pytest
 
 from annotate import services
-from datasets.errors import NameTaken, NothingToFreeze
+from datasets import selectors
+from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.models import Release, SplitMember, Track
 from datasets.services import releases
 
@@ -59,12 +60,32 @@ def test_the_hash_covers_labels_ratings_and_parts(release):
     for change in (
         lambda: release.items.filter(pk=release.items.first().pk).update(label="negative"),
         lambda: release.ratings.filter(pk=release.ratings.first().pk).update(word="bored"),
+        lambda: release.items.filter(pk=release.items.first().pk).update(title="other"),
+        lambda: release.ratings.filter(pk=release.ratings.first().pk).update(rated_at="2020-01-01T00:00Z"),
         lambda: SplitMember.objects.filter(split__release=release, part="test").update(part="train"),
     ):
         change()
         after = releases.content_hash(release)
         assert after != before
         before = after
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "message"),
+    [("a b", 1, "a b"), ("x" * 61, 1, "at most 60"), ("v1", -1, "seed -1"), ("v1", 2**31, "not between")],
+)
+def test_a_name_that_is_none_and_a_seed_out_of_bounds_are_refused(make_track, rate, questionnaire, name, seed, message):
+    rate(make_track(), "happy happy happy happy happy")
+    with pytest.raises(ValueRefused, match=message):
+        services.freeze(questionnaire, name=name, seed=seed)
+
+
+def test_a_label_renamed_later_does_not_reach_the_release(release, questionnaire):
+    questionnaire.dataset.labels.filter(key="positive").update(key="joyful")
+    release.refresh_from_db()
+    assert release.labels == ["positive", "neutral", "negative"]
+    assert selectors.vote_shares(release)[0]["votes_positive"] == 4
+    assert selectors.part_table(release.splits.get()).labels == release.labels
 
 
 def test_tracks_of_one_artist_are_in_one_part(make_track, rate, questionnaire):

@@ -82,7 +82,7 @@ def test_done_again_after_a_dead_worker_it_leaves_the_same_as_done_once(dataset)
     track = Track.objects.get()
     assert track.state == "ready" and track.files.count() == 2
     folder = track.files.get(kind="wav").file.storage
-    _, names = folder.listdir(f"audio/{track.pk % 1000:03d}")
+    _, names = folder.listdir(f"audio/{track.token[:2]}")
     assert len(names) == 2
 
 
@@ -102,7 +102,7 @@ def test_a_full_disk_is_told_when_a_file_comes_in_and_while_it_is_converted(data
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("datasets.services.tracks.store_file", full)
+        patched.setattr("datasets.services.tracks.put_file", full)
         with pytest.raises(DiskFull, match=r"song\.wav was not taken: the disk"):
             add(dataset, tone(1.0))
     assert not Track.objects.exists()

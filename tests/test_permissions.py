@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 ANYONE = {"home", "login", "logout", "schema"}
 RATERS = {
     "annotate:rate", "annotate:rate_next", "annotate:rate_submit", "annotate:rate_audio", "questionnaire-list", "questionnaire-detail",
-    "assignment-list", "rating-list", "api-root",
+    "assignment-list", "assignment-audio", "rating-list", "api-root",
 }  # fmt: skip
 CURATORS = {
     "datasets:track_list", "datasets:track_add", "datasets:track", "datasets:track_audio", "datasets:track_exclude", "datasets:track_restore",

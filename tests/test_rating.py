@@ -125,6 +125,23 @@ def test_a_track_near_its_end_comes_first(make_track, questionnaire, rate):
     assert services.reserve_next(questionnaire, person).track == almost
 
 
+def test_a_slot_of_a_track_that_was_taken_out_or_of_a_closed_questionnaire_takes_no_rating(make_track, questionnaire):
+    track = make_track()
+    (person,) = people(1)
+    slot = services.reserve_next(questionnaire, person)
+    Track.objects.filter(pk=track.pk).update(state="excluded")
+    with pytest.raises(SlotGone, match="taken out"):
+        services.submit_rating(slot, word_key="happy")
+    assert services.reserve_next(questionnaire, person) is None
+    Track.objects.filter(pk=track.pk).update(state="ready")
+    slot = services.reserve_next(questionnaire, person)
+    questionnaire.is_open = False
+    questionnaire.save()
+    with pytest.raises(SlotGone, match="closed"):
+        services.submit_rating(slot, word_key="happy")
+    assert not Rating.objects.exists()
+
+
 def test_a_closed_questionnaire_gives_no_slots_and_excluded_tracks_are_not_rated(make_track, questionnaire):
     track = make_track()
     Track.objects.filter(pk=track.pk).update(state="excluded")

@@ -33,8 +33,9 @@ def agreement(counts: ArrayLike) -> NDArray[np.float64]:
 def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
     """Share of tracks that the rule accepts when every rater guesses evenly, exact.
 
-    Agreement above `threshold` >= 0.5 can hold for one label only, so the labels' binomial tails add up; below that the
-    multinomial is enumerated.
+    A track is accepted when one label alone has the most votes and their share is strictly above `threshold` (a tie settles
+    nothing, see `consensus.settle`). The label and its m votes can be placed in `n_labels * comb(n, m)` ways; the other votes
+    are then sequences in which no other label comes m times or more.
 
     Examples
     --------
@@ -45,12 +46,14 @@ def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
     """
     if n_raters < 1 or n_labels < 1:
         raise ValueError("at least one rater and one label are needed")
-    accepted = sum(ways for counts, ways in _compositions(n_raters, n_labels) if max(counts) / n_raters > threshold)
-    return float(accepted / n_labels**n_raters)
+    winning = [m for m in range(1, n_raters + 1) if m / n_raters > threshold]
+    ways = sum(comb(n_raters, m) * _sequences(n_raters - m, n_labels - 1, m - 1) for m in winning)
+    return float(n_labels * ways / n_labels**n_raters)
 
 
-def _compositions(n: int, k: int) -> list[tuple[tuple[int, ...], int]]:
-    """Every way to hand n votes to k labels, with the number of vote sequences that give it."""
-    if k == 1:
-        return [((n,), 1)]
-    return [((first, *rest), comb(n, first) * ways) for first in range(n + 1) for rest, ways in _compositions(n - first, k - 1)]
+def _sequences(length: int, n_labels: int, most: int) -> int:
+    """Sequences of `length` votes over `n_labels` labels in which each label comes at most `most` times."""
+    ways = [1] + [0] * length
+    for _ in range(n_labels):
+        ways = [sum(comb(total, k) * ways[total - k] for k in range(min(most, total) + 1)) for total in range(length + 1)]
+    return ways[length]

@@ -70,6 +70,8 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
     for column in REQUIRED:
         if not cells[column]:
             raise ValueError(f"the column {column} is empty")
+    if "\0" in "".join(cells.values()):
+        raise ValueError("it holds a NUL character")
     word, label = cells.get("word", "").casefold(), cells.get("label", "").casefold()
     if word and word not in words:
         raise ValueError(f"“{cells['word']}” is not a word of the questionnaire ({', '.join(words)})")

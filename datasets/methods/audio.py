@@ -2,7 +2,7 @@
 
 The container's header is not believed: a file counts as audio when its samples decode. Conversion runs ffmpeg (the static
 build of `imageio-ffmpeg`, so that no system package is needed) in a process of its own with limits on time, memory and
-output, because decoders meet hostile input.
+output, because decoders meet hostile input; the first look into a file (`probe`) decodes one frame in the caller's process.
 
 Conventions
 -----------

@@ -7,12 +7,14 @@ import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -76,7 +78,11 @@ def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> lis
             return [f"{path} holds no {SUMS}: it is not a bundle of MER Studio, or its end is missing."]
         folder = lists[0].removesuffix(SUMS)
         listed = {}
-        for line in bundle.read(lists[0]).decode("utf-8", "replace").splitlines():
+        try:
+            text = bundle.read(lists[0]).decode("utf-8", "replace")
+        except DAMAGE as error:
+            return [f"{lists[0]} is damaged: {error}"]
+        for line in text.splitlines():
             digest, _, name = line.partition("  ")
             listed[folder + name] = digest
         problems = [f"{name} is in the bundle but not in {SUMS}" for name in sorted(names - set(listed) - set(lists))]
@@ -95,6 +101,6 @@ def _check(bundle: zipfile.ZipFile, name: str, expected: str) -> list[str]:
                 digest.update(block)
     except KeyError:
         return [f"{name} is listed but missing"]
-    except zipfile.BadZipFile as error:
+    except DAMAGE as error:
         return [f"{name} is damaged: {error}"]
     return [] if digest.hexdigest() == expected else [f"{name} was changed: its checksum is not the listed one"]

@@ -41,8 +41,11 @@ def _entry(path: Path, line: int, row: dict[str, str | None]) -> Entry:
     values = {name: (row.get(name) or "").strip() for name in COLUMNS}
     if bool(values["file"]) == bool(values["url"]):
         raise SourceRefused(f"{path}, line {line}: give either a file or a url.")
-    folder = path.parent.resolve()
-    file = (folder / values["file"]).resolve() if values["file"] else None
-    if file and not file.is_file():
+    try:
+        file = (path.parent / values["file"]).resolve() if values["file"] else None
+        known = file is None or file.is_file()
+    except (OSError, ValueError) as error:
+        raise SourceRefused(f"{path}, line {line}: {values['file'][:80]!r} is no file name ({error}).") from None
+    if not known:
         raise SourceRefused(f"{path}, line {line}: there is no file {file}.")
     return Entry(line, file, values["url"], values["title"], values["artist"], values["licence"], values["external_id"])

@@ -47,8 +47,11 @@ def video_id(address: str) -> str:
     AddressRefused
         Another host, or an address that names no single video.
     """
-    parts = urlsplit(address.strip() if "://" in address else f"https://{address.strip()}")
-    host = (parts.hostname or "").lower()
+    try:
+        parts = urlsplit(address.strip() if "://" in address else f"https://{address.strip()}")
+        host = (parts.hostname or "").lower()
+    except ValueError:
+        raise AddressRefused(f"“{address}” is not an address.") from None
     if parts.scheme not in ("http", "https") or host not in HOSTS:
         raise AddressRefused(
             f"“{address}” is not a YouTube address. Paste the address of a video, such as https://www.youtube.com/watch?v=…"

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F, Model, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -54,22 +54,24 @@ def wake(job: Job) -> None:
 
 
 def retry(job: Job, *, by: User | None = None) -> None:
-    with transaction.atomic():
-        change_state(
-            job,
-            to=Job.State.QUEUED,
-            allowed=(Job.State.FAILED, Job.State.CANCELLED),
-            actor=by,
-            attempts=0,
-            progress=0,
-            detail="",
-            eta_s=None,
-            reason="",
-            claim="",
-            cancel_requested=False,
-            finished_at=None,
-        )
-        transaction.on_commit(lambda: wake(job))
+    try:
+        with transaction.atomic():
+            change_state(
+                job,
+                to=Job.State.QUEUED,
+                allowed=(Job.State.FAILED, Job.State.CANCELLED),
+                actor=by,
+                attempts=0,
+                progress=0,
+                detail="",
+                eta_s=None,
+                claim="",
+                cancel_requested=False,
+                finished_at=None,
+            )
+            transaction.on_commit(lambda: wake(job))
+    except IntegrityError:
+        raise WrongState(f"“{job.title}” is queued or running already, by a later request.") from None
 
 
 def cancel(job: Job, *, by: User | None = None) -> None:
@@ -137,13 +139,17 @@ class Ticket:
 
     def give_back(self) -> None:
         Job.objects.filter(self._mine).update(
-            state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None
+            state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None, attempts=F("attempts") - 1
         )
 
     def _beat(self, stop: threading.Event) -> None:
         try:
             while not stop.wait(HEARTBEAT_S):
-                Job.objects.filter(self._mine).update(heartbeat_at=timezone.now())
+                try:
+                    Job.objects.filter(self._mine).update(heartbeat_at=timezone.now())
+                except DatabaseError:  # locked or restarting: the next beat tries again, on a fresh connection
+                    logger.warning("Job %s: a heartbeat was missed", self.job.pk, exc_info=True)
+                    connection.close()
         finally:
             connection.close()
 
@@ -201,7 +207,7 @@ def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
     finally:
         stop.set()
         heart.join(timeout=1)
-    return Job.objects.get(pk=job_id)
+    return Job.objects.filter(pk=job_id).first()
 
 
 def sweep() -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -10,13 +11,18 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 
-from datasets.errors import NameTaken, NothingToFreeze
+from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.methods import splits
 from datasets.models import Dataset, Export, Job, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
 from datasets.services import queue
 from datasets.services.audit import record
 
 EXPORT = "datasets.tasks.write_export"
+SLUG = re.compile(r"[a-zA-Z0-9_-]{1,60}")
+MAX_SEED = 2**31 - 1
+ITEM_COLUMNS = (
+    "track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "label", "agreement", "votes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,10 @@ def freeze_release(
 
     Raises NothingToFreeze without items, NameTaken for a name in use.
     """
+    if not SLUG.fullmatch(name):
+        raise ValueRefused(f"“{name}” cannot be a release's name: use at most 60 letters, digits, - and _.")
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueRefused(f"The seed {seed} is not between 0 and {MAX_SEED}.")
     if not items:
         raise NothingToFreeze("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first.")
     items = sorted(items, key=lambda item: item.track.pk)
@@ -63,7 +73,8 @@ def freeze_release(
     try:
         with transaction.atomic():
             release = Release.objects.create(
-                dataset=dataset, name=name, rule=rule, funnel=list(funnel), left_out=[asdict(row) for row in left_out],
+                dataset=dataset, name=name, rule=rule,
+                labels=[label.key for label in dataset.labels.all()], funnel=list(funnel), left_out=[asdict(row) for row in left_out],
                 reliability=reliability, frozen_by=by,
             )  # fmt: skip
     except IntegrityError:
@@ -95,14 +106,15 @@ def freeze_release(
 
 
 def content_hash(release: Release) -> str:
-    """SHA-256 over every item, rating and part, as canonical JSON lines: equal content, equal hash, on any machine."""
+    """SHA-256 over everything that the tables of the bundle say, as canonical JSON lines."""
     digest = hashlib.sha256()
+    _feed(digest, [release.labels, release.rule, release.left_out])
     parts = dict(SplitMember.objects.filter(split__release=release).values_list("item_id", "part"))
     for item in release.items.order_by("track_id"):
-        _feed(digest, [item.track_id, item.sha256, item.label, item.agreement, item.votes, parts.get(item.pk, "")])
-    rows = release.ratings.order_by("track_id", "pseudonym").values_list("track_id", "pseudonym", "word", "label")
+        _feed(digest, [*(getattr(item, name) for name in ITEM_COLUMNS), parts.get(item.pk, "")])
+    rows = release.ratings.order_by("track_id", "pseudonym").values_list("track_id", "pseudonym", "word", "label", "rated_at")
     for row in rows.iterator(chunk_size=2000):
-        _feed(digest, list(row))
+        _feed(digest, [*row[:4], row[4].isoformat()])
     return digest.hexdigest()
 
 

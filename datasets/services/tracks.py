@@ -31,15 +31,17 @@ PAPER_LABELS = {
 
 
 @transaction.atomic
-def create_dataset(
-    *, name: str, description: str = "", synthetic: bool = False, labels: dict[str, tuple[str, ...]] | None = None
-) -> Dataset:
-    """A dataset with its labels and words; the paper's by default."""
+def create_dataset(*, name: str, description: str = "", synthetic: bool = False) -> Dataset:
     dataset = Dataset.objects.create(name=name, description=description, synthetic=synthetic)
-    for order, (key, words) in enumerate((labels or PAPER_LABELS).items()):
+    add_labels(dataset)
+    return dataset
+
+
+def add_labels(dataset: Dataset) -> None:
+    """Give a new dataset the paper's labels and words."""
+    for order, (key, words) in enumerate(PAPER_LABELS.items()):
         label = Label.objects.create(dataset=dataset, key=key, name=key.capitalize(), order=order)
         Word.objects.bulk_create(Word(label=label, key=word, name=word.capitalize(), order=n) for n, word in enumerate(words))
-    return dataset
 
 
 def default_dataset() -> Dataset:
@@ -57,27 +59,33 @@ def add_file(
     """
     _guard_size(filename, file.size)
     sha256 = audio.sha256_of(file)
+    if (twin := dataset.tracks.filter(sha256=sha256).first()) is not None:
+        raise _exists(dataset, filename, twin)
+    track = Track(
+        dataset=dataset,
+        title=(title or Path(filename).stem)[:300],
+        artist=artist[:300],
+        licence=licence[:100],
+        source=source,
+        source_url=source_url[:500],
+        external_id=external_id[:100],
+        sha256=sha256,
+    )
     try:
-        with transaction.atomic():
-            track = Track.objects.create(
-                dataset=dataset,
-                title=(title or Path(filename).stem)[:300],
-                artist=artist[:300],
-                licence=licence[:100],
-                source=source,
-                source_url=source_url[:500],
-                external_id=external_id[:100],
-                sha256=sha256,
-            )
-            store_file(track, AudioFile.Kind.ORIGINAL, file, suffix=audio.safe_suffix(filename), sha256=sha256)
-            record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {filename}")
-            return queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by, wake_worker=wake_worker)
-    except IntegrityError:
-        raise _exists(dataset, filename, sha256=sha256, external_id=external_id) from None
+        name = put_file(track, AudioFile.Kind.ORIGINAL, file, audio.safe_suffix(filename))
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise DiskFull(f"{filename} was not taken: the disk of the studio is full. Tell an admin; nothing else was lost.") from None
+    try:
+        with transaction.atomic():
+            track.save()
+            record_file(track, AudioFile.Kind.ORIGINAL, name, size=file.size, sha256=sha256)
+            record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {filename}")
+            return queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by, wake_worker=wake_worker)
+    except IntegrityError:
+        AudioFile._meta.get_field("file").storage.delete(name)
+        raise _exists(dataset, filename, _twin(dataset, sha256=sha256, external_id=track.external_id)) from None
 
 
 def add_youtube(
@@ -107,7 +115,7 @@ def add_youtube(
             record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {url}")
             return queue.enqueue(FETCH, track, title=f"Fetch {url}", url=_url(track), by=by, wake_worker=wake_worker)
     except IntegrityError:
-        raise _exists(dataset, url, external_id=identifier) from None
+        raise _exists(dataset, url, _twin(dataset, external_id=identifier)) from None
 
 
 def _guard_size(filename: str, size: int) -> None:
@@ -120,29 +128,34 @@ def _guard_size(filename: str, size: int) -> None:
         )
 
 
-def _exists(dataset: Dataset, what: str, *, sha256: str = "", external_id: str = "") -> TrackExists:
-    twin = (sha256 and dataset.tracks.filter(sha256=sha256).first()) or (
-        external_id and dataset.tracks.filter(external_id=external_id).first()
-    )
+def _twin(dataset: Dataset, *, sha256: str = "", external_id: str = "") -> Track | None:
+    """The track that a new one would repeat."""
+    same_file = dataset.tracks.filter(sha256=sha256).first() if sha256 else None
+    return same_file or (dataset.tracks.filter(external_id=external_id).first() if external_id else None)
+
+
+def _exists(dataset: Dataset, what: str, twin: Track | None) -> TrackExists:
     name = f"“{twin.title}” (track {twin.pk})" if twin else "a track that came in at the same moment"
-    return TrackExists(f"{what} is already in “{dataset}” as {name}.")
+    return TrackExists(f"{what} is already in “{dataset}” as {name}.", twin.pk if twin else None)
 
 
 def _url(track: Track) -> str:
     return reverse("datasets:track", args=[track.pk])
 
 
-def store_file(track: Track, kind: str, file: File[bytes], *, suffix: str, sha256: str, **facts: object) -> AudioFile:
-    """Put a file into the storage under a name of its own, replacing what an interrupted attempt left there."""
-    row = AudioFile.objects.filter(track=track, kind=kind).first() or AudioFile(track=track, kind=kind)
-    row.size, row.sha256 = file.size, sha256
-    for name, value in facts.items():
-        setattr(row, name, value)
-    storage = row.file.storage
-    storage.delete(row.file.field.generate_filename(row, suffix))
-    row.file.save(suffix, file, save=False)
-    row.save()
-    return row
+def put_file(track: Track, kind: str, file: File[bytes], suffix: str) -> str:
+    """Write a file into the storage and return its name, replacing what an interrupted attempt left there.
+
+    Outside any transaction: copying takes time, and on SQLite a transaction keeps everybody else from writing.
+    """
+    field = AudioFile._meta.get_field("file")
+    name = field.generate_filename(AudioFile(track=track, kind=kind), suffix)
+    field.storage.delete(name)
+    return field.storage.save(name, file)
+
+
+def record_file(track: Track, kind: str, name: str, **facts: object) -> None:
+    AudioFile.objects.update_or_create(track=track, kind=kind, defaults={"file": name, **facts})
 
 
 def start_step(track: Track, state: str) -> None:
@@ -152,37 +165,37 @@ def start_step(track: Track, state: str) -> None:
     Track.objects.filter(pk=track.pk).update(reason="")
 
 
-@transaction.atomic
 def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], sha256: str) -> None:
-    """Store what was fetched and queue the conversion, in one step."""
+    """Store what was fetched, then record it and queue the conversion in one step."""
     twin = track.dataset.tracks.filter(sha256=sha256).exclude(pk=track.pk).first()
     if twin:
-        raise TrackExists(f"The same recording is already here as “{twin.title}” (track {twin.pk}).")
-    store_file(track, AudioFile.Kind.ORIGINAL, original, suffix=audio.safe_suffix(fetched.path.name), sha256=sha256)
-    change_state(
-        track,
-        to=Track.State.CONVERTING,
-        allowed=(Track.State.FETCHING,),
-        sha256=sha256,
-        title=fetched.title[:300] if track.title == track.source_url else track.title,
-        artist=track.artist or fetched.artist[:300],
-        licence=track.licence or fetched.licence[:100],
-    )
-    queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
+        raise _exists(track.dataset, "The same recording", twin)
+    name = put_file(track, AudioFile.Kind.ORIGINAL, original, audio.safe_suffix(fetched.path.name))
+    with transaction.atomic():
+        record_file(track, AudioFile.Kind.ORIGINAL, name, size=original.size, sha256=sha256)
+        change_state(
+            track,
+            to=Track.State.CONVERTING,
+            allowed=(Track.State.FETCHING,),
+            sha256=sha256,
+            title=fetched.title[:300] if track.title == track.source_url else track.title,
+            artist=track.artist or fetched.artist[:300],
+            licence=track.licence or fetched.licence[:100],
+        )
+        queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
 
 
-@transaction.atomic
 def make_ready(track: Track, wav: File[bytes], sha256: str, probe: audio.Probe, *, duration_s: float, peaks: list[int]) -> None:
-    """Store the wav with what was measured, and announce the track."""
-    store_file(
-        track, AudioFile.Kind.WAV, wav, suffix="wav", sha256=sha256, codec="pcm_s16le", sample_rate=audio.SAMPLE_RATE, channels=1,
-        duration_s=duration_s, peaks=peaks,
-    )  # fmt: skip
-    AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
-        codec=probe.codec, sample_rate=probe.sample_rate, channels=probe.channels, duration_s=duration_s
-    )
-    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
-    track_ready.send(Track, track=track)
+    """Store the wav, then record it with what was measured and announce the track in one step."""
+    name = put_file(track, AudioFile.Kind.WAV, wav, "wav")
+    with transaction.atomic():
+        facts = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "duration_s": duration_s, "peaks": peaks}
+        record_file(track, AudioFile.Kind.WAV, name, size=wav.size, sha256=sha256, **facts)
+        AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
+            codec=probe.codec, sample_rate=probe.sample_rate, channels=probe.channels, duration_s=duration_s
+        )
+        change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
+        track_ready.send(Track, track=track)
 
 
 @transaction.atomic

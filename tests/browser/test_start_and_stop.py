@@ -154,7 +154,7 @@ def test_the_same_code_runs_on_postgresql_and_an_outside_redis_and_the_demo_can_
             token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
             _upload(studio, token, tone(2.0), "tone.wav")
             wait_for(lambda: '"ready": 31' in studio.command("shell", "--no-imports", "-c", _COUNT), 60)
-            assert json.loads(studio.command("demo", "--remove", "--json").strip().splitlines()[-1]) == {"removed": 31}
+            assert json.loads(studio.command("demo", "--remove", "--all", "--json").strip().splitlines()[-1]) == {"removed": 31}
             assert '"ready": 0' in studio.command("shell", "--no-imports", "-c", _COUNT)
             assert [path for path in (tmp_path / "media").rglob("*") if path.is_file()] == []
     finally:

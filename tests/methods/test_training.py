@@ -26,13 +26,7 @@ def test_class_weights_make_labels_count_the_same():
 
 def train(folder: Path, **values: object) -> tuple[int, list[dict]]:
     """Run the program on eight random pictures, with an input that stays open as its parent's pipe does."""
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (8, 128, 256), dtype=np.uint8)
-    truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
-    part = np.array(["train"] * 4 + ["validation"] * 2 + ["test"] * 2)
-    np.savez(folder / "data.npz", pictures=pictures, truth=truth, part=part)
-    params = TrainingParams.of("crnn", **({"epochs": 2} | values)).as_dict()
-    (folder / "spec.json").write_text(json.dumps({"params": params, "labels": ["a", "b", "c"]}))
+    _write_inputs(folder, **values)
     program = [sys.executable, "-m", "mer.methods.training", folder]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         lines = process.stdout.readlines()
@@ -40,12 +34,27 @@ def train(folder: Path, **values: object) -> tuple[int, list[dict]]:
     return code, [json.loads(line) for line in lines if line.startswith(b"{")]
 
 
+def _write_inputs(folder: Path, **values: object) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (8, 128, 256), dtype=np.uint8)
+    truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
+    part = np.array(["train"] * 4 + ["validation"] * 2 + ["test"] * 2)
+    np.savez(folder / "data.npz", pictures=pictures, truth=truth, part=part)
+    params = TrainingParams.of("crnn", **({"epochs": 2} | values)).as_dict()
+    (folder / "spec.json").write_text(json.dumps({"params": params, "labels": ["a", "b", "c"]}))
+
+
 def test_a_closed_standard_input_ends_it(tmp_path):
-    (tmp_path / "spec.json").write_text("{}")
-    done = subprocess.run(
-        [sys.executable, "-m", "mer.methods.training", tmp_path], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    """Its parent has died: it must not train on alone."""
+    _write_inputs(tmp_path, epochs=10_000, patience=10_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mer.methods.training", tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    assert done.returncode in (1, 70)
+    with process:
+        while not process.stdout.readline().startswith(b'{"event": "epoch"'):
+            assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(timeout=30) == 70
 
 
 def test_a_loss_that_becomes_nan_is_a_sentence(tmp_path):

@@ -1,8 +1,6 @@
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.core.management.base import CommandError, CommandParser
-from django.core.validators import validate_slug
+from django.core.management.base import CommandParser
 
 from annotate import services
 from datasets.management.command import StudioCommand, find_dataset
@@ -19,10 +17,6 @@ class Command(StudioCommand):
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         name = options["name"]
-        try:
-            validate_slug(name)
-        except ValidationError:
-            raise CommandError(f"“{name}” cannot be a release's name: use letters, digits, - and _ only.") from None
         dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
         release = services.freeze(services.questionnaire_of(dataset), name=name, seed=options["seed"])
         n = release.items.count()

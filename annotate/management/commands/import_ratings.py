@@ -29,13 +29,17 @@ class Command(StudioCommand):
         )
         tracks = _tracks(dataset)
         rows = []
+        seen: dict[tuple[int, str], int] = {}
         for row in read:
             track = tracks.get(row.track)
-            if track is None:
-                problems.append(
-                    f"line {row.line}: there is no rateable track “{row.track}” in “{dataset}” (by external id, number or title)"
-                )
+            if not isinstance(track, int):
+                why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
+                problems.append(f"line {row.line}: {why}")
                 continue
+            if (track, row.rater) in seen:
+                problems.append(f"line {row.line}: rater {row.rater} rated the same track already in line {seen[track, row.rater]}")
+                continue
+            seen[track, row.rater] = row.line
             word, label = words.get(row.word), labels[row.label]
             rows.append(services.ImportedRating(track, row.rater, word, label, row.valence, row.arousal, row.rated_at))
         if problems:
@@ -51,14 +55,26 @@ class Command(StudioCommand):
         return result, f"Imported {n} ratings of {result['tracks']} tracks; {agreed} tracks have an agreed label now.", True
 
 
-def _tracks(dataset: Dataset) -> dict[str, int]:
-    """Every name a table may use for a ready track: its title (where only one has it), its number, its external id."""
-    found: dict[str, int] = {}
-    titles: dict[str, list[int]] = {}
-    ready = list(dataset.tracks.filter(state=Track.State.READY).only("pk", "title", "external_id"))
-    for track in ready:
-        titles.setdefault(track.title, []).append(track.pk)
-    found |= {title: ids[0] for title, ids in titles.items() if len(ids) == 1}
-    found |= {str(track.pk): track.pk for track in ready}
-    found |= {track.external_id: track.pk for track in ready if track.external_id}
+def _tracks(dataset: Dataset) -> dict[str, int | str]:
+    """Every name that a table may use for a track: its number, or why it cannot be rated.
+
+    An external id comes first, whatever state its track is in; then the number, then a title that only one track has.
+    """
+    found: dict[str, int | str] = {}
+    titles: dict[str, list[Track]] = {}
+    rows = list(dataset.tracks.only("pk", "title", "external_id", "state", "reason"))
+    for track in rows:
+        titles.setdefault(track.title, []).append(track)
+    for title, same in titles.items():
+        found[title] = (
+            _usable(title, same[0]) if len(same) == 1 else f"{len(same)} tracks have the title “{title}”: use external ids"
+        )
+    found |= {str(track.pk): _usable(str(track.pk), track) for track in rows}
+    found |= {track.external_id: _usable(track.external_id, track) for track in rows if track.external_id}
     return found
+
+
+def _usable(name: str, track: Track) -> int | str:
+    if track.state == Track.State.READY:
+        return track.pk
+    return f"the track “{name}” cannot be rated: it is {track.state}" + (f" ({track.reason})" if track.reason else "")

@@ -11,10 +11,14 @@ class Command(StudioCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("--remove", action="store_true", help="Take everything of the demo out again.")
+        parser.add_argument("--all", action="store_true", help="With --remove: also tracks that people brought into the demo.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         if options["remove"]:
-            n = demo.remove()
+            try:
+                n = demo.remove(even_others=options["all"])
+            except demo.DemoRefused as reason:
+                raise CommandError(str(reason)) from None
             return (
                 {"removed": n},
                 f"The demo is gone: {n} tracks, their ratings, releases, runs and files, and the demo accounts.",

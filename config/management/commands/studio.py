@@ -1,4 +1,6 @@
+import fcntl
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,9 @@ class Command(BaseCommand):
             doctor.disk()
         except doctor.Problem as problem:
             raise CommandError(f"The disk is too full: {problem}") from None
+        self._lock()
+        for left in settings.WORK_DIR.iterdir():  # of workers that were killed
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         self._say("Preparing the database")
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
@@ -32,6 +37,19 @@ class Command(BaseCommand):
         self._welcome()
         self._start()
 
+    def _lock(self) -> None:
+        """One studio on a data folder: a second would take the first one's broker away."""
+        path = settings.EMBEDDED_BROKER_SOCKET.parent / "lock"
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CommandError(
+                f"A studio is running on {settings.DATA_DIR} already. Stop it first, or set DATA_DIR to another folder."
+            ) from None
+        os.set_inheritable(descriptor, True)  # the supervisor keeps it while it lives
+
     def _say(self, text: str) -> None:
         if text:
             self.stdout.write(text)
@@ -39,6 +57,7 @@ class Command(BaseCommand):
 
     def _welcome(self) -> None:
         host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "::") else settings.HOST  # noqa: S104  (only printed)
+        host = f"[{host}]" if ":" in host else host
         self._say(f"\n  MER Studio: http://{host}:{settings.PORT}/")
         if demo.password_file().exists():
             self._say(f"  Demo accounts: {', '.join(demo.ACCOUNTS)}; password for each: {demo.password_file().read_text().strip()}")

@@ -21,6 +21,8 @@ class Command(StudioCommand):
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         release = find_release(options["release"])
         out: Path = options["out"]
+        if out.is_dir():
+            raise CommandError(f"{out} is a folder: name the zip file to write.")
         if not out.parent.is_dir():
             raise CommandError(f"There is no folder {out.parent} to write into.")
         export = releases.request_export(release, format=options["format"], wake_worker=False)

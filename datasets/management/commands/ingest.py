@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,33 @@ from datasets import jobs
 from datasets.errors import MERError, SourceRefused, TrackExists
 from datasets.management.command import StudioCommand
 from datasets.methods.lists import Entry, read_list
-from datasets.models import Dataset, Job
+from datasets.models import Dataset, Job, Track
 from datasets.services import queue, tracks
 
-AUDIO = {".mp3", ".wav", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma", ".webm", ".mp4"}
+AUDIO = {
+    ".mp1",
+    ".mp2",
+    ".mp3",
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".ogv",
+    ".opus",
+    ".spx",
+    ".m4a",
+    ".m4b",
+    ".aac",
+    ".aif",
+    ".aiff",
+    ".afc",
+    ".au",
+    ".wma",
+    ".asf",
+    ".webm",
+    ".mkv",
+    ".mp4",
+}
 
 
 class Command(StudioCommand):
@@ -31,6 +55,7 @@ class Command(StudioCommand):
         parser.add_argument("--licence", default="", help="For sources that do not name one.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        self.skipped: list[str] = []
         entries = [entry for source in options["source"] for entry in self._entries(source)]
         dataset = self._dataset(options["dataset"])
         ready, existing, refused = [], [], []
@@ -40,19 +65,36 @@ class Command(StudioCommand):
             try:
                 job = self._run(self._add(dataset, entry, options))
             except TrackExists as fact:
-                existing.append({"source": what, "reason": str(fact)})
-                continue
-            except MERError as fact:
+                unfinished = self._unfinished(fact.track_id)
+                if unfinished is None:
+                    existing.append({"source": what, "reason": str(fact)})
+                    continue
+                job = self._run(unfinished)
+            except (MERError, OSError) as fact:
                 refused.append({"source": what, "reason": str(fact)})
                 continue
             if job.state == Job.State.DONE:
                 ready.append(job.subject_id)
             else:
-                refused.append({"source": what, "reason": job.reason})
+                refused.append({"source": what, "reason": job.reason or job.get_state_display()})
         self.progress("")
         lines = [f"{len(ready)} tracks are ready in “{dataset}”, {len(existing)} were there before, {len(refused)} were refused."]
         lines += [f"  refused: {row['source']}: {row['reason']}" for row in refused]
-        return {"dataset": dataset.name, "ready": ready, "existing": existing, "refused": refused}, "\n".join(lines), not refused
+        lines += [f"  left alone, not an audio file by its name: {name}" for name in self.skipped]
+        result = {"dataset": dataset.name, "ready": ready, "existing": existing, "refused": refused, "skipped": self.skipped}
+        return result, "\n".join(lines), not refused
+
+    def _unfinished(self, track_id: int | None) -> Job | None:
+        """The work that an interrupted or failed ingest left on a track; asking for it again means to finish it."""
+        if (
+            track_id is None
+            or not Track.objects.filter(pk=track_id).exclude(state__in=[Track.State.READY, Track.State.EXCLUDED]).exists()
+        ):
+            return None
+        job = Job.objects.filter(subject="track", subject_id=track_id, task__in=[tracks.FETCH, tracks.CONVERT]).first()
+        if job is not None and job.can_retry:
+            queue.retry(job)
+        return job
 
     def _dataset(self, name: str | None) -> Dataset:
         if name is None:
@@ -61,10 +103,16 @@ class Command(StudioCommand):
 
     def _entries(self, source: str) -> Iterator[Entry]:
         path = Path(source)
-        if path.is_dir():
-            for file in sorted(path.rglob("*")):
+        try:
+            is_folder = path.is_dir()
+        except (OSError, ValueError) as error:
+            raise SourceRefused(f"{source[:80]!r} is no file name ({getattr(error, 'strerror', None) or error}).") from None
+        if is_folder:
+            for file in sorted(file for file in path.rglob("*") if file.is_file()):
                 if file.suffix.lower() in AUDIO:
                     yield Entry(0, file, "", "", "", "", "")
+                else:
+                    self.skipped.append(str(file))
         elif path.suffix.lower() == ".csv" and path.is_file():
             yield from read_list(path)
         elif path.is_file():
@@ -89,9 +137,12 @@ class Command(StudioCommand):
             )
 
     def _run(self, job: Job) -> Job:
-        """Do the queued work here, the conversion after a fetch too; a worker that is faster is waited for in vain, never doubled."""
+        """Do the queued work here, the conversion after a fetch too; where a worker was faster, wait for it."""
         bodies = {tracks.FETCH: jobs.fetch_track, tracks.CONVERT: jobs.convert_track}
-        done = queue.run_job(job.pk, bodies[job.task]) or Job.objects.get(pk=job.pk)
+        done = queue.run_job(job.pk, bodies[job.task])
+        while done is None or done.is_active:
+            time.sleep(0.5)
+            done = Job.objects.get(pk=job.pk)
         if job.task == tracks.FETCH and done.state == Job.State.DONE:
             following = Job.objects.filter(task=tracks.CONVERT, subject="track", subject_id=job.subject_id).first()
             return self._run(following) if following else done

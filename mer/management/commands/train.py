@@ -26,8 +26,6 @@ class Command(StudioCommand):
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        if options["epochs"] < 1:
-            raise CommandError(f"--epochs is {options['epochs']}; at least 1 is needed.")
         run = services.create_run(
             release=find_release(options["release"]),
             training=TrainingParams.of(options["network"], epochs=options["epochs"], seed=options["seed"]),
