@@ -12,7 +12,7 @@ class FreezeForm(forms.Form):
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text="The same tracks and seed give the same split.")
 
     def __init__(self, *args: Any, dataset_name: str = "", **kwargs: Any) -> None:
-        number = Release.objects.count() + 1
+        number = Release.objects.filter(dataset__name=dataset_name).count() + 1
         initial = {"name": f"{slugify(dataset_name) or 'release'}-v{number}", "seed": secrets.randbelow(10_000)}
         super().__init__(*args, **({"initial": initial} | kwargs))
 

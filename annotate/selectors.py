@@ -35,6 +35,10 @@ class Summary:
     histogram: list[dict[str, object]]
     rule: str
 
+    @property
+    def n_left_out(self) -> int:
+        return int(str(self.funnel[0]["n"])) - int(str(self.funnel[-1]["n"]))
+
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 

@@ -2,13 +2,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from annotate import selectors, services
 from annotate.forms import FreezeForm
 from annotate.models import Assignment, Questionnaire
 from datasets import selectors as ground
-from datasets.access import curator_required, user_of
+from datasets.access import HtmxHttpRequest, curator_required, panel_base, user_of
 from datasets.errors import MERError
 from datasets.models import Track
 from datasets.responses import audio_response
@@ -44,9 +44,11 @@ def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-@require_POST
 @login_required
 def rate_submit(request: HttpRequest, pk: int) -> HttpResponse:
+    if request.method != "POST":  # the session ended while rating, and the login led here
+        messages.warning(request, "Your last choice was not sent. Choose it again.")
+        return redirect("annotate:rate")
     assignment = _my_assignment(request, pk)
     try:
         services.submit_rating(assignment, word_key=request.POST.get("word", ""))
@@ -98,8 +100,8 @@ def agreement(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @curator_required
-def track_panel(request: HttpRequest, pk: int) -> HttpResponse:
+def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The ratings of a track, for its page."""
     track = get_object_or_404(Track, pk=pk)
-    ctx = {"consensus": selectors.consensus_of(track), "ratings": selectors.ratings_of(track)}
+    ctx = {"consensus": selectors.consensus_of(track), "ratings": selectors.ratings_of(track), "base": panel_base(request)}
     return render(request, "annotate/track_panel.html", ctx)

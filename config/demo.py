@@ -30,7 +30,7 @@ from mer.models import Run, Spectrogram
 
 NAME = "Demo"
 RELEASE = "demo-v1"
-N_PIECES = 30
+N_PIECES = 34
 N_UNRATED = 4  # left for the newcomer
 ACCOUNTS = ("rater", "curator", "admin")
 GROUP = "demo accounts"

@@ -34,7 +34,7 @@ def _steps() -> list[dict[str, object]]:
             "name": "Ratings",
             "n": Rating.objects.count(),
             "text": "one word a rater and track, blind",
-            "url": reverse("annotate:rate"),
+            "url": reverse("annotate:agreement_list"),
         },
         {
             "name": "Agreed labels",

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django_htmx.middleware import HtmxDetails
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -20,6 +22,11 @@ class HtmxHttpRequest(HttpRequest):
     """A request as the middleware leaves it: it knows whether htmx sent it."""
 
     htmx: HtmxDetails
+
+
+def panel_base(request: HtmxHttpRequest) -> str:
+    """What a panel's template extends: nothing inside its page, the whole frame when its link is opened by itself."""
+    return "partials/fragment.html" if request.htmx else "base.html"
 
 
 P = ParamSpec("P")
@@ -45,6 +52,21 @@ def curator_required(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Cal
         return view(request, *args, **kwargs)
 
     return login_required(guarded)  # type: ignore[return-value]
+
+
+def curator_action(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Callable[Concatenate[R, P], HttpResponseBase]:
+    """A curator's button. Opened as an address (after a login, say) it changes nothing and leads back."""
+
+    guarded = curator_required(view)
+
+    @wraps(view)
+    def posted(request: R, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if request.method != "POST" and can_curate(request.user):
+            messages.warning(request, "Nothing was changed. Press the button again.")
+            return redirect("home")
+        return guarded(request, *args, **kwargs)
+
+    return posted
 
 
 class IsCurator(BasePermission):

@@ -26,8 +26,8 @@ def tracks_of(*, search: str = "", state: str = "", dataset: str = "") -> QueryS
     return tracks.order_by("-id")
 
 
-def state_counts() -> list[dict[str, Any]]:
-    counts = dict(Track.objects.order_by().values_list("state").annotate(Count("id")))
+def state_counts(*, search: str = "", dataset: str = "") -> list[dict[str, Any]]:
+    counts = dict(tracks_of(search=search, dataset=dataset).order_by().values_list("state").annotate(Count("id")))
     return [{"value": state.value, "label": state.label, "n": counts.get(state.value, 0)} for state in Track.State]
 
 

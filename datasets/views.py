@@ -8,10 +8,10 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import HtmxHttpRequest, curator_required, user_of
+from datasets.access import HtmxHttpRequest, curator_action, curator_required, user_of
 from datasets.errors import MERError
 from datasets.forms import AddTracksForm, ReasonForm
 from datasets.models import Export, Job, Release, Track
@@ -27,7 +27,7 @@ def track_list(request: HttpRequest) -> HttpResponse:
     ctx = {
         "page": page,
         "filters": filters,
-        "states": selectors.state_counts(),
+        "states": selectors.state_counts(search=filters["search"], dataset=filters["dataset"]),
         "datasets": selectors.datasets(),
         "moving": any(track.state in ("waiting", "fetching", "converting") for track in page),
     }
@@ -97,8 +97,7 @@ def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
     return audio_response(request, wav.file) if wav else HttpResponse("The track has no converted file yet.", status=404)
 
 
-@require_POST
-@curator_required
+@curator_action
 def track_exclude(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track, pk=pk)
     form = ReasonForm(request.POST)
@@ -113,8 +112,7 @@ def track_exclude(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("datasets:track", pk)
 
 
-@require_POST
-@curator_required
+@curator_action
 def track_restore(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track, pk=pk)
     _attempt(request, lambda: tracks.restore_track(track, by=user_of(request)), "The track is back.")
@@ -136,7 +134,11 @@ def job_list(request: HttpRequest) -> HttpResponse:
     jobs = Job.objects.select_related("created_by")
     state = request.GET.get("state", "")
     page = Paginator(jobs.filter(state=state) if state in Job.State.values else jobs, 50).get_page(request.GET.get("page"))
-    return render(request, "datasets/job_list.html", {"page": page, "state": state, "states": Job.State})
+    return render(
+        request,
+        "datasets/job_list.html",
+        {"page": page, "state": state, "states": Job.State, "moving": any(job.is_active for job in page)},
+    )
 
 
 @require_safe
@@ -150,16 +152,14 @@ def job_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     return response
 
 
-@require_POST
-@curator_required
+@curator_action
 def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
     _attempt(request, lambda: queue.retry(job, by=user_of(request)), f"“{job.title}” is queued again.")
     return redirect(job.url or "datasets:job_list")
 
 
-@require_POST
-@curator_required
+@curator_action
 def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
     _attempt(request, lambda: queue.cancel(job, by=user_of(request)), f"“{job.title}” is being cancelled.")
@@ -189,8 +189,7 @@ def release_page(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "datasets/release.html", ctx)
 
 
-@require_POST
-@curator_required
+@curator_action
 def release_export(request: HttpRequest, name: str) -> HttpResponse:
     release = get_object_or_404(Release, name=name)
     format = request.POST.get("format", Export.Format.CSV)

@@ -4,7 +4,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_safe
 
-from datasets.access import HtmxHttpRequest, curator_required, user_of
+from datasets.access import HtmxHttpRequest, curator_required, panel_base, user_of
 from datasets.errors import MERError
 from datasets.models import Release, Track
 from mer import plots, selectors, services
@@ -85,18 +85,25 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_safe
 @curator_required
-def release_panel(request: HttpRequest, name: str) -> HttpResponse:
+def release_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
     """The runs of a release, for its page."""
     release = get_object_or_404(Release, name=name)
-    return render(request, "mer/release_panel.html", {"release": release, "runs": selectors.runs_of(release)})
+    return render(
+        request, "mer/release_panel.html", {"release": release, "runs": selectors.runs_of(release), "base": panel_base(request)}
+    )
 
 
 @require_safe
 @curator_required
-def track_panel(request: HttpRequest, pk: int) -> HttpResponse:
+def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The spectrograms of a track, for its page."""
     track = get_object_or_404(Track, pk=pk)
-    ctx = {"track": track, "spectrograms": selectors.spectrograms_of(track), "params": SpectrogramParams()}
+    ctx = {
+        "track": track,
+        "spectrograms": selectors.spectrograms_of(track),
+        "params": SpectrogramParams(),
+        "base": panel_base(request),
+    }
     return render(request, "mer/track_panel.html", ctx)
 
 

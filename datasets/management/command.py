@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from datasets.errors import MERError
 from datasets.models import Dataset, Release
+from datasets.services.tracks import default_dataset
 
 
 class StudioCommand(BaseCommand):
@@ -48,7 +49,10 @@ def find_release(name: str) -> Release:
     return release
 
 
-def find_dataset(name: str) -> Dataset:
+def find_dataset(name: str | None) -> Dataset:
+    """The named dataset; without a name the only one, or the first that is not synthetic."""
+    if name is None:
+        return Dataset.objects.get() if Dataset.objects.count() == 1 else default_dataset()
     dataset = Dataset.objects.filter(name=name).first()
     if dataset is None:
         known = ", ".join(Dataset.objects.values_list("name", flat=True)) or "none yet"

@@ -148,5 +148,9 @@ def _failure(error: Any) -> FetchFailed:
     """Tell a verdict of YouTube (final) from a broken line (worth another try)."""
     cause = error.exc_info[1] if getattr(error, "exc_info", None) else None
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
+    if any(sign in text for sign in ("urlopen", "Connection", "resolve", "timed out", "TransportError")):
+        return FetchFailed(
+            "YouTube could not be fetched: it was not reached. Is this machine online? Try again later.", permanent=False
+        )
     permanent = bool(getattr(cause, "expected", False)) and "HTTP Error 5" not in text and "timed out" not in text
     return FetchFailed(f"YouTube could not be fetched: {text[:300]}", permanent=permanent)

@@ -45,7 +45,7 @@ def add_labels(dataset: Dataset) -> None:
 
 
 def default_dataset() -> Dataset:
-    """The dataset that new tracks go to when none is named: the first that holds real music."""
+    """The dataset that is meant when none is named: the first that holds real music."""
     return Dataset.objects.filter(synthetic=False).order_by("id").first() or create_dataset(name=DEFAULT_DATASET)
 
 

@@ -3,6 +3,7 @@
   const chosen = localStorage.getItem("theme");
   if (chosen) document.documentElement.dataset.theme = chosen;
   addEventListener("DOMContentLoaded", () => {
+    document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
     const button = document.querySelector("[data-theme-switch]");
     if (!button) return;
     button.hidden = false;

@@ -4,17 +4,16 @@ from django.core.management.base import CommandParser
 
 from annotate import selectors, services
 from datasets.management.command import StudioCommand, find_dataset
-from datasets.services.tracks import default_dataset
 
 
 class Command(StudioCommand):
     help = "Show the rule, how many tracks it keeps, and how reliable the ratings are."
 
     def add_options(self, parser: CommandParser) -> None:
-        parser.add_argument("--dataset", help="Default: the first one.")
+        parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
+        dataset = find_dataset(options["dataset"])
         summary = selectors.summarise(services.questionnaire_of(dataset))
         lines = [f"{dataset}: {summary.n_ratings} ratings by {summary.n_raters} raters", f"Rule: {summary.rule}"]
         lines += [f"{step['n']:>8}  {step['name']}" for step in summary.funnel]

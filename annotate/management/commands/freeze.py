@@ -4,7 +4,6 @@ from django.core.management.base import CommandParser
 
 from annotate import services
 from datasets.management.command import StudioCommand, find_dataset
-from datasets.services.tracks import default_dataset
 
 
 class Command(StudioCommand):
@@ -13,11 +12,11 @@ class Command(StudioCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
-        parser.add_argument("--dataset", help="Default: the first one.")
+        parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         name = options["name"]
-        dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
+        dataset = find_dataset(options["dataset"])
         release = services.freeze(services.questionnaire_of(dataset), name=name, seed=options["seed"])
         n = release.items.count()
         result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}

@@ -8,7 +8,6 @@ from annotate.methods import imports
 from annotate.models import Consensus
 from datasets.management.command import StudioCommand, find_dataset
 from datasets.models import Dataset, Track, Word
-from datasets.services.tracks import default_dataset
 
 
 class Command(StudioCommand):
@@ -16,12 +15,12 @@ class Command(StudioCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--dataset", help="Default: the first one.")
+        parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         if not options["file"].is_file():
             raise CommandError(f"There is no file {options['file']}.")
-        dataset = find_dataset(options["dataset"]) if options["dataset"] else default_dataset()
+        dataset = find_dataset(options["dataset"])
         words = {word.key: word for word in Word.objects.filter(label__dataset=dataset).select_related("label")}
         labels = {label.key: label for label in dataset.labels.all()}
         read, problems = imports.read_ratings(

@@ -49,7 +49,8 @@ class Command(StudioCommand):
             help="A YouTube address, an audio file, a folder, or a .csv list (columns file or url, title, artist, licence, external_id).",
         )
         parser.add_argument(
-            "--dataset", help="The dataset they go to; made with the paper's nine words if it is new. Default: the first one."
+            "--dataset",
+            help="The dataset they go to; made with the paper's nine words if it is new. Default: the first that is not synthetic.",
         )
         parser.add_argument("--artist", default="", help="For sources that do not name one.")
         parser.add_argument("--licence", default="", help="For sources that do not name one.")
