@@ -15,7 +15,7 @@ import numpy as np
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.core.files import File
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from annotate import services as annotate
@@ -50,7 +50,13 @@ def is_public(host: str) -> bool:
 
 def refuse_public_demo() -> None:
     """Stop a start on a public address while accounts with known roles and a password in a file exist."""
-    if is_public(settings.HOST) and User.objects.filter(groups__name=GROUP).exists():
+    if not is_public(settings.HOST):
+        return
+    try:
+        exist = User.objects.filter(groups__name=GROUP).exists()
+    except DatabaseError:  # no tables yet, so no accounts
+        return
+    if exist:
         raise SystemExit(
             f"The demo accounts exist, and HOST is {settings.HOST}: they must never be reachable from other machines.\n"
             "Remove the demo first: .venv/bin/python manage.py demo --remove"

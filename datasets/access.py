@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -66,7 +66,7 @@ def curator_action(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Calla
             return redirect("home")
         return guarded(request, *args, **kwargs)
 
-    return posted
+    return cast(Callable[Concatenate[R, P], HttpResponseBase], posted)
 
 
 class IsCurator(BasePermission):

@@ -17,6 +17,7 @@ class Command(BaseCommand):
     help = "Set the database up, load the demo into an empty one, and start web, workers and broker. Ctrl-C stops all of them."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        demo.refuse_public_demo()
         if problem := doctor.port_problem():
             raise CommandError(problem)
         try:
@@ -30,7 +31,6 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
         demo.curators()
-        demo.refuse_public_demo()
         if demo.is_wanted():
             self._say("Loading the demo (about a minute, once)")
             demo.load(self._say)
