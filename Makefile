@@ -28,8 +28,11 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 
 test: $(VENV)/.dev lint  ## every test: SQLite, PostgreSQL, real workers, real browser
 	@$(PY) -m tests.needs
-	$(PY) -m pytest
-	$(PY) -m pytest --no-cov -m database --ds tests.settings_postgres
+	@$(PY) -m pytest --no-cov -q -m database --ds tests.settings_postgres > .postgres.log 2>&1 & postgres=$$!; \
+	$(PY) -m pytest; sqlite=$$?; \
+	wait $$postgres; postgres=$$?; \
+	echo "The tests marked database, on PostgreSQL:"; tail -n 40 .postgres.log; \
+	test $$sqlite -eq 0 -a $$postgres -eq 0
 
 lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/ruff check .

@@ -132,7 +132,7 @@ def update_consensus(row: Consensus) -> None:
     row.label = questionnaire.dataset.labels.get(key=outcome.label) if outcome.label else None
     row.save()
     if row.state != before:
-        record(row, before=before, to=row.state, reason=" - ".join(f"{n} {key}" for key, n in outcome.votes.items()))
+        record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _left_out(questionnaire: Questionnaire, taken: set[int]) -> list[releases.Le
         elif row is None or row.state == Consensus.State.OPEN:
             reason = f"Too few ratings: {row.n_ratings if row else 0} of {questionnaire.raters_per_track}"
         else:
-            reason = f"Ambiguous label: {' - '.join(f'{n} {key}' for key, n in row.votes.items())}"
+            reason = f"Ambiguous label: {consensus.in_words(row.votes)}"
         rows.append(releases.LeftOut(track.pk, track.title, reason))
     return rows
 

@@ -3,10 +3,13 @@
 Its accounts exist only while the studio listens on this machine alone: a public bind with them refuses to start.
 """
 
+import os
 import secrets
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +18,7 @@ import numpy as np
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.core.files import File
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotate import services as annotate
@@ -114,10 +117,10 @@ def load(say: Callable[[str], None]) -> None:
         description="Synthetic: composed by a seeded generator, rated by simulated raters.",
         synthetic=True,
     )
-    for number in range(N_PIECES):
-        say(f"Composing piece {number + 1} of {N_PIECES}")
-        if not dataset.tracks.filter(external_id=f"demo-{number}", state=Track.State.READY).exists():
-            _bring_in(dataset, number)
+    missing = [n for n in range(N_PIECES) if not dataset.tracks.filter(external_id=f"demo-{n}", state=Track.State.READY).exists()]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for number, _ in enumerate(pool.map(partial(_bring_in, dataset), missing), 1):
+            say(f"Composed {number} of {len(missing)} pieces")
     questionnaire = annotate.questionnaire_of(dataset)
     say("Simulating raters")
     _rate(questionnaire)
@@ -130,7 +133,14 @@ def load(say: Callable[[str], None]) -> None:
 
 
 def _bring_in(dataset: Dataset, number: int) -> None:
-    """One piece as mp3 (as the study's tracks were), through the same door as any other file."""
+    """One piece as mp3 (as the study's tracks were), through the same door as any other file; in a thread of its own."""
+    try:
+        _compose_and_convert(dataset, number)
+    finally:
+        connection.close()
+
+
+def _compose_and_convert(dataset: Dataset, number: int) -> None:
     from imageio_ffmpeg import get_ffmpeg_exe
 
     from datasets.methods import generator

@@ -5,7 +5,7 @@ with five raters and 0.5, 3-1-1 passes (60%), 2-2-1 does not (40%).
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -21,6 +21,11 @@ class Outcome:
     @property
     def n_ratings(self) -> int:
         return sum(self.votes.values())
+
+
+def in_words(votes: Mapping[str, int]) -> str:
+    """As in 3 positive - 1 neutral - 1 negative: most votes first, whatever order a database keeps."""
+    return " - ".join(f"{n} {label}" for label, n in sorted(votes.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 def settle(labels: Iterable[str], *, target: int, threshold: float) -> Outcome:
