@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run demo-remove test test-postgres lint bench study clean
+.PHONY: run demo-remove test test-postgres lint messages bench study clean
 
 run: $(VENV)/.run        ## set everything up, start the studio
 	@exec $(PY) manage.py studio
@@ -40,6 +40,9 @@ lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
 	$(VENV)/bin/djlint --check --lint --quiet templates
+
+messages: $(VENV)/.dev   ## bring the catalogue of messages up to date
+	$(PY) -m tests.house.languages
 
 bench: $(VENV)/.dev      ## measure, side by side with what a user would run instead
 	$(PY) -m benchmarks

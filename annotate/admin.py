@@ -1,29 +1,84 @@
+from typing import Any
+
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action
 
-from annotate.models import Questionnaire, Rater, Rating
+from annotate.models import Gold, Question, Questionnaire, Rater, Rating
+from annotate.services.questionnaires import apply_rule
 from datasets.admin import ReadOnlyAdmin
+from datasets.models import Word
+
+
+class QuestionInline(StackedInline):
+    """Questions of one's own: defined here, asked beside the words."""
+
+    model = Question
+    extra = 0
+
+
+class GoldInline(TabularInline):
+    model = Gold
+    extra = 0
+    autocomplete_fields = ["track"]
+
+    def formfield_for_foreignkey(self, field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Words of this questionnaire only."""
+        pk = request.resolver_match.kwargs.get("object_id") if request.resolver_match else None
+        if field.name == "word" and pk and pk.isdecimal():
+            kwargs["queryset"] = Word.objects.filter(label__dataset__questionnaire=pk).select_related("label")
+        return super().formfield_for_foreignkey(field, request, **kwargs)
 
 
 @admin.register(Questionnaire)
 class QuestionnaireAdmin(ModelAdmin):
     list_display = ["name", "dataset", "raters_per_track", "threshold", "is_open"]
-    actions_detail = ["freeze"]
+    actions_detail = ["freeze", "raters"]
+    inlines = [QuestionInline, GoldInline]
+    fieldsets = [
+        (None, {"fields": ["dataset", "name", "is_open"]}),
+        (_("The rule"), {"fields": ["raters_per_track", "threshold", "tracks_per_rater", "seed"]}),
+        (
+            _("What is asked"),
+            {"fields": ["question", "question_indonesian", "layout", "ask_point", "ask_confidence", "ask_known", "ask_vocals", "show_title"]},
+        ),
+        (
+            _("The way to the first track"),
+            {
+                "fields": [
+                    "with_consent", "consent", "consent_indonesian", "with_background", "with_sound_check", "with_headphone_check",
+                    "with_guidelines", "guidelines", "guidelines_indonesian", "with_practice",
+                ]
+            },
+        ),
+        (_("Listening and quality"), {"fields": ["minimum_s", "gold_every", "repeat_every", "break_minutes"]}),
+    ]  # fmt: skip
 
-    @action(description="Freeze a release")
+    @action(description=_("Freeze a release"))
     def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if self.get_object(request, object_id) is None:
             raise Http404
         return redirect(reverse("annotate:agreement", args=[object_id]) + "#freeze")
 
+    @action(description=_("Raters and invites"))
+    def raters(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.get_object(request, object_id) is None:
+            raise Http404
+        return redirect("annotate:rater_list", object_id)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Questionnaire | None = None) -> list[str]:
         """The rule that ratings were collected under does not change under them."""
         rated = obj is not None and obj.ratings.exists()
-        return ["dataset", "raters_per_track", "threshold"] if rated else []
+        return ["dataset", "raters_per_track", "threshold", "seed"] if rated else []
+
+    def save_model(self, request: HttpRequest, obj: Questionnaire, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if change and not obj.ratings.exists():
+            apply_rule(obj)
 
 
 @admin.register(Rater)
@@ -33,6 +88,6 @@ class RaterAdmin(ReadOnlyAdmin):
 
 @admin.register(Rating)
 class RatingAdmin(ReadOnlyAdmin):
-    list_display = ["track", "rater", "word", "label", "rated_at"]
-    list_filter = ["questionnaire", "label"]
+    list_display = ["track", "rater", "word", "label", "kind", "not_counted", "rated_at"]
+    list_filter = ["questionnaire", "label", "kind", "not_counted"]
     list_select_related = ["track", "rater", "word", "label"]

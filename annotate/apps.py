@@ -5,6 +5,6 @@ class AnnotateConfig(AppConfig):
     name = "annotate"
 
     def ready(self) -> None:
-        from annotate import services
+        from annotate.services import questionnaires
 
-        services.connect()
+        questionnaires.connect()

@@ -1,15 +1,20 @@
 import secrets
+import uuid
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.text import slugify
+from django.utils.translation import gettext_lazy as _
 
+from annotate.services.ratings import Answer, Listening
 from datasets.models import Release
 
 
 class FreezeForm(forms.Form):
-    name = forms.SlugField(max_length=60, help_text="Letters, digits, - and _. It cannot be changed later.")
-    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text="The same tracks and seed give the same split.")
+    name = forms.SlugField(max_length=60, help_text=_("Letters, digits, - and _. It cannot be changed later."))
+    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text=_("The same tracks and seed give the same split."))
 
     def __init__(self, *args: Any, dataset_name: str = "", **kwargs: Any) -> None:
         number = Release.objects.filter(dataset__name=dataset_name).count() + 1
@@ -19,5 +24,93 @@ class FreezeForm(forms.Form):
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
         if Release.objects.filter(name=name).exists():
-            raise forms.ValidationError(f"A release named “{name}” exists; a frozen release is never changed. Choose another name.")
+            raise forms.ValidationError(
+                _("A release named “%(name)s” exists; a frozen release is never changed. Choose another name."),
+                params={"name": name},
+            )
         return name
+
+
+class RatingForm:
+    """What the rating page sends, as values for `submit_rating`. What is malformed counts as not given: the page asks again."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def values(self) -> dict[str, Any]:
+        answer = Answer(
+            valence=self._number("valence"),
+            arousal=self._number("arousal"),
+            confidence=int(self.data["confidence"]) if self.data.get("confidence", "") in ("1", "2", "3") else None,
+            known=bool(self.data.get("known")),
+            vocals=bool(self.data.get("vocals")),
+            answers={name[2:]: value for name, value in self.data.items() if name.startswith("q-")},
+        )
+        listening = Listening(
+            heard_s=self._number("heard_s") or 0,
+            heard_share=self._number("heard_share") or 0,
+            replays=int(self._number("replays") or 0),
+            hidden_s=self._number("hidden_s") or 0,
+        )
+        return {"word_key": self.data.get("word", ""), "answer": answer, "listening": listening, "key": self._key()}
+
+    def _number(self, name: str) -> float | None:
+        try:
+            value = float(self.data.get(name) or "")
+        except ValueError:
+            return None
+        return value if abs(value) < 1e9 else None  # neither infinite nor nan
+
+    def _key(self) -> uuid.UUID | None:
+        try:
+            return uuid.UUID(self.data.get("key") or "")
+        except ValueError:
+            return None
+
+
+class BackgroundForm(forms.Form):
+    """Optional throughout: a rater who says nothing is as welcome."""
+
+    AGES = [("", _("I would rather not say")), ("-17", _("under 18")), ("18-24", "18–24"), ("25-34", "25–34"), ("35-49", "35–49"),
+            ("50-64", "50–64"), ("65-", _("65 or older"))]  # fmt: skip
+    TRAINING = [("", _("I would rather not say")), ("none", _("none")), ("some", _("some lessons, or I taught myself")),
+                ("years", _("several years of lessons")), ("professional", _("music is my profession"))]  # fmt: skip
+    age = forms.ChoiceField(label=_("Your age"), choices=AGES, required=False)
+    training = forms.ChoiceField(label=_("Musical training"), choices=TRAINING, required=False)
+    languages = forms.CharField(
+        label=_("Languages that you speak well"),
+        max_length=100,
+        required=False,
+        help_text=_("As in: Indonesian, Sundanese, English"),
+    )
+
+    def clean_languages(self) -> str:
+        return str(self.cleaned_data["languages"]).replace("\0", "")
+
+
+class InviteForm(forms.Form):
+    note = forms.CharField(label=_("For whom"), max_length=100, required=False, help_text=_("Raters do not see this."))
+    max_uses = forms.IntegerField(
+        label=_("How many people"), min_value=1, max_value=100_000, required=False, initial=1, help_text=_("Empty: any number.")
+    )
+    days = forms.IntegerField(
+        label=_("Valid for days"),
+        min_value=1,
+        max_value=3650,
+        required=False,
+        initial=14,
+        help_text=_("Empty: it does not expire."),
+    )
+
+    def values(self) -> dict[str, Any]:
+        days = self.cleaned_data["days"]
+        expires_at = timezone.now() + timedelta(days=days) if days else None
+        return {"note": self.cleaned_data["note"], "max_uses": self.cleaned_data["max_uses"], "expires_at": expires_at}
+
+
+class SetAsideForm(forms.Form):
+    since = forms.DateField(label=_("From this day on"), widget=forms.DateInput(attrs={"type": "date"}))
+
+    def clean_since(self) -> datetime:
+        day: date = self.cleaned_data["since"]
+        return timezone.make_aware(datetime.combine(day, time.min))

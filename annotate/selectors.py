@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
 
 import numpy as np
-from django.db.models import Count
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
-from annotate.methods import agreement, reliability
-from annotate.models import Consensus, Questionnaire, Rater, Rating
+from annotate.methods import agreement, quality, reliability
+from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Question, Questionnaire, Rater, Rating
 from datasets.models import Track, Word
 
 BOOTSTRAP_SEED = 1
+FLAGS = {
+    "too fast": _("too fast"),
+    "straight-lining": _("always the same"),
+    "misses gold": _("misses gold tracks"),
+    "inconsistent": _("contradicts itself"),
+}
 
 
 @dataclass(frozen=True)
@@ -45,22 +60,21 @@ class Summary:
 
 def summarise(questionnaire: Questionnaire) -> Summary:
     labels = [label.key for label in questionnaire.dataset.labels.all()]
-    rows = list(
-        Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).values_list(
-            "state", "votes", "label__key"
-        )
-    )
+    golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
+    rateable = Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).exclude(track__in=golds)
+    rows = list(rateable.values_list("state", "votes", "label__key"))
     full = [row for row in rows if row[0] != Consensus.State.OPEN]
     agreed = [row for row in rows if row[0] == Consensus.State.AGREED]
     counts = count_table([votes for _, votes, _ in full], labels)
     alpha = reliability.krippendorff_alpha(counts) if full else math.nan
     low, high = reliability.alpha_interval(counts, seed=BOOTSTRAP_SEED) if full else (math.nan, math.nan)
-    raters = Rating.objects.filter(questionnaire=questionnaire).aggregate(n=Count("id"), raters=Count("rater", distinct=True))
+    mine = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR)
+    raters = mine.filter(not_counted="").aggregate(n=Count("id"), raters=Count("rater", distinct=True))
     funnel: list[dict[str, object]] = [
-        {"name": "tracks brought in", "n": questionnaire.dataset.tracks.count()},
-        {"name": "converted and rateable", "n": len(rows)},
-        {"name": f"with all {questionnaire.raters_per_track} ratings", "n": len(full)},
-        {"name": f"agreement above {questionnaire.threshold:.0%}", "n": len(agreed)},
+        {"name": gettext("tracks brought in"), "n": questionnaire.dataset.tracks.count()},
+        {"name": gettext("converted and rateable"), "n": len(rows)},
+        {"name": gettext("with all %(n)d ratings") % {"n": questionnaire.raters_per_track}, "n": len(full)},
+        {"name": gettext("agreement above %(threshold)s") % {"threshold": f"{questionnaire.threshold:.0%}"}, "n": len(agreed)},
     ]
     return Summary(
         funnel=funnel,
@@ -107,37 +121,236 @@ def _histogram(values: NDArray[np.float64], questionnaire: Questionnaire) -> lis
 
 @dataclass(frozen=True)
 class Progress:
+    """The rater's own ratings, and how many there will be at most. Neither depends on what others rated."""
+
     done: int
-    left: int
-
-    @property
-    def total(self) -> int:
-        return self.done + self.left
+    total: int
 
 
-def progress_of(questionnaire: Questionnaire, rater: Rater) -> Progress:
-    """The rater's own ratings, and the tracks that still need one and that the rater has not rated.
+def progress_of(questionnaire: Questionnaire, rater: Rater, *, one_more: bool = False) -> Progress:
+    done = n_rated(questionnaire, rater)
+    n = n_tracks(questionnaire)
+    total = min(questionnaire.tracks_per_rater or n, n)
+    return Progress(done, max(total, done + one_more))
 
-    How many ratings others gave shows only in that a track is full: the page says neither whose nor what.
-    """
-    mine = Rating.objects.filter(questionnaire=questionnaire, rater=rater)
-    left = Consensus.objects.filter(
-        questionnaire=questionnaire, track__state=Track.State.READY, n_ratings__lt=questionnaire.raters_per_track
-    ).exclude(track__in=mine.values("track"))
-    return Progress(mine.count(), left.count())
+
+def n_tracks(questionnaire: Questionnaire) -> int:
+    """Tracks that can be rated; counted at most once a minute, because it is shown with every track."""
+    key = f"annotate.n_tracks.{questionnaire.pk}"
+    n = cache.get(key)
+    if n is None:
+        golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
+        rows = Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).exclude(track__in=golds)
+        n = rows.count()
+        cache.set(key, n, 60)
+    return int(n)
 
 
 def words_of(questionnaire: Questionnaire) -> list[Word]:
     return list(Word.objects.filter(label__dataset=questionnaire.dataset_id).select_related("label"))
 
 
-def open_questionnaires() -> list[Questionnaire]:
-    return list(Questionnaire.objects.filter(is_open=True).select_related("dataset"))
+@dataclass(frozen=True)
+class Asked:
+    """What raters of a questionnaire choose from and are asked beside it."""
+
+    words: list[Word]
+    questions: list[Question]
+
+
+def asked_by(questionnaire: Questionnaire) -> Asked:
+    """The words and questions; kept in memory until the questionnaire is edited, because every rating needs them."""
+    key = f"annotate.asked.{questionnaire.pk}.{questionnaire.edited_at.timestamp()}"
+    asked = cache.get(key)
+    if asked is None:
+        asked = Asked(words_of(questionnaire), list(Question.objects.filter(questionnaire=questionnaire)))
+        cache.set(key, asked, 60)
+    return cast(Asked, asked)
+
+
+def as_edited(pk: int, edited_at: datetime) -> Questionnaire:
+    """A questionnaire as it is since its last edit; kept in memory, because every request of a rater needs it."""
+    key = f"annotate.questionnaire.{pk}.{edited_at.timestamp()}"
+    questionnaire = cache.get(key)
+    if questionnaire is None:
+        questionnaire = Questionnaire.objects.select_related("dataset").get(pk=pk)
+        cache.set(key, questionnaire, 60)
+    return cast(Questionnaire, questionnaire)
+
+
+N_RATED = "SELECT COUNT(*) FROM annotate_rating WHERE rater_id = %s AND questionnaire_id = %s"
+
+
+def n_rated(questionnaire: Questionnaire, rater: Rater) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(N_RATED, [rater.pk, questionnaire.pk])
+        return int(cursor.fetchone()[0])
+
+
+def way_of(user: User, questionnaire_id: int) -> Participation | None:
+    """The user's way through a questionnaire, with rater and questionnaire."""
+    rows = Participation.objects.filter(questionnaire=questionnaire_id, rater__user=user)
+    here = rows.select_related("rater").annotate(edited_at=F("questionnaire__edited_at")).first()
+    if here:
+        here.questionnaire = as_edited(questionnaire_id, here.edited_at)
+    return here
+
+
+def slot_of(user: User, key: str | UUID) -> Assignment | None:
+    """A slot of the user's own, with questionnaire, track and rater."""
+    rows = Assignment.objects.filter(key=key, rater__user=user)
+    slot = rows.select_related("track", "rater").annotate(edited_at=F("questionnaire__edited_at")).first()
+    if slot:
+        slot.questionnaire = as_edited(slot.questionnaire_id, slot.edited_at)
+    return slot
+
+
+def golds_of(questionnaire: Questionnaire, use: str) -> list[Gold]:
+    rows = Gold.objects.filter(questionnaire=questionnaire, use=use, track__state=Track.State.READY)
+    return list(rows.select_related("track", "word__label"))
+
+
+def questionnaires_for(user: User) -> QuerySet[Questionnaire]:
+    """The open questionnaires that the user may rate: all of them, or those that an invited rater is invited to."""
+    rows = Questionnaire.objects.filter(is_open=True).select_related("dataset")
+    invited = Rater.objects.filter(user=user, by_invite=True).exists()
+    return rows.filter(participations__rater__user=user) if invited else rows
+
+
+def work_of(questionnaire: Questionnaire, rater: Rater) -> dict[str, Any]:
+    """The rater's own work: number of tracks, minutes heard, first and last day."""
+    mine = Rating.objects.filter(questionnaire=questionnaire, rater=rater)
+    done = mine.aggregate(n=Count("pk"), heard_s=Sum("heard_s"), first=Min("rated_at"), last=Max("rated_at"))
+    return done | {"minutes": (done["heard_s"] or 0) / 60}
+
+
+def raters_of(questionnaire: Questionnaire) -> QuerySet[Rater]:
+    """Everybody who takes part or has rated, most ratings first."""
+    theirs = Q(participations__questionnaire=questionnaire) | Q(ratings__questionnaire=questionnaire)
+    n = Count("ratings", filter=Q(ratings__questionnaire=questionnaire), distinct=True)
+    return Rater.objects.filter(theirs).annotate(n=n).order_by("-n", "pk").select_related("user").distinct()
+
+
+RATING_COLUMNS = [
+    "track_id", "external_id", "rater", "kind", "not_counted", "word", "label", "valence", "arousal", "confidence", "known", "vocals",
+    "heard_s", "heard_share", "replays", "hidden_s", "elapsed_s", "rated_at",
+]  # fmt: skip
+
+
+def rating_table(questionnaire: Questionnaire) -> tuple[list[str], Iterator[dict[str, object]]]:
+    """Every rating with its evidence and the answers to the admin's questions; raters under their pseudonyms."""
+    keys = list(Question.objects.filter(questionnaire=questionnaire).values_list("key", flat=True))
+    names = {"external_id": "track__external_id", "rater": "rater__pseudonym", "word": "word__key", "label": "label__key"}
+    fields = [names.get(column, column) for column in RATING_COLUMNS]
+    rows = Rating.objects.filter(questionnaire=questionnaire).order_by("track_id", "rater__pseudonym", "kind")
+    table = rows.values_list(*fields, "answers").iterator(chunk_size=2000)
+    lines = (
+        dict(zip(RATING_COLUMNS, values, strict=True)) | {f"answer_{key}": answers.get(key, "") for key in keys}
+        for *values, answers in table
+    )
+    return [*RATING_COLUMNS, *(f"answer_{key}" for key in keys)], lines
+
+
+def recent_ratings(questionnaire: Questionnaire, rater: Rater) -> list[Rating]:
+    mine = Rating.objects.filter(questionnaire=questionnaire, rater=rater).select_related("track", "word", "label")
+    return list(mine.order_by("-rated_at")[:100])
+
+
+def reports_of(questionnaire: Questionnaire) -> QuerySet[Assignment]:
+    """Open reports that a track cannot be rated, newest first."""
+    rows = Assignment.objects.filter(questionnaire=questionnaire, state=Assignment.State.DECLINED, seen_at=None)
+    return rows.select_related("track", "rater").order_by("-pk")
 
 
 def ratings_of(track: Track) -> list[Rating]:
     return list(Rating.objects.filter(track=track).select_related("word", "label", "rater").order_by("rated_at"))
 
 
+def reports_on(track: Track) -> list[Assignment]:
+    return list(Assignment.objects.filter(track=track, state=Assignment.State.DECLINED).select_related("rater").order_by("-pk"))
+
+
 def consensus_of(track: Track) -> Consensus | None:
     return Consensus.objects.filter(track=track).select_related("label", "questionnaire").first()
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What an admin sees of one rater; see `methods.quality`."""
+
+    rater: Rater
+    n: int
+    not_counted: dict[str, int]
+    pace: quality.Pace
+    minutes: float
+    agreement: float | None
+    agreement_n: int
+    consistency: float | None
+    consistency_n: int
+    gold: float | None
+    gold_n: int
+    longest_run: int
+    flags: list[str]
+    labels: list[str]
+    confusion: list[list[int]]
+
+    @property
+    def flag_names(self) -> list[str]:
+        return [str(FLAGS[flag]) for flag in self.flags]
+
+    @property
+    def confusion_n(self) -> int:
+        return sum(map(sum, self.confusion))
+
+    @property
+    def confusion_rows(self) -> list[tuple[str, list[int]]]:
+        return list(zip(self.labels, self.confusion, strict=True))
+
+
+def quality_of(questionnaire: Questionnaire, raters: Sequence[Rater]) -> list[Quality]:
+    """The signs of quality of these raters (a page of them), from four queries."""
+    rows = Rating.objects.filter(questionnaire=questionnaire, rater__in=raters).order_by("rated_at", "pk")
+    table = list(
+        rows.values_list(
+            "rater_id", "track_id", "kind", "not_counted", "word__key", "label__key", "elapsed_s", "heard_s", "track__duration_s"
+        )
+    )
+    tracks = {row[1] for row in table}
+    votes = dict(Consensus.objects.filter(questionnaire=questionnaire, track__in=tracks).values_list("track_id", "votes"))
+    golds = dict(Gold.objects.filter(questionnaire=questionnaire).values_list("track_id", "word__label__key"))
+    labels = [label.key for label in questionnaire.dataset.labels.all()]
+    return [
+        _quality(questionnaire, rater, [row[1:] for row in table if row[0] == rater.pk], votes, golds, labels) for rater in raters
+    ]
+
+
+def _quality(
+    questionnaire: Questionnaire, rater: Rater, rows: list[tuple[Any, ...]], votes: dict[int, dict[str, int]], golds: dict[int, str],
+    labels: list[str],
+) -> Quality:  # fmt: skip
+    regular = [row for row in rows if row[1] == Kind.REGULAR]
+    first = {track: label for track, _kind, _reason, _word, label, *_rest in regular}
+    counted = [(label, votes[track]) for track, _kind, reason, _word, label, *_rest in regular if not reason and track in votes]
+    timed = [row for row in rows if row[5] is not None]
+    pace = quality.pace([row[5] for row in timed], [questionnaire.minimum_for(row[7] or 0) for row in timed])
+    words = [row[3] or row[4] for row in rows]
+    agreement, agreement_n = quality.agreement_with_others(counted)
+    repeats = [(first[row[0]], row[4]) for row in rows if row[1] == Kind.REPEAT and row[0] in first]
+    consistency, consistency_n = quality.share_same(repeats)
+    gold, gold_n = quality.share_same([(golds[row[0]], row[4]) for row in rows if row[1] == Kind.GOLD and row[0] in golds])
+    flags = [
+        name
+        for name, raised in (
+            ("too fast", quality.is_too_fast(pace.fast_share, pace.n)),
+            ("straight-lining", quality.is_straight_lining(words)),
+            ("misses gold", gold is not None and gold_n >= 3 and gold < 0.5),
+            ("inconsistent", consistency is not None and consistency_n >= 3 and consistency < 0.5),
+        )
+        if raised
+    ]
+    return Quality(
+        rater=rater, n=len(rows), not_counted=dict(Counter(str(Rating.NotCounted(row[2]).label) for row in rows if row[2])), pace=pace,
+        minutes=sum(row[6] or 0 for row in rows) / 60, agreement=agreement, agreement_n=agreement_n, consistency=consistency,
+        consistency_n=consistency_n, gold=gold, gold_n=gold_n, longest_run=quality.longest_run(words), flags=flags, labels=labels,
+        confusion=quality.confusion(counted, labels),
+    )  # fmt: skip

@@ -21,8 +21,8 @@ from django.core.files import File
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
-from annotate import services as annotate
-from annotate.models import Assignment, Consensus, Questionnaire, Rater, Rating
+from annotate.models import Assignment, Consensus, Gold, Questionnaire, Rater, Rating
+from annotate.services import consensus, freezing, questionnaires
 from datasets import jobs
 from datasets.access import CURATORS
 from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Track, Word
@@ -35,6 +35,7 @@ NAME = "Demo"
 RELEASE = "demo-v1"
 N_PIECES = 34
 N_UNRATED = 4  # left for the newcomer
+N_GOLD = 3  # an example, a practice piece, a hidden check
 ACCOUNTS = ("rater", "curator", "admin")
 GROUP = "demo accounts"
 SEED = 2021
@@ -117,15 +118,18 @@ def load(say: Callable[[str], None]) -> None:
         description="Synthetic: composed by a seeded generator, rated by simulated raters.",
         synthetic=True,
     )
-    missing = [n for n in range(N_PIECES) if not dataset.tracks.filter(external_id=f"demo-{n}", state=Track.State.READY).exists()]
+    missing = [
+        n for n in range(N_PIECES + N_GOLD) if not dataset.tracks.filter(external_id=f"demo-{n}", state=Track.State.READY).exists()
+    ]
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for number, _ in enumerate(pool.map(partial(_bring_in, dataset), missing), 1):
             say(f"Composed {number} of {len(missing)} pieces")
-    questionnaire = annotate.questionnaire_of(dataset)
+    questionnaire = questionnaires.questionnaire_of(dataset)
+    _prepare(questionnaire)
     say("Simulating raters")
     _rate(questionnaire)
     say("Freezing the release")
-    release = Release.objects.filter(name=RELEASE).first() or annotate.freeze(questionnaire, name=RELEASE, seed=SEED)
+    release = Release.objects.filter(name=RELEASE).first() or freezing.freeze(questionnaire, name=RELEASE, seed=SEED)
     for network in ("cnn", "crnn"):
         if not release.runs.filter(network=network).exists():
             mer.create_run(release=release, training=TrainingParams.of(network, epochs=40), spectrograms=SpectrogramParams())
@@ -168,6 +172,23 @@ def _compose_and_convert(dataset: Dataset, number: int) -> None:
     queue.run_job(job.pk, jobs.convert_track)
 
 
+def _prepare(questionnaire: Questionnaire) -> None:
+    """The rater's way with all that it can have, on three gold pieces of the generator's own."""
+    from datasets.methods import generator
+
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(with_practice=True, gold_every=3, tracks_per_rater=4)
+    words = {word.key: word for word in Word.objects.filter(label__dataset=questionnaire.dataset_id)}
+    for use, number in zip(Gold.Use.values, range(N_PIECES, N_PIECES + N_GOLD), strict=True):
+        track = questionnaire.dataset.tracks.get(external_id=f"demo-{number}")
+        word = words[generator.word_at(*generator.place_of(number))]
+        why = "The generator composed it for this place in the plane: its mode, tempo, register and timbre follow from that."
+        why_indonesian = (
+            "Generator menggubahnya untuk titik ini di bidang: modus, tempo, register, dan warna bunyinya mengikuti titik itu."
+        )
+        texts = {"word": word, "use": use, "why": why, "why_indonesian": why_indonesian}
+        Gold.objects.get_or_create(questionnaire=questionnaire, track=track, defaults=texts)
+
+
 @transaction.atomic
 def _rate(questionnaire: Questionnaire) -> None:
     """Five of eight simulated raters a piece; each hears the piece's place in the plane with an error of his own."""
@@ -189,7 +210,7 @@ def _rate(questionnaire: Questionnaire) -> None:
                 questionnaire=questionnaire, track=track, rater=raters[index], word=word, label=word.label,
                 rated_at=timezone.now() - timedelta(days=1),
             )  # fmt: skip
-        annotate.update_consensus(Consensus.objects.select_for_update().get(questionnaire=questionnaire, track=track))
+        consensus.update_consensus(Consensus.objects.select_for_update().get(questionnaire=questionnaire, track=track))
 
 
 def remove(*, even_others: bool = False) -> int:
@@ -225,6 +246,7 @@ def remove(*, even_others: bool = False) -> int:
             runs.delete()
             Assignment.objects.filter(questionnaire__dataset=dataset).delete()
             Rating.objects.filter(questionnaire__dataset=dataset).delete()
+            Gold.objects.filter(questionnaire__dataset=dataset).delete()
             Consensus.objects.filter(questionnaire__dataset=dataset).delete()
             dataset.releases.all().delete()
             dataset.delete()

@@ -1,6 +1,8 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from annotate.models import Consensus, Rating
@@ -19,34 +21,51 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "config/home.html", ctx)
 
 
+@require_safe
+def offline(request: HttpRequest) -> HttpResponse:
+    """What a phone shows when there is no connection; kept on the phone by the service worker."""
+    return render(request, "config/offline.html")
+
+
+@require_safe
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """Served from the root, because a service worker reaches only what lies beside it."""
+    return render(request, "config/sw.js", content_type="text/javascript")
+
+
 def _steps() -> list[dict[str, object]]:
     ready = Track.objects.filter(state=Track.State.READY).count()
     agreed = Consensus.objects.filter(state=Consensus.State.AGREED).count()
     done = Run.objects.filter(job__state=Job.State.DONE).count()
     return [
         {
-            "name": "Tracks",
+            "name": _("Tracks"),
             "n": Track.objects.count(),
-            "text": f"{ready} converted and rateable",
+            "text": ngettext("%(n)d converted and rateable", "%(n)d converted and rateable", ready) % {"n": ready},
             "url": reverse("datasets:track_list"),
         },
         {
-            "name": "Ratings",
+            "name": _("Ratings"),
             "n": Rating.objects.count(),
-            "text": "one word a rater and track, blind",
+            "text": _("one word a rater and track, blind"),
             "url": reverse("annotate:agreement_list"),
         },
         {
-            "name": "Agreed labels",
+            "name": _("Agreed labels"),
             "n": agreed,
-            "text": "above the threshold, all ratings in",
+            "text": _("above the threshold, all ratings in"),
             "url": reverse("annotate:agreement_list"),
         },
         {
-            "name": "Releases",
+            "name": _("Releases"),
             "n": Release.objects.count(),
-            "text": "frozen, split, checksummed",
+            "text": _("frozen, split, checksummed"),
             "url": reverse("datasets:release_list"),
         },
-        {"name": "Runs", "n": Run.objects.count(), "text": f"{done} trained to the end", "url": reverse("mer:run_list")},
+        {
+            "name": _("Runs"),
+            "n": Run.objects.count(),
+            "text": ngettext("%(n)d trained to the end", "%(n)d trained to the end", done) % {"n": done},
+            "url": reverse("mer:run_list"),
+        },
     ]

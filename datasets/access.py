@@ -6,10 +6,11 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy as _
 from django_htmx.middleware import HtmxDetails
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -42,35 +43,66 @@ def user_of(request: HttpRequest) -> User:
     return request.user
 
 
-def curator_required(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Callable[Concatenate[R, P], HttpResponseBase]:
-    """Send the unknown to the login page, refuse raters, let curators and admins in."""
+V = Callable[Concatenate[R, P], HttpResponseBase]
+
+
+def _guarded(view: V[R, P], may: Callable[[AbstractBaseUser | AnonymousUser], bool]) -> V[R, P]:
+    """Send the unknown to the login page, refuse those who may not, let the others in."""
 
     @wraps(view)
     def guarded(request: R, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if not can_curate(request.user):
+        if not may(request.user):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
     return login_required(guarded)  # type: ignore[return-value]
 
 
-def curator_action(view: Callable[Concatenate[R, P], HttpResponseBase]) -> Callable[Concatenate[R, P], HttpResponseBase]:
-    """A curator's button. Opened as an address (after a login, say) it changes nothing and leads back."""
+def _button(view: V[R, P], may: Callable[[AbstractBaseUser | AnonymousUser], bool]) -> V[R, P]:
+    """Something that changes rows. Opened as an address (after a login, say) it changes nothing and leads back."""
 
-    guarded = curator_required(view)
+    guarded = _guarded(view, may)
 
     @wraps(view)
     def posted(request: R, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if request.method != "POST" and can_curate(request.user):
-            messages.warning(request, "Nothing was changed. Press the button again.")
+        if request.method != "POST" and may(request.user):
+            messages.warning(request, _("Nothing was changed. Press the button again."))
             return redirect("home")
         return guarded(request, *args, **kwargs)
 
-    return cast(Callable[Concatenate[R, P], HttpResponseBase], posted)
+    return cast(V[R, P], posted)
+
+
+def is_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Admins see who raters are, invite them and set them aside; raters are pseudonyms for everybody else."""
+    return isinstance(user, User) and user.is_active and user.is_staff
+
+
+def curator_required(view: V[R, P]) -> V[R, P]:
+    return _guarded(view, can_curate)
+
+
+def curator_action(view: V[R, P]) -> V[R, P]:
+    return _button(view, can_curate)
+
+
+def admin_required(view: V[R, P]) -> V[R, P]:
+    return _guarded(view, is_admin)
+
+
+def admin_action(view: V[R, P]) -> V[R, P]:
+    return _button(view, is_admin)
 
 
 class IsCurator(BasePermission):
-    message = "Only curators and admins may do this."
+    message = _("Only curators and admins may do this.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return can_curate(request.user)
+
+
+class IsAdmin(BasePermission):
+    message = _("Only admins may do this.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return is_admin(request.user)

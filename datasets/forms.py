@@ -1,6 +1,7 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Dataset
 
@@ -21,17 +22,19 @@ class SeveralFilesField(forms.FileField):
 
 class AddTracksForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
-    recordings = SeveralFilesField(required=False, label="Audio files", help_text="mp3, flac, ogg, m4a, wav … several at once.")
-    address = forms.CharField(
-        required=False, max_length=300, label="or a YouTube address", help_text="One video, e.g. https://youtu.be/…"
+    recordings = SeveralFilesField(
+        required=False, label=_("Audio files"), help_text=_("mp3, flac, ogg, m4a, wav … several at once.")
     )
-    artist = forms.CharField(required=False, max_length=300, help_text="Tracks of one artist stay in one part of a split.")
-    licence = forms.CharField(required=False, max_length=100, help_text="Audio is exported only where a licence is recorded.")
+    address = forms.CharField(
+        required=False, max_length=300, label=_("or a YouTube address"), help_text=_("One video, e.g. https://youtu.be/…")
+    )
+    artist = forms.CharField(required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split."))
+    licence = forms.CharField(required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded."))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not data.get("recordings") and not data.get("address") and not self.refused:
-            raise forms.ValidationError("Choose at least one audio file, or paste the address of one YouTube video.")
+            raise forms.ValidationError(_("Choose at least one audio file, or paste the address of one YouTube video."))
         return data
 
     def __init__(self, *args: Any, refused: list[str] | None = None, **kwargs: Any) -> None:

@@ -56,11 +56,13 @@ def convert_track(ticket: Ticket) -> None:
         probe = audio.probe(source)
         ticket.progress(0.3, "Converting", force=True)
         duration_s = audio.convert(source, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
+        ticket.progress(0.7, "Measuring the loudness", force=True)
+        loudness = audio.loudness(wav)
         ticket.progress(0.8, "Drawing the waveform", force=True)
         peaks = audio.peaks(wav)
         with wav.open("rb") as file:
             sha256 = audio.sha256_of(file)
-            tracks.make_ready(track, File(file), sha256, probe, duration_s=duration_s, peaks=peaks)
+            tracks.make_ready(track, File(file), sha256, probe, duration_s=duration_s, peaks=peaks, loudness=loudness)
 
 
 RELEASE_README = """# {name}

@@ -11,6 +11,15 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from datasets.methods.audio import playback_gain
+
+
+def in_language(name: str, translations: dict[str, str]) -> str:
+    """A label's or a word's name in the language of the reader."""
+    return translations.get((get_language() or "")[:2]) or name
 
 
 class Dataset(models.Model):
@@ -33,6 +42,7 @@ class Label(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="labels")
     key = models.SlugField(max_length=30)
     name = models.CharField(max_length=50)
+    translations = models.JSONField(default=dict, blank=True, help_text='{language: name}, as in {"id": "Positif"}.')
     order = models.PositiveSmallIntegerField()
 
     class Meta:
@@ -43,7 +53,7 @@ class Label(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return in_language(self.name, self.translations)
 
 
 class Word(models.Model):
@@ -52,6 +62,9 @@ class Word(models.Model):
     label = models.ForeignKey(Label, on_delete=models.CASCADE, related_name="words")
     key = models.SlugField(max_length=30)
     name = models.CharField(max_length=50)
+    translations = models.JSONField(default=dict, blank=True, help_text='{language: name}, as in {"id": "Tenang"}.')
+    valence = models.FloatField(default=0, help_text="Place in the plane: -1 unpleasant to 1 pleasant.")
+    arousal = models.FloatField(default=0, help_text="Place in the plane: -1 calm to 1 excited.")
     order = models.PositiveSmallIntegerField()
 
     class Meta:
@@ -59,7 +72,7 @@ class Word(models.Model):
         constraints = [models.UniqueConstraint(fields=["label", "key"], name="word_key_unique")]
 
     def __str__(self) -> str:
-        return self.name
+        return in_language(self.name, self.translations)
 
 
 def _audio_path(audio: AudioFile, filename: str) -> str:
@@ -73,17 +86,17 @@ def _new_token() -> str:
 
 class Track(models.Model):
     class State(models.TextChoices):
-        WAITING = "waiting", "Waiting"
-        FETCHING = "fetching", "Fetching"
-        CONVERTING = "converting", "Converting"
-        READY = "ready", "Ready"
-        FAILED = "failed", "Failed"
-        EXCLUDED = "excluded", "Excluded"
+        WAITING = "waiting", _("Waiting")
+        FETCHING = "fetching", _("Fetching")
+        CONVERTING = "converting", _("Converting")
+        READY = "ready", _("Ready")
+        FAILED = "failed", _("Failed")
+        EXCLUDED = "excluded", _("Excluded")
 
     class Source(models.TextChoices):
-        FILE = "file", "File"
-        YOUTUBE = "youtube", "YouTube"
-        GENERATOR = "generator", "Generator"
+        FILE = "file", _("File")
+        YOUTUBE = "youtube", _("YouTube")
+        GENERATOR = "generator", _("Generator")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="tracks")
     token = models.CharField(max_length=20, unique=True, default=_new_token, editable=False)
@@ -126,8 +139,8 @@ class Track(models.Model):
 
 class AudioFile(models.Model):
     class Kind(models.TextChoices):
-        ORIGINAL = "original", "Original"
-        WAV = "wav", "22,050 Hz mono wav"
+        ORIGINAL = "original", _("Original")
+        WAV = "wav", _("22,050 Hz mono wav")
 
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="files")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -138,21 +151,27 @@ class AudioFile(models.Model):
     sample_rate = models.PositiveIntegerField(null=True)
     channels = models.PositiveSmallIntegerField(null=True)
     duration_s = models.FloatField(null=True)
+    loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
+    peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
     peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["track", "kind"], name="audio_file_kind_unique")]
+
+    @property
+    def gain_db(self) -> float:
+        return playback_gain(self.loudness_lufs, self.peak_db)
 
 
 class Job(models.Model):
     """A piece of heavy work. The row is the truth; a queue message only wakes a worker that claims the row."""
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Queued"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
 
     task = models.CharField(max_length=100, help_text="The Celery task's name.")
     subject = models.CharField(max_length=30, help_text="The kind of row it works on, as in the audit trail.")
@@ -285,9 +304,9 @@ class Split(models.Model):
 
 class SplitMember(models.Model):
     class Part(models.TextChoices):
-        TRAIN = "train", "Training"
-        VALIDATION = "validation", "Validation"
-        TEST = "test", "Test"
+        TRAIN = "train", _("Training")
+        VALIDATION = "validation", _("Validation")
+        TEST = "test", _("Test")
 
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="members")
     item = models.ForeignKey(ReleaseItem, on_delete=models.CASCADE, related_name="memberships")
@@ -303,7 +322,7 @@ def _bundle_path(export: Export, filename: str) -> str:
 
 class Export(models.Model):
     class Format(models.TextChoices):
-        CSV = "csv", "CSV tables, audio and spectrograms"
+        CSV = "csv", _("CSV tables, audio and spectrograms")
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=20, choices=Format)

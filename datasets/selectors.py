@@ -43,6 +43,11 @@ def wav_of(track: Track) -> AudioFile | None:
     return track.files.filter(kind=AudioFile.Kind.WAV).first()
 
 
+def sound_of(track_id: int) -> AudioFile:
+    """The wav of a track that is ready, with its track."""
+    return AudioFile.objects.select_related("track").get(track=track_id, kind=AudioFile.Kind.WAV)
+
+
 @dataclass(frozen=True)
 class PartTable:
     """Tracks per part and label of a split, for the release page."""
@@ -59,7 +64,7 @@ def part_table(split: Split) -> PartTable:
     rows = []
     for part in SplitMember.Part:
         cells = [counts[part.value, label] for label in labels]
-        rows.append((part.label, cells, sum(cells)))
+        rows.append((str(part.label), cells, sum(cells)))
     return PartTable(labels, rows)
 
 

@@ -8,6 +8,8 @@ from django.core.files.uploadedfile import UploadedFile
 from django.core.paginator import Paginator
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
@@ -56,7 +58,9 @@ def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> N
     taken = 0
     for name in refused:
         messages.error(
-            request, f"{name} is larger than {settings.UPLOAD_MAX_MB} MB and was not taken. Convert it to mp3 or flac first."
+            request,
+            _("%(name)s is larger than %(UPLOAD_MAX_MB)s MB and was not taken. Convert it to mp3 or flac first.")
+            % {"name": name, "UPLOAD_MAX_MB": settings.UPLOAD_MAX_MB},
         )
     uploads: list[UploadedFile[bytes]] = data["recordings"]
     for upload in uploads:
@@ -72,7 +76,15 @@ def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> N
         except MERError as fact:
             messages.error(request, str(fact))
     if taken:
-        messages.success(request, f"{taken} track{'s are' if taken > 1 else ' is'} coming in; this page shows how far they are.")
+        messages.success(
+            request,
+            ngettext(
+                "%(n)d track is coming in; this page shows how far it is.",
+                "%(n)d tracks are coming in; this page shows how far they are.",
+                taken,
+            )
+            % {"n": taken},
+        )
 
 
 @require_safe
@@ -94,7 +106,7 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_required
 def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
     wav = get_object_or_404(Track, pk=pk).files.filter(kind="wav").first()
-    return audio_response(request, wav.file) if wav else HttpResponse("The track has no converted file yet.", status=404)
+    return audio_response(request, wav.file) if wav else HttpResponse(_("The track has no converted file yet."), status=404)
 
 
 @curator_action
@@ -105,17 +117,17 @@ def track_exclude(request: HttpRequest, pk: int) -> HttpResponse:
         _attempt(
             request,
             lambda: tracks.exclude_track(track, reason=form.cleaned_data["reason"], by=user_of(request)),
-            "The track is left out.",
+            _("The track is left out."),
         )
     else:
-        messages.error(request, "Say why the track is left out: the reason is shown with every release.")
+        messages.error(request, _("Say why the track is left out: the reason is shown with every release."))
     return redirect("datasets:track", pk)
 
 
 @curator_action
 def track_restore(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track, pk=pk)
-    _attempt(request, lambda: tracks.restore_track(track, by=user_of(request)), "The track is back.")
+    _attempt(request, lambda: tracks.restore_track(track, by=user_of(request)), _("The track is back."))
     return redirect("datasets:track", pk)
 
 
@@ -155,14 +167,14 @@ def job_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 @curator_action
 def job_retry(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
-    _attempt(request, lambda: queue.retry(job, by=user_of(request)), f"“{job.title}” is queued again.")
+    _attempt(request, lambda: queue.retry(job, by=user_of(request)), _("“%(title)s” is queued again.") % {"title": job.title})
     return redirect(job.url or "datasets:job_list")
 
 
 @curator_action
 def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     job = get_object_or_404(Job, pk=pk)
-    _attempt(request, lambda: queue.cancel(job, by=user_of(request)), f"“{job.title}” is being cancelled.")
+    _attempt(request, lambda: queue.cancel(job, by=user_of(request)), _("“%(title)s” is being cancelled.") % {"title": job.title})
     return redirect(job.url or "datasets:job_list")
 
 
@@ -194,10 +206,14 @@ def release_export(request: HttpRequest, name: str) -> HttpResponse:
     release = get_object_or_404(Release, name=name)
     format = request.POST.get("format", Export.Format.CSV)
     if format not in Export.Format.values:
-        messages.error(request, f"“{format}” is no export format; choose one of {', '.join(Export.Format.values)}.")
+        messages.error(
+            request,
+            _("“%(format)s” is no export format; choose one of %(list)s.")
+            % {"format": format, "list": ", ".join(Export.Format.values)},
+        )
     else:
         _attempt(
-            request, lambda: releases.request_export(release, format=format, by=user_of(request)), "The bundle is being written."
+            request, lambda: releases.request_export(release, format=format, by=user_of(request)), _("The bundle is being written.")
         )
     return redirect("datasets:release", name)
 
@@ -207,5 +223,5 @@ def release_export(request: HttpRequest, name: str) -> HttpResponse:
 def export_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     export = get_object_or_404(Export.objects.select_related("release"), pk=pk)
     if not export.file:
-        return HttpResponse("The bundle is not written yet.", status=404)
+        return HttpResponse(_("The bundle is not written yet."), status=404)
     return FileResponse(export.file.open("rb"), as_attachment=True, filename=f"{export.release.name}-{export.format}.zip")

@@ -3,6 +3,7 @@ from typing import cast
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -53,7 +54,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     def _act(self, verb: Callable[..., None]) -> Response:
         run = self.get_object()
         if run.job is None:
-            raise WrongState("The run has no job any more.")
+            raise WrongState(_("The run has no job any more."))
         verb(run.job, by=cast(User, self.request.user))
         return Response(RunSerializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED)
 

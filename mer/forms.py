@@ -1,4 +1,5 @@
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
 
@@ -10,6 +11,6 @@ class TrainForm(forms.Form):
     input = forms.ChoiceField(choices=list(INPUTS.items()))
     recipe = forms.ChoiceField(choices=list(RECIPES.items()))
     epochs = forms.IntegerField(
-        min_value=1, max_value=500, initial=DEFAULT.epochs, help_text="Training stops earlier when validation stops improving."
+        min_value=1, max_value=500, initial=DEFAULT.epochs, help_text=_("Training stops earlier when validation stops improving.")
     )
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)

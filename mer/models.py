@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Job, Release, Split, SplitMember, Track
 from mer.methods import params
@@ -30,8 +31,8 @@ def _png_path(spectrogram: Spectrogram, filename: str) -> str:
 
 class Spectrogram(models.Model):
     class State(models.TextChoices):
-        OK = "ok", "Made"
-        EXCLUDED = "excluded", "Excluded"
+        OK = "ok", _("Made")
+        EXCLUDED = "excluded", _("Excluded")
 
     set = models.ForeignKey(SpectrogramSet, on_delete=models.CASCADE, related_name="spectrograms")
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile, File
 from django.db import transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from datasets.errors import WrongState
@@ -59,27 +60,37 @@ def create_run(
     Raises TrainingImpossible when the release can't train anything, WrongState when the same run is queued or running.
     """
     if training.network not in NETWORKS:
-        raise TrainingImpossible(f"“{training.network}” is no network; choose one of {', '.join(NETWORKS)}.")
+        raise TrainingImpossible(
+            _("“%(network)s” is no network; choose one of %(list)s.") % {"network": training.network, "list": ", ".join(NETWORKS)}
+        )
     if not 1 <= training.epochs <= MAX_EPOCHS:
-        raise TrainingImpossible(f"{training.epochs} epochs are not between 1 and {MAX_EPOCHS}.")
+        raise TrainingImpossible(
+            _("%(epochs)s epochs are not between 1 and %(MAX_EPOCHS)s.") % {"epochs": training.epochs, "MAX_EPOCHS": MAX_EPOCHS}
+        )
     if not 0 <= training.seed <= releases.MAX_SEED:
-        raise TrainingImpossible(f"The seed {training.seed} is not between 0 and {releases.MAX_SEED}.")
+        raise TrainingImpossible(
+            _("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": training.seed, "MAX_SEED": releases.MAX_SEED}
+        )
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     split = release.splits.order_by("id").first()
     if split is None:
-        raise TrainingImpossible(f"The release “{release.name}” has no split.")
+        raise TrainingImpossible(_("The release “%(name)s” has no split.") % {"name": release.name})
     trained = set(SplitMember.objects.filter(split=split, part="train").values_list("item__label", flat=True))
     if len(trained) < 2:
         only = ", ".join(sorted(trained)) or "none"
         raise TrainingImpossible(
-            f"The training part of “{release.name}” has one label only ({only}): there is nothing to tell apart. Rate more tracks and freeze again."
+            _(
+                "The training part of “%(name)s” has one label only (%(only)s): there is nothing to tell apart. Rate more tracks and freeze again."
+            )
+            % {"name": release.name, "only": only}
         )
     twin = Run.objects.filter(
         release=release, network=training.network, params=training.as_dict(), job__state__in=["queued", "running"]
     )
     if twin.filter(spectrogram_set__recipe=spectrograms.recipe, spectrogram_set__input=spectrograms.input).exists():
         raise WrongState(
-            f"The same run of {training.network} on “{release.name}” (seed {training.seed}) is queued or running already."
+            _("The same run of %(network)s on “%(name)s” (seed %(seed)s) is queued or running already.")
+            % {"network": training.network, "name": release.name, "seed": training.seed}
         )
     run = Run.objects.create(
         release=release, split=split, spectrogram_set=spectrogram_set(spectrograms), network=training.network, params=training.as_dict(),

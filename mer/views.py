@@ -2,6 +2,7 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets.access import HtmxHttpRequest, curator_required, panel_base, user_of
@@ -78,7 +79,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
         except MERError as fact:
             form.add_error(None, str(fact))
         else:
-            messages.success(request, "The run is queued; it goes on when you close this page.")
+            messages.success(request, _("The run is queued; it goes on when you close this page."))
             return redirect(run)
     return render(request, "mer/train.html", {"release": release, "form": form, "n": release.items.count()})
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.files import File
 from django.core.files.base import ContentFile
+from django.utils import translation
 
-from annotate import services as annotate
 from annotate.models import Consensus, Questionnaire, Rater, Rating
+from annotate.services import consensus, freezing, questionnaires
 from config import demo
 from datasets import jobs
 from datasets.methods import audio
@@ -24,6 +26,13 @@ from datasets.services import queue, tracks
 @pytest.fixture(autouse=True)
 def media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_by_other_tests():
+    """Neither what is kept in memory nor the language of the last request."""
+    cache.clear()
+    translation.activate("en")
 
 
 @pytest.fixture
@@ -74,12 +83,22 @@ def dataset(db) -> Dataset:
 
 @pytest.fixture
 def questionnaire(dataset: Dataset) -> Questionnaire:
-    return annotate.questionnaire_of(dataset)
+    """The paper's, without the way to the first track and without a shortest time: tests of those switch them on."""
+    made = questionnaires.questionnaire_of(dataset)
+    off = {f"with_{step}": False for step in ("consent", "background", "sound_check", "guidelines", "practice")} | {"minimum_s": 0}
+    Questionnaire.objects.filter(pk=made.pk).update(**off)
+    return Questionnaire.objects.select_related("dataset").get(pk=made.pk)
+
+
+def _copied(source: Path, target: Path, **limits: object) -> float:
+    """The conversion of a file that is a 22,050 Hz mono wav already, without starting ffmpeg."""
+    shutil.copy(source, target)
+    return audio.wav_duration(target)
 
 
 @pytest.fixture
-def make_track(dataset: Dataset) -> Callable[..., Track]:
-    """A ready track through the product's own door."""
+def make_track(dataset: Dataset, monkeypatch) -> Callable[..., Track]:
+    """A ready track through the product's own door; only ffmpeg is spared, because the files are right already."""
 
     def make(title: str = "Piece", seconds: float = 1.0, seed: int | None = None, **values) -> Track:
         number = Track.objects.count() if seed is None else seed
@@ -87,7 +106,10 @@ def make_track(dataset: Dataset) -> Callable[..., Track]:
         job = tracks.add_file(
             dataset=dataset, file=File(content), filename=f"{title}.wav", title=title, wake_worker=False, **values
         )
-        assert queue.run_job(job.pk, jobs.convert_track).state == Job.State.DONE
+        with monkeypatch.context() as patched:
+            patched.setattr(audio, "convert", _copied)
+            patched.setattr(audio, "loudness", lambda path: audio.Loudness(-20.0, -3.0))
+            assert queue.run_job(job.pk, jobs.convert_track).state == Job.State.DONE
         return Track.objects.get(pk=job.subject_id)
 
     return make
@@ -105,23 +127,15 @@ def rate(questionnaire: Questionnaire) -> Callable[[Track, str], None]:
             Rating.objects.create(
                 questionnaire=questionnaire, track=track, rater=person, word=word, label=word.label, rated_at=track.created_at
             )
-        annotate.update_consensus(row)
+        consensus.update_consensus(row)
 
     return give
 
 
-def _copied(source: Path, target: Path, **limits: object) -> float:
-    """The conversion of a file that is a 22,050 Hz mono wav already, without starting ffmpeg."""
-    shutil.copy(source, target)
-    return audio.wav_duration(target)
-
-
 @pytest.fixture
-def release(make_track, rate, questionnaire, monkeypatch) -> Release:
+def release(make_track, rate, questionnaire) -> Release:
     """Twelve agreed tracks, four a label."""
     for number in range(12):
-        with monkeypatch.context() as patched:
-            patched.setattr(audio, "convert", _copied)
-            track = make_track(f"Piece {number}", artist=f"Artist {number}", licence="CC0-1.0")
+        track = make_track(f"Piece {number}", artist=f"Artist {number}", licence="CC0-1.0")
         rate(track, " ".join([("happy", "calm", "sad")[number % 3]] * 4 + ["angry"]))
-    return annotate.freeze(questionnaire, name="songs-v1", seed=1)
+    return freezing.freeze(questionnaire, name="songs-v1", seed=1)

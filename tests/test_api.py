@@ -6,7 +6,7 @@ from django.core.management import call_command
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from annotate import services
+from annotate.services import raters
 from datasets.models import Track
 from mer.models import Run
 from tests.conftest import tone
@@ -28,14 +28,16 @@ def test_next_rate_next_until_none_is_left(api, rater, make_track, questionnaire
     make_track()
     client = api(rater)
     slot = client.post("/api/v1/assignments/", {"questionnaire": questionnaire.pk})
-    assert slot.status_code == 200 and set(slot.data) == {"id", "questionnaire", "state", "expires_at", "audio"}
+    assert slot.status_code == 200 and set(slot.data) == {
+        "id", "questionnaire", "state", "expires_at", "shown_at", "draft", "minimum_s", "audio",
+    }  # fmt: skip
     sound = client.get(slot.data["audio"])
     assert sound.status_code == 200 and sound["Content-Type"] == "audio/wav"
     assert b"".join(sound.streaming_content).startswith(b"RIFF")
     rating = client.post("/api/v1/ratings/", {"assignment": slot.data["id"], "word": "calm"})
     assert rating.status_code == 201 and rating.data["label"] == "neutral"
     again = client.post("/api/v1/ratings/", {"assignment": slot.data["id"], "word": "calm"})
-    assert again.status_code == 409 and "first rating counts" in again.data["detail"]
+    assert again.status_code == 409 and "first answer counts" in again.data["detail"]
     assert client.post("/api/v1/assignments/", {"questionnaire": questionnaire.pk}).status_code == 204
     assert [row["word"] for row in client.get("/api/v1/ratings/").data["results"]] == ["calm"]
 
@@ -47,7 +49,9 @@ def test_bad_ratings_are_400_with_a_reason(api, rater, make_track, questionnaire
     unknown = client.post("/api/v1/ratings/", {"assignment": slot["id"], "word": "gleeful"})
     assert unknown.status_code == 400 and "gleeful" in unknown.data["detail"]
     assert client.post("/api/v1/ratings/", {"assignment": slot["id"], "word": "calm", "valence": 9}).status_code == 400
-    assert client.post("/api/v1/ratings/", {"assignment": 999, "word": "calm"}).status_code == 404
+    assert (
+        client.post("/api/v1/ratings/", {"assignment": "6f1c2b0e-0000-4000-8000-000000000001", "word": "calm"}).status_code == 404
+    )
     assert client.post("/api/v1/assignments/", {"questionnaire": 999}).status_code == 400
 
 
@@ -90,7 +94,7 @@ def test_no_answer_to_a_rater_depends_on_others_ratings(api, rater, make_track, 
     rate(track, "happy happy sad")
     assert client.post("/api/v1/assignments/", {"questionnaire": questionnaire.pk}).data == before
     assert client.get("/api/v1/ratings/").data["count"] == 0
-    assert services.rater_of(rater).ratings.count() == 0
+    assert raters.rater_of(rater).ratings.count() == 0
 
 
 def test_the_schema_is_valid_and_served(client, tmp_path):

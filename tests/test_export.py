@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from annotate import services
+from annotate.services import freezing
 from datasets import jobs
 from datasets.errors import WrongState
 from datasets.methods import bundles
@@ -44,7 +44,7 @@ def test_spectrograms_go_along(release, make_track, rate, questionnaire, setting
     long = make_track("Long", seconds=48, licence="CC0-1.0")
     rate(long, "sad sad sad sad sad")
     mer_jobs.draw_track(long, [mer.spectrogram_set(SpectrogramParams())])
-    export = write(services.freeze(questionnaire, name="v2", seed=1))
+    export = write(freezing.freeze(questionnaire, name="v2", seed=1))
     with zipfile.ZipFile(export.file) as bundle:
         assert bundle.read(f"v2/spectrograms/full-robust/{long.pk}.png").startswith(b"\x89PNG")
 

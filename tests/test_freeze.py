@@ -2,7 +2,7 @@
 
 import pytest
 
-from annotate import services
+from annotate.services import freezing
 from datasets import selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.models import Release, SplitMember, Track
@@ -27,7 +27,7 @@ def test_everything_else_is_listed_with_its_reason(make_track, rate, questionnai
     gone = make_track("Vocal")
     rate(gone, "happy happy happy happy happy")
     Track.objects.filter(pk=gone.pk).update(state="excluded", reason="has vocals")
-    release = services.freeze(questionnaire, name="v1", seed=1)
+    release = freezing.freeze(questionnaire, name="v1", seed=1)
     assert [item.title for item in release.items.all()] == ["Agreed"]
     assert {row["title"]: row["reason"] for row in release.left_out} == {
         "Split": "Ambiguous label: 2 negative - 2 positive - 1 neutral",
@@ -38,20 +38,20 @@ def test_everything_else_is_listed_with_its_reason(make_track, rate, questionnai
 
 def test_nothing_cannot_be_frozen(questionnaire):
     with pytest.raises(NothingToFreeze, match="Collect more ratings"):
-        services.freeze(questionnaire, name="v1", seed=1)
+        freezing.freeze(questionnaire, name="v1", seed=1)
     assert not Release.objects.exists()
 
 
 def test_a_name_is_used_once(release, questionnaire):
     with pytest.raises(NameTaken, match="songs-v1"):
-        services.freeze(questionnaire, name="songs-v1", seed=2)
+        freezing.freeze(questionnaire, name="songs-v1", seed=2)
     assert Release.objects.count() == 1
 
 
 def test_the_same_tracks_and_seed_give_the_same_split_and_another_name_the_same_hash(release, questionnaire):
-    again = services.freeze(questionnaire, name="songs-v2", seed=1)
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1)
     assert again.content_hash == release.content_hash
-    other = services.freeze(questionnaire, name="songs-v3", seed=3)
+    other = freezing.freeze(questionnaire, name="songs-v3", seed=3)
     assert other.content_hash != release.content_hash
 
 
@@ -77,7 +77,7 @@ def test_the_hash_covers_labels_ratings_and_parts(release):
 def test_a_name_that_is_none_and_a_seed_out_of_bounds_are_refused(make_track, rate, questionnaire, name, seed, message):
     rate(make_track(), "happy happy happy happy happy")
     with pytest.raises(ValueRefused, match=message):
-        services.freeze(questionnaire, name=name, seed=seed)
+        freezing.freeze(questionnaire, name=name, seed=seed)
 
 
 def test_a_label_renamed_later_does_not_reach_the_release(release, questionnaire):
@@ -92,7 +92,7 @@ def test_tracks_of_one_artist_are_in_one_part(make_track, rate, questionnaire):
     for number in range(12):
         track = make_track(f"T{number}", artist=f"Artist {number // 3}")
         rate(track, "happy happy happy happy happy")
-    release = services.freeze(questionnaire, name="v1", seed=1)
+    release = freezing.freeze(questionnaire, name="v1", seed=1)
     found: dict[str, set[str]] = {}
     for artist, part in SplitMember.objects.filter(split__release=release).values_list("item__artist", "part"):
         found.setdefault(artist, set()).add(part)

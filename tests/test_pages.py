@@ -5,8 +5,7 @@ import re
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from annotate import services as annotate
-from annotate.models import Rating
+from annotate.models import Consensus, Rating
 from datasets import jobs
 from datasets.models import Event, Export, Job, Release, Track
 from datasets.services import queue
@@ -27,7 +26,7 @@ def test_a_rater_rates_track_after_track_and_is_thanked(client, rater, make_trac
     page = client.get("/rate/", follow=True)
     assert "1 of 2" in text(page) and "Title" not in text(page)
     for expected in ("2 of 2", "Thank you"):
-        action = re.search(r'action="(/assignments/\d+/)"', text(page)).group(1)
+        action = re.search(r'action="(/assignments/[\w-]+/)"', text(page)).group(1)
         page = client.post(action, {"word": "happy"}, follow=True)
         assert expected in text(page)
     assert Rating.objects.count() == 2
@@ -37,7 +36,7 @@ def test_the_sound_comes_by_range_and_names_nothing(client, rater, make_track, q
     track = make_track("Secret Title")
     client.force_login(rater)
     page = client.get("/rate/", follow=True)
-    address = re.search(r'src="(/assignments/\d+/audio/)"', text(page)).group(1)
+    address = re.search(r'src="(/assignments/[\w-]+/audio/)"', text(page)).group(1)
     whole = track.files.get(kind="wav").file.read()
     full = client.get(address)
     assert b"".join(full.streaming_content) == whole and full["Accept-Ranges"] == "bytes"
@@ -107,10 +106,10 @@ def test_a_word_not_in_the_questionnaire_and_a_second_rating_are_told(client, ra
     make_track()
     client.force_login(rater)
     page = client.get("/rate/", follow=True)
-    action = re.search(r'action="(/assignments/\d+/)"', text(page)).group(1)
+    action = re.search(r'action="(/assignments/[\w-]+/)"', text(page)).group(1)
     assert "is not a word of this questionnaire" in text(client.post(action, {"word": "gleeful"}, follow=True))
     client.post(action, {"word": "happy"})
-    assert "your first rating counts" in text(client.post(action, {"word": "sad"}, follow=True))
+    assert "your first answer counts" in text(client.post(action, {"word": "sad"}, follow=True))
     assert Rating.objects.get().word.key == "happy"
 
 
@@ -236,4 +235,4 @@ def test_the_home_page_counts_the_steps(client, curator, release):
     client.force_login(curator)
     page = text(client.get("/"))
     assert "12 converted and rateable" in page and "Work in progress" in page
-    assert annotate.Consensus.objects.filter(state="agreed").count() == 12
+    assert Consensus.objects.filter(state="agreed").count() == 12

@@ -5,24 +5,32 @@ import re
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from annotate import services
+from annotate.api import UUID
 from annotate.models import Rating
+from annotate.services import raters, slots
 
 pytestmark = pytest.mark.django_db
 
-ANYONE = {"home", "login", "logout", "schema"}
+ANYONE = {"home", "login", "logout", "schema", "set_language", "service_worker", "offline", "annotate:join", "annotate:come_back"}
 RATERS = {
-    "annotate:rate", "annotate:rate_next", "annotate:rate_submit", "annotate:rate_audio", "questionnaire-list", "questionnaire-detail",
-    "assignment-list", "assignment-audio", "rating-list", "api-root",
+    "annotate:rate", "annotate:rate_next", "annotate:rate_ahead", "annotate:rate_undo", "annotate:record", "annotate:gold_audio", "annotate:step",
+    "annotate:rate_submit", "annotate:rate_audio", "annotate:rate_shown", "annotate:rate_draft", "annotate:rate_decline", "annotate:me",
+    "annotate:my_data", "annotate:new_return_link", "annotate:erase_me", "questionnaire-list", "questionnaire-detail", "questionnaire-steps", "assignment-list",
+    "assignment-audio", "assignment-shown", "assignment-draft", "assignment-decline", "rating-list", "rating-undo", "api-root",
 }  # fmt: skip
 CURATORS = {
     "datasets:track_list", "datasets:track_add", "datasets:track", "datasets:track_audio", "datasets:track_exclude", "datasets:track_restore",
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
     "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:track_panel",
-    "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:train", "mer:release_panel", "mer:track_panel",
-    "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list", "release-list", "release-detail",
-    "release-export", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
+    "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:train",
+    "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list",
+    "release-list", "release-detail", "release-export", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
 }  # fmt: skip
+ADMINS = {
+    "annotate:rater_list", "annotate:rater", "annotate:rating_table", "annotate:set_aside", "annotate:reinstate", "annotate:rater_erase", "annotate:invite_create",
+    "annotate:invite_revoke", "invite-list", "invite-revoke", "rater-list", "rater-set-aside",
+}  # fmt: skip
+A_KEY = "6f1c2b0e-0000-4000-8000-000000000001"
 
 
 def routes() -> dict[str, str]:
@@ -44,7 +52,9 @@ def routes() -> dict[str, str]:
 
 def _address(pattern) -> str:
     text = str(pattern.pattern).removeprefix("^").removesuffix(r"\Z").removesuffix("$")
+    text = text.replace(f"(?P<key>{UUID})", A_KEY)
     text = re.sub(r"\(\?P<\w+>[^)]*\)", "1", text)
+    text = re.sub(r"<uuid:[^>]*>", A_KEY, text)
     return re.sub(r"<[^>]*>", "1", text).replace(r"\.(1)/?", "").replace("\\", "")
 
 
@@ -52,14 +62,14 @@ ROUTES = {name: address for name, address in routes().items() if "format" not in
 
 
 def test_every_route_is_listed():
-    assert set(ROUTES) == ANYONE | RATERS | CURATORS
+    assert set(ROUTES) == ANYONE | RATERS | CURATORS | ADMINS
 
 
 def answers(client, address: str) -> set[int]:
     return {client.get(address).status_code, client.post(address).status_code}
 
 
-@pytest.mark.parametrize("name", sorted(RATERS | CURATORS))
+@pytest.mark.parametrize("name", sorted(RATERS | CURATORS | ADMINS))
 def test_a_stranger_gets_nowhere(client, name):
     assert answers(client, ROUTES[name]) <= {302, 401, 403, 405}
     response = client.get(ROUTES[name])
@@ -67,7 +77,7 @@ def test_a_stranger_gets_nowhere(client, name):
         assert response["Location"].startswith("/login/")
 
 
-@pytest.mark.parametrize("name", sorted(CURATORS))
+@pytest.mark.parametrize("name", sorted(CURATORS | ADMINS))
 def test_a_rater_is_refused_what_curators_do(client, rater, name):
     client.force_login(rater)
     assert answers(client, ROUTES[name]) <= {403, 405}
@@ -77,16 +87,32 @@ def test_a_rater_is_refused_what_curators_do(client, rater, name):
 @pytest.mark.parametrize("name", sorted(CURATORS | RATERS | ANYONE))
 def test_a_curator_is_never_refused_and_nothing_breaks(client, curator, name):
     client.force_login(curator)
-    assert answers(client, ROUTES[name]) <= {200, 204, 302, 400, 404, 405, 409}
+    assert answers(client, ROUTES[name]) <= {200, 204, 302, 400, 404, 405, 409, 410}
+
+
+@pytest.mark.parametrize("name", sorted(ADMINS))
+def test_a_curator_is_refused_what_admins_do_and_an_admin_is_not(client, curator, admin_person, questionnaire, name):
+    client.force_login(curator)
+    assert answers(client, ROUTES[name]) <= {403, 405}
+    client.force_login(admin_person)
+    assert answers(client, ROUTES[name]) <= {200, 204, 302, 400, 404, 405, 409, 410}
 
 
 def test_a_rater_cannot_reach_another_rater_s_slot(client, rater, curator, make_track, questionnaire):
     make_track()
-    slot = services.reserve_next(questionnaire, services.rater_of(curator))
+    slot = slots.reserve_next(questionnaire, raters.rater_of(curator))
     client.force_login(rater)
-    assert client.get(f"/assignments/{slot.pk}/audio/").status_code == 404
-    assert client.post(f"/assignments/{slot.pk}/", {"word": "happy"}).status_code == 404
-    assert client.post("/api/v1/ratings/", {"assignment": slot.pk, "word": "happy"}).status_code == 404
+    assert client.get(f"/assignments/{slot.key}/audio/").status_code == 404
+    for address in ("", "shown/", "draft/", "decline/"):
+        body = (
+            {"data": "{}", "content_type": "application/json"}
+            if address == "draft/"
+            else {"data": {"word": "happy", "reason": "broken"}}
+        )
+        assert client.post(f"/assignments/{slot.key}/{address}", **body).status_code == 404
+        if address:
+            assert client.post(f"/api/v1/assignments/{slot.key}/{address}", {"reason": "broken", "draft": "{}"}).status_code == 404
+    assert client.post("/api/v1/ratings/", {"assignment": str(slot.key), "word": "happy"}).status_code == 404
 
 
 def test_the_admin_panel_is_for_admins(client, rater, curator, admin_person):

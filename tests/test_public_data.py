@@ -18,7 +18,7 @@ from benchmarks.study import run_study
 from datasets.services.tracks import PAPER_LABELS
 
 FOLDER = os.environ.get("PUBLIC_DATA", "")
-LABEL_OF = {word: label for label, words in PAPER_LABELS.items() for word in words}
+LABEL_OF = {word: label for label, (_name, words) in PAPER_LABELS.items() for word in words}
 
 
 def chosen(folder: Path) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 
-from annotate import services as annotate
+from annotate.services import freezing
 from datasets.errors import WrongState
 from datasets.models import Job
 from datasets.services import queue
@@ -34,7 +34,7 @@ def draw_all(run: Run) -> None:
 def test_a_release_with_one_class_cannot_be_trained(make_track, rate, questionnaire):
     for number in range(6):
         rate(make_track(f"T{number}"), "happy happy happy happy happy")
-    release = annotate.freeze(questionnaire, name="v1", seed=1)
+    release = freezing.freeze(questionnaire, name="v1", seed=1)
     with pytest.raises(TrainingImpossible, match=r"one label only \(positive\)"):
         make_run(release)
 

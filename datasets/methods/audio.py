@@ -11,6 +11,7 @@ y : float samples in [-1, 1], mono. sr : samples per second. Durations in second
 
 import hashlib
 import itertools
+import math
 import re
 import resource
 import subprocess
@@ -27,6 +28,8 @@ from datasets.errors import DatasetsError
 SAMPLE_RATE = 22_050  # Hz; librosa's default, the rate of the paper's spectrograms
 N_PEAKS = 400  # as many as a phone's screen can show
 MIN_DURATION_S = 0.5  # less than this holds nothing to rate
+PLAYBACK_LUFS = -18.0  # quiet enough that dynamic music can be raised to it, loud enough for a phone
+LOUDNESS = re.compile(r"^\s+(I|Peak):\s+(-?(?:\d+\.\d+|inf))", re.MULTILINE)
 DECODER_MEMORY = 2 * 1024**3  # bytes
 SUFFIX = re.compile(r"\.([a-z0-9]{1,5})\Z")
 
@@ -109,6 +112,43 @@ def convert(source: Path, target: Path, *, max_duration_s: float, timeout_s: flo
     if duration_s > max_duration_s:
         raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
     return duration_s
+
+
+@dataclass(frozen=True)
+class Loudness:
+    """integrated_lufs : integrated loudness in LUFS by EBU R128, None for silence. peak_db : loudest sample in dBFS, None likewise."""
+
+    integrated_lufs: float | None
+    peak_db: float | None
+
+
+def loudness(path: Path) -> Loudness:
+    """Integrated loudness and sample peak of a wav, measured by ffmpeg's ebur128 filter (EBU R128, ITU-R BS.1770).
+
+    Silence, and what is too short or too quiet for the gates of the standard (-70 LUFS), has no loudness.
+
+    Raises
+    ------
+    AudioUnreadable
+        ffmpeg cannot read the file.
+    """
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file", "-i", f"file:{path}"]
+    command += ["-af", "ebur128=framelog=quiet:peak=sample", "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, timeout=600, preexec_fn=_limit_decoder, check=False)
+    found = dict(LOUDNESS.findall(done.stderr.decode("utf-8", "replace")))
+    if "I" not in found:
+        raise AudioUnreadable("The loudness of the recording could not be measured.")
+    integrated, peak = float(found["I"]), float(found["Peak"])
+    return Loudness(integrated if integrated > -70 else None, peak if math.isfinite(peak) else None)
+
+
+def playback_gain(loudness_lufs: float | None, peak_db: float | None) -> float:
+    """dB by which a player changes a track so that all sound equally loud (-18 LUFS) and none clips (1 dB of room)."""
+    if loudness_lufs is None or peak_db is None:
+        return 0.0
+    return round(min(PLAYBACK_LUFS - loudness_lufs, -1.0 - peak_db), 2)
 
 
 def _limit_decoder() -> None:

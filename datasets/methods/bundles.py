@@ -8,7 +8,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -24,11 +24,19 @@ def neutral(value: object) -> object:
 
 
 def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    return b"".join(csv_lines(columns, rows))
+
+
+def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[bytes]:
+    """The table line by line, for tables that do not fit into memory."""
+    yield _csv_line(columns)
     for row in rows:
-        writer.writerow([neutral(row[column]) for column in columns])
+        yield _csv_line([neutral(row[column]) for column in columns])
+
+
+def _csv_line(cells: Iterable[object]) -> bytes:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
     return buffer.getvalue().encode()
 
 

@@ -2,6 +2,7 @@
 
 from django.contrib.auth.models import User
 from django.db.models import Model
+from django.utils.translation import gettext as _
 
 from datasets.errors import WrongState
 from datasets.models import Event
@@ -17,7 +18,8 @@ def change_state(
     if old not in allowed or not manager.filter(pk=row.pk, state=old).update(state=to, **values):
         name = row._meta.verbose_name
         raise WrongState(
-            f"The {name} “{row}” is {old}; this needs it to be {' or '.join(allowed)}. Reload the page to see it as it is."
+            _("The %(name)s “%(row)s” is %(old)s; this needs it to be %(list)s. Reload the page to see it as it is.")
+            % {"name": name, "row": row, "old": old, "list": " or ".join(allowed)}
         )
     for field, value in {"state": to, **values}.items():
         setattr(row, field, value)

@@ -17,6 +17,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F, Model, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from datasets.errors import JobCancelled, JobInterrupted, MERError, WrongState
@@ -38,7 +39,7 @@ def enqueue(task: str, row: Model, *, title: str, url: str = "", by: User | None
         with transaction.atomic():
             job = Job.objects.create(task=task, subject=subject, subject_id=row.pk, title=title[:300], url=url, created_by=by)
     except IntegrityError:
-        raise WrongState(f"“{title}” is already queued or running.") from None
+        raise WrongState(_("“%(title)s” is already queued or running.") % {"title": title}) from None
     if wake_worker:
         transaction.on_commit(lambda: wake(job))
     return job
@@ -71,7 +72,7 @@ def retry(job: Job, *, by: User | None = None) -> None:
             )
             transaction.on_commit(lambda: wake(job))
     except IntegrityError:
-        raise WrongState(f"“{job.title}” is queued or running already, by a later request.") from None
+        raise WrongState(_("“%(title)s” is queued or running already, by a later request.") % {"title": job.title}) from None
 
 
 def cancel(job: Job, *, by: User | None = None) -> None:
@@ -116,9 +117,9 @@ class Ticket:
     def check(self) -> None:
         cancelled = Job.objects.filter(self._mine).values_list("cancel_requested", flat=True).first()
         if cancelled is None:
-            raise JobCancelled("Another worker took this job over.")
+            raise JobCancelled(_("Another worker took this job over."))
         if cancelled:
-            raise JobCancelled("Cancelled.")
+            raise JobCancelled(_("Cancelled."))
 
     def end(self, state: Job.State, reason: str = "") -> None:
         """End the job if the claim still holds; the audit event and everyone who follows, in one transaction."""

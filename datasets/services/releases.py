@@ -10,6 +10,7 @@ from datetime import datetime
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.methods import splits
@@ -63,11 +64,11 @@ def freeze_release(
     Raises NothingToFreeze without items, NameTaken for a name in use.
     """
     if not SLUG.fullmatch(name):
-        raise ValueRefused(f"“{name}” cannot be a release's name: use at most 60 letters, digits, - and _.")
+        raise ValueRefused(_("“%(name)s” cannot be a release's name: use at most 60 letters, digits, - and _.") % {"name": name})
     if not 0 <= seed <= MAX_SEED:
-        raise ValueRefused(f"The seed {seed} is not between 0 and {MAX_SEED}.")
+        raise ValueRefused(_("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": seed, "MAX_SEED": MAX_SEED})
     if not items:
-        raise NothingToFreeze("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first.")
+        raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
     parts = splits.draw_parts([item.label for item in items], [item.track.group for item in items], seed=seed)
     try:
@@ -78,7 +79,9 @@ def freeze_release(
                 reliability=reliability, frozen_by=by,
             )  # fmt: skip
     except IntegrityError:
-        raise NameTaken(f"A release named “{name}” exists; a frozen release is never changed. Choose another name.") from None
+        raise NameTaken(
+            _("A release named “%(name)s” exists; a frozen release is never changed. Choose another name.") % {"name": name}
+        ) from None
     rows = ReleaseItem.objects.bulk_create(
         ReleaseItem(
             release=release,

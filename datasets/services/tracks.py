@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import IntegrityError, transaction
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
 from datasets.methods import audio, youtube
@@ -22,11 +23,18 @@ CONVERT = "datasets.tasks.convert_track"
 FETCH = "datasets.tasks.fetch_track"
 DEFAULT_DATASET = "Main"
 
-# The paper, section 3.2: nine words in three labels.
+# The paper, section 3.2: nine words in three labels. Each word with its Indonesian name (docs/guide/emotion-words.md) and its
+# place in the plane of valence and arousal, after Russell's circumplex.
 PAPER_LABELS = {
-    "positive": ("excited", "happy", "pleased"),
-    "neutral": ("relaxed", "calm", "bored"),
-    "negative": ("sad", "frustrated", "angry"),
+    "positive": (
+        "Positif",
+        {"excited": ("Bersemangat", 0.6, 0.8), "happy": ("Bahagia", 0.8, 0.45), "pleased": ("Senang", 0.85, 0.1)},
+    ),
+    "neutral": ("Netral", {"relaxed": ("Santai", 0.75, -0.3), "calm": ("Tenang", 0.5, -0.65), "bored": ("Bosan", -0.4, -0.7)}),
+    "negative": (
+        "Negatif",
+        {"sad": ("Sedih", -0.75, -0.35), "frustrated": ("Frustrasi", -0.7, 0.4), "angry": ("Marah", -0.5, 0.75)},
+    ),
 }
 
 
@@ -39,9 +47,14 @@ def create_dataset(*, name: str, description: str = "", synthetic: bool = False)
 
 def add_labels(dataset: Dataset) -> None:
     """Give a new dataset the paper's labels and words."""
-    for order, (key, words) in enumerate(PAPER_LABELS.items()):
-        label = Label.objects.create(dataset=dataset, key=key, name=key.capitalize(), order=order)
-        Word.objects.bulk_create(Word(label=label, key=word, name=word.capitalize(), order=n) for n, word in enumerate(words))
+    for order, (key, (name, words)) in enumerate(PAPER_LABELS.items()):
+        label = Label.objects.create(dataset=dataset, key=key, name=key.capitalize(), translations={"id": name}, order=order)
+        Word.objects.bulk_create(
+            Word(
+                label=label, key=word, name=word.capitalize(), translations={"id": name}, valence=valence, arousal=arousal, order=n
+            )
+            for n, (word, (name, valence, arousal)) in enumerate(words.items())
+        )  # fmt: skip
 
 
 def default_dataset() -> Dataset:
@@ -76,7 +89,10 @@ def add_file(
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise DiskFull(f"{filename} was not taken: the disk of the studio is full. Tell an admin; nothing else was lost.") from None
+        raise DiskFull(
+            _("%(filename)s was not taken: the disk of the studio is full. Tell an admin; nothing else was lost.")
+            % {"filename": filename}
+        ) from None
     try:
         with transaction.atomic():
             track.save()
@@ -120,11 +136,12 @@ def add_youtube(
 
 def _guard_size(filename: str, size: int) -> None:
     if size == 0:
-        raise SourceRefused(f"{filename} is empty (0 bytes). Choose the recording itself.")
+        raise SourceRefused(_("%(filename)s is empty (0 bytes). Choose the recording itself.") % {"filename": filename})
     if size > settings.UPLOAD_MAX_MB * 1024**2:
         megabytes = size / 1024**2
         raise SourceRefused(
-            f"{filename} has {megabytes:,.0f} MB; at most {settings.UPLOAD_MAX_MB} MB are taken (the setting UPLOAD_MAX_MB)."
+            _("%(filename)s has %(megabytes)s MB; at most %(UPLOAD_MAX_MB)s MB are taken (the setting UPLOAD_MAX_MB).")
+            % {"filename": filename, "megabytes": f"{megabytes:,.0f}", "UPLOAD_MAX_MB": settings.UPLOAD_MAX_MB}
         )
 
 
@@ -136,7 +153,10 @@ def _twin(dataset: Dataset, *, sha256: str = "", external_id: str = "") -> Track
 
 def _exists(dataset: Dataset, what: str, twin: Track | None) -> TrackExists:
     name = f"“{twin.title}” (track {twin.pk})" if twin else "a track that came in at the same moment"
-    return TrackExists(f"{what} is already in “{dataset}” as {name}.", twin.pk if twin else None)
+    return TrackExists(
+        _("%(what)s is already in “%(dataset)s” as %(name)s.") % {"what": what, "dataset": dataset, "name": name},
+        twin.pk if twin else None,
+    )
 
 
 def _url(track: Track) -> str:
@@ -185,11 +205,21 @@ def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], 
         queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
 
 
-def make_ready(track: Track, wav: File[bytes], sha256: str, probe: audio.Probe, *, duration_s: float, peaks: list[int]) -> None:
+def make_ready(
+    track: Track,
+    wav: File[bytes],
+    sha256: str,
+    probe: audio.Probe,
+    *,
+    duration_s: float,
+    peaks: list[int],
+    loudness: audio.Loudness,
+) -> None:
     """Store the wav, then record it with what was measured and announce the track in one step."""
     name = put_file(track, AudioFile.Kind.WAV, wav, "wav")
     with transaction.atomic():
         facts = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "duration_s": duration_s, "peaks": peaks}
+        facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db}
         record_file(track, AudioFile.Kind.WAV, name, size=wav.size, sha256=sha256, **facts)
         AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
             codec=probe.codec, sample_rate=probe.sample_rate, channels=probe.channels, duration_s=duration_s
@@ -201,7 +231,7 @@ def make_ready(track: Track, wav: File[bytes], sha256: str, probe: audio.Probe, 
 @transaction.atomic
 def exclude_track(track: Track, *, reason: str, by: User) -> None:
     if not reason.strip():
-        raise WrongState("Say why the track is left out: the reason is shown with every release.")
+        raise WrongState(_("Say why the track is left out: the reason is shown with every release."))
     change_state(track, to=Track.State.EXCLUDED, allowed=(Track.State.READY, Track.State.FAILED), actor=by, reason=reason.strip())
     Track.objects.filter(pk=track.pk).update(reason=reason.strip())
 

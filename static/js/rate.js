@@ -1,18 +1,178 @@
-// The rating page: a word can be sent once one is chosen; space plays, 1-9 choose, Enter sends.
+// The rating page: what was heard and chosen is kept as one goes; a rating that cannot be sent waits on the device.
+const { LoggedOut, drop, flush, post, put, waiting } = window.outbox;
+
 const form = document.querySelector("[data-rate]");
 const send = form.querySelector("[data-send]");
+const hint = form.querySelector("[data-hint]");
 const words = [...form.querySelectorAll("input[name=word]")];
 const player = document.querySelector("[data-player]");
-const update = () => { send.disabled = !words.some((word) => word.checked); };
-form.addEventListener("change", update);
-form.addEventListener("submit", () => { send.disabled = true; });
+const minimum = Number(form.dataset.minimum);
+const draft = JSON.parse(form.dataset.draft || "{}");
+const opened = Date.now();
+let hiddenSince = document.hidden ? opened : null, hidden = Number(draft.hidden_s) || 0, busy = false, saved = "";
+
+// --- what was chosen before, on this or another device
+for (const [name, value] of Object.entries(draft)) {
+  for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+    if (field.type === "checkbox") field.checked = Boolean(value);
+    else if (field.type === "radio") field.checked = field.value === String(value);
+    else if (value !== null) field.value = value;
+  }
+}
+player.heard.seconds = Number(draft.heard_s) || 0;
+player.heard.share = Number(draft.heard_share) || 0;
+player.heard.replays = Number(draft.replays) || 0;
+
+// --- the point in the plane: a pad for fingers, two sliders for keys and screen readers
+const pad = form.querySelector("[data-pad]");
+if (pad) {
+  const [x, y] = ["valence", "arousal"].map((name) => form.elements[name]);
+  const use = form.querySelector("[data-point]");
+  const place = () => {
+    x.disabled = y.disabled = !use.checked;
+    pad.toggleAttribute("data-used", use.checked);
+    pad.style.setProperty("--x", x.value);
+    pad.style.setProperty("--y", y.value);
+  };
+  const move = (event) => {
+    const box = pad.getBoundingClientRect();
+    use.checked = true;
+    x.value = ((event.clientX - box.left) / box.width) * 2 - 1;
+    y.value = 1 - ((event.clientY - box.top) / box.height) * 2;
+    form.dispatchEvent(new Event("change"));
+  };
+  pad.addEventListener("pointerdown", (event) => { pad.setPointerCapture(event.pointerId); move(event); });
+  pad.addEventListener("pointermove", (event) => { if (event.buttons) move(event); });
+  form.addEventListener("change", place);
+  form.addEventListener("input", place);
+  use.checked = draft.valence !== undefined && draft.valence !== null && draft.valence !== "";
+  place();
+}
+
+// --- what is sent
+const unique = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const unseen = () => hidden + (hiddenSince === null ? 0 : (Date.now() - hiddenSince) / 1000);
+const fields = () => ({
+  ...Object.fromEntries(new FormData(form)),
+  heard_s: player.heard.seconds.toFixed(2), heard_share: player.heard.share.toFixed(3), replays: player.heard.replays,
+  hidden_s: unseen().toFixed(1),
+});
+const missing = () => Math.ceil(minimum - player.heard.seconds - 0.25);
+const ready = () => words.some((word) => word.checked) && missing() <= 0;
+const update = () => {
+  send.disabled = busy || !ready();
+  const seconds = missing() > 0 ? missing() : 0;
+  const text = seconds ? `${form.dataset.more}: ${seconds} s` : words.some((word) => word.checked) ? "" : form.dataset.choose;
+  if (hint.textContent !== text) hint.textContent = text;
+};
+// A screen reader is not told of every second, only when it becomes possible to send.
+hint.setAttribute("aria-live", "off");
+
+const saveDraft = async (beat = false) => {
+  const { csrfmiddlewaretoken, ...now } = fields();
+  const text = JSON.stringify({ ...now, known: "known" in now, vocals: "vocals" in now });
+  if (busy || (text === saved && !beat)) return;
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfmiddlewaretoken };
+  try {
+    const response = await fetch(form.dataset.draftUrl, { method: "POST", body: text, headers, keepalive: true });
+    saved = response.ok ? text : "";
+  } catch { saved = ""; }
+};
+let timer = null;
+const soon = () => { update(); clearTimeout(timer); timer = setTimeout(() => saveDraft(), 800); };
+form.addEventListener("change", soon);
+form.addEventListener("input", soon);
+player.addEventListener("heard", update);
+setInterval(() => saveDraft(true), 60000); // the lease stays alive while the page is open
+setInterval(() => saveDraft(), 10000);
+addEventListener("pagehide", () => saveDraft());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) hiddenSince = Date.now();
+  else if (hiddenSince !== null) { hidden += (Date.now() - hiddenSince) / 1000; hiddenSince = null; report(); }
+});
+
+// --- the server's clock starts when a person can see the page
+let reported = false;
+const report = () => {
+  if (reported || document.hidden || minimum <= 0) return;
+  reported = true;
+  post(form.dataset.shownUrl, {}).catch(() => { reported = false; });
+};
+report();
+addEventListener("online", report);
+
+const say = (text, kind = "warning") => {
+  let note = form.querySelector("[data-note]");
+  if (!note) { note = document.createElement("p"); note.dataset.note = ""; note.setAttribute("role", "alert"); hint.before(note); }
+  note.className = `message ${kind}`;
+  note.textContent = text;
+};
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (busy || !ready()) return update();
+  busy = true;
+  update();
+  player.audio.pause();
+  const { csrfmiddlewaretoken: _token, ...values } = fields();
+  values.key = unique();
+  try {
+    const { status, body } = await post(form.action, values);
+    if (status === 409 && body.wait_s > 0) { say(body.detail); busy = false; return update(); }
+    if (status !== 201 && !body.over) { say(body.detail || `${status}`); busy = false; return update(); }
+    if (body.over) sessionStorage.setItem("note", body.detail);
+    location.assign(body.next);
+  } catch (problem) {
+    put(form.action, values);
+    if (problem instanceof LoggedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+    else flush();
+  }
+});
+addEventListener("outboxsent", () => { if (busy) location.reload(); });
+addEventListener("outboxrefused", (event) => {
+  if (event.detail.entry.url !== form.action) return;
+  drop(event.detail.entry); // it is on this page, to be mended and sent again
+  busy = false;
+  say(event.detail.text);
+  update();
+});
+if (waiting().some((entry) => entry.url === form.action)) { busy = true; update(); }
+
+const told = sessionStorage.getItem("note");
+if (told) { say(told); sessionStorage.removeItem("note"); }
+
+// --- a gentle reminder, by this device's clock
+const rest = document.querySelector("[data-break]");
+const minutes = Number(rest.dataset.minutes);
+const last = Number(localStorage.getItem("rated-last")) || 0;
+if (opened - last > 15 * 60000) localStorage.setItem("rated-since", String(opened));
+localStorage.setItem("rated-last", String(opened));
+if (minutes && opened - Number(localStorage.getItem("rated-since")) > minutes * 60000) {
+  rest.hidden = false;
+  localStorage.setItem("rated-since", String(opened));
+}
+
+// --- the next piece is loaded while this one is heard
+setTimeout(async () => {
+  try {
+    const { body } = await post(form.dataset.aheadUrl, {});
+    if (body.audio) await fetch(body.audio, { headers: { Range: "bytes=0-1048575" } });
+  } catch { /* it is loaded when its turn comes */ }
+}, 4000);
+
 addEventListener("pageshow", update);
 addEventListener("keydown", (event) => {
   if (event.metaKey || event.ctrlKey || event.altKey || event.repeat) return;
+  if (event.target.closest("textarea, select, input:not([type=radio]):not([type=checkbox])")) return;
   const digit = Number(event.key);
-  if (event.key === " " && !event.target.closest("button, a")) player.toggle();
-  else if (digit >= 1 && digit <= words.length) { words[digit - 1].checked = true; words[digit - 1].focus(); update(); }
-  else if (event.key === "Enter" && !event.target.closest("button, a") && !send.disabled) form.requestSubmit();
+  const radio = event.target.closest("input[type=radio]"), word = radio?.name === "word";
+  if (radio && !word && event.key.startsWith("Arrow")) return;
+  if (event.key === " " && !event.target.closest("button, a, summary, input[type=checkbox]") && !(radio && !radio.checked)) player.toggle();
+  else if (event.key === "ArrowRight") player.seek(player.audio.currentTime + 5);
+  else if (event.key === "ArrowLeft") player.seek(player.audio.currentTime - 5);
+  else if (digit >= 1 && digit <= words.length) { words[digit - 1].checked = true; words[digit - 1].focus(); soon(); }
+  else if (event.key === "Enter" && !event.target.closest("button, a, summary, .decline") && ready()) form.requestSubmit();
   else return;
   event.preventDefault();
 });
+update();

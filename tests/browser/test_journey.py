@@ -1,4 +1,4 @@
-"""The whole chain in a real browser against the real processes: rate, agree, freeze, train, compare, export."""
+"""The curators' chain in a real browser against the real processes: bring in, freeze, train, compare, export."""
 
 import re
 import time
@@ -9,35 +9,6 @@ from playwright.sync_api import expect
 from tests.conftest import tone
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
-
-
-def test_a_rater_hears_and_rates_on_a_phone(log_in):
-    page = log_in("rater", width=390, height=844)
-    page.get_by_role("link", name="Start rating").click()
-    expect(page.get_by_text("1 of 4")).to_be_visible()
-    send = page.get_by_role("button", name="Next")
-    expect(send).to_be_disabled()
-    page.get_by_role("button", name="Play").click()
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    page.wait_for_function("document.querySelector('audio').currentTime > 0.3")
-    assert page.evaluate("document.querySelector('audio').duration") == pytest.approx(54, abs=0.5)
-    page.get_by_role("radio", name="Calm").check()
-    expect(send).to_be_enabled()
-    send.click()
-    expect(page.get_by_text("2 of 4")).to_be_visible()
-    assert page.problems == []
-
-
-def test_the_keyboard_is_enough(log_in):
-    page = log_in("curator")
-    page.goto("/rate/")
-    done = page.locator(".rate-progress").inner_text()
-    page.keyboard.press("Space")
-    page.wait_for_function("!document.querySelector('audio').paused")
-    page.keyboard.press("3")
-    expect(page.get_by_role("radio", name="Pleased")).to_be_checked()
-    page.keyboard.press("Enter")
-    expect(page.locator(".rate-progress")).not_to_have_text(done)
 
 
 def test_an_uploaded_file_becomes_a_track_with_waveform_and_spectrogram(log_in):

@@ -65,9 +65,9 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     try:
         wait_for(lambda: all(state in ("done", "cancelled") for states in jobs(studio).values() for state in states), 300)
         tracks, ready = one_row(studio, "select count(*), sum(state = 'ready') from datasets_track")
-        assert tracks == ready == 47
-        assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 94
-        assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (94, 94)
+        assert tracks == ready == 50
+        assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 100
+        assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (100, 100)
         epochs, distinct, best = one_row(
             studio,
             "select count(e.id), count(distinct e.number), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id where r.id = 3",
@@ -76,7 +76,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         assert one_row(studio, "select count(*) from mer_evaluation")[0] == 3
         assert one_row(studio, "select max(attempts) from datasets_job")[0] == 2, "nothing was interrupted"
         files = [path for path in (studio.folder / "media" / "audio").rglob("*") if path.is_file()]
-        assert len(files) == 94
+        assert len(files) == 100
     finally:
         studio.stop()
 
@@ -144,8 +144,8 @@ def test_the_same_code_runs_on_postgresql_and_an_outside_redis_and_the_demo_can_
             assert not (tmp_path / "db.sqlite3").exists()
             token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
             _upload(studio, token, tone(2.0), "tone.wav")
-            wait_for(lambda: '"ready": 35' in studio.command("shell", "--no-imports", "-c", _COUNT), 60)
-            assert json.loads(studio.command("demo", "--remove", "--all", "--json").strip().splitlines()[-1]) == {"removed": 35}
+            wait_for(lambda: '"ready": 38' in studio.command("shell", "--no-imports", "-c", _COUNT), 60)
+            assert json.loads(studio.command("demo", "--remove", "--all", "--json").strip().splitlines()[-1]) == {"removed": 38}
             assert '"ready": 0' in studio.command("shell", "--no-imports", "-c", _COUNT)
             assert [path for path in (tmp_path / "media").rglob("*") if path.is_file()] == []
     finally:

@@ -2,7 +2,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from annotate import selectors, services
+from annotate import selectors
+from annotate.services import questionnaires
 from datasets.management.command import StudioCommand, find_dataset
 
 
@@ -14,7 +15,7 @@ class Command(StudioCommand):
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         dataset = find_dataset(options["dataset"])
-        summary = selectors.summarise(services.questionnaire_of(dataset))
+        summary = selectors.summarise(questionnaires.questionnaire_of(dataset))
         lines = [f"{dataset}: {summary.n_ratings} ratings by {summary.n_raters} raters", f"Rule: {summary.rule}"]
         lines += [f"{step['n']:>8}  {step['name']}" for step in summary.funnel]
         lines += [f"{n:>8}  agreed on {label}" for label, n in summary.per_label.items()]

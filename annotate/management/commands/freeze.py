@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from annotate import services
+from annotate.services import freezing, questionnaires
 from datasets.management.command import StudioCommand, find_dataset
 
 
@@ -17,7 +17,7 @@ class Command(StudioCommand):
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         name = options["name"]
         dataset = find_dataset(options["dataset"])
-        release = services.freeze(services.questionnaire_of(dataset), name=name, seed=options["seed"])
+        release = freezing.freeze(questionnaires.questionnaire_of(dataset), name=name, seed=options["seed"])
         n = release.items.count()
         result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
         return (

@@ -3,9 +3,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from annotate import services
 from annotate.methods import imports
 from annotate.models import Consensus
+from annotate.services import questionnaires, ratings
 from datasets.management.command import StudioCommand, find_dataset
 from datasets.models import Dataset, Track, Word
 
@@ -40,14 +40,14 @@ class Command(StudioCommand):
                 continue
             seen[track, row.rater] = row.line
             word, label = words.get(row.word), labels[row.label]
-            rows.append(services.ImportedRating(track, row.rater, word, label, row.valence, row.arousal, row.rated_at))
+            rows.append(ratings.ImportedRating(track, row.rater, word, label, row.valence, row.arousal, row.rated_at))
         if problems:
             shown = "\n  ".join(problems[:50]) + (f"\n  … and {len(problems) - 50} more" if len(problems) > 50 else "")
             raise CommandError(
                 f"Nothing was imported; {len(problems)} of {len(read) + len(problems)} rows cannot be taken:\n  {shown}"
             )
-        questionnaire = services.questionnaire_of(dataset)
-        n = services.import_ratings(questionnaire, rows)
+        questionnaire = questionnaires.questionnaire_of(dataset)
+        n = ratings.import_ratings(questionnaire, rows)
         states = Consensus.objects.filter(questionnaire=questionnaire)
         agreed = states.filter(state="agreed").count()
         result = {"dataset": dataset.name, "ratings": n, "tracks": len({row.track_id for row in rows}), "agreed": agreed}

@@ -1,0 +1,76 @@
+"""Deciding what the ratings of a track say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection
+
+from annotate.methods import consensus
+from annotate.models import Assignment, Consensus
+from datasets.services.audit import record
+
+
+def lock(questionnaire_id: int, track_id: int) -> Consensus:
+    """The track's consensus row, locked until the end of the transaction: whatever changes its ratings or slots holds it."""
+    rows = Consensus.objects.select_for_update(of=("self",)).select_related("questionnaire")
+    return rows.get(questionnaire=questionnaire_id, track=track_id)
+
+
+COUNTED = """
+SELECT label.key, label.id FROM annotate_rating rating JOIN datasets_label label ON label.id = rating.label_id
+WHERE rating.questionnaire_id = %s AND rating.track_id = %s AND rating.kind = 'regular' AND rating.not_counted = ''
+"""
+
+
+def update_consensus(row: Consensus) -> None:
+    """Settle a track from the ratings that count: the one place where a consensus is decided. Call it with the row locked."""
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])
+        labels = cursor.fetchall()
+    outcome = consensus.settle((key for key, _ in labels), target=row.target, threshold=row.questionnaire.threshold)
+    before = row.state
+    row.state, row.votes, row.agreement = outcome.state, outcome.votes, outcome.agreement
+    row.n_ratings = outcome.n_ratings
+    row.label_id = dict(labels)[outcome.label] if outcome.label else None
+    row.save(update_fields=["state", "votes", "agreement", "n_ratings", "label", "updated_at"])
+    if row.state != before:
+        record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a slot stands at the moment of its submission, with its track's row locked."""
+
+    row: Consensus
+    state: str
+    lease_is_live: bool
+    is_undone: bool
+    is_open: bool
+    is_set_aside: bool
+    track_state: str
+
+
+STANDING = """
+SELECT c.id, c.state, c.target, c.n_ratings, q.threshold, a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s,
+    a.undone_key IS NOT NULL AND a.undone_key = %s, q.is_open, r.set_aside_from IS NOT NULL AND r.set_aside_from <= %s, t.state
+FROM annotate_consensus c
+JOIN annotate_assignment a ON a.track_id = c.track_id AND a.questionnaire_id = c.questionnaire_id
+JOIN annotate_questionnaire q ON q.id = c.questionnaire_id
+JOIN annotate_rater r ON r.id = a.rater_id
+JOIN datasets_track t ON t.id = c.track_id
+WHERE a.id = %s
+"""
+
+
+def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
+    """`lock` and all that decides whether a submission counts, in one statement: every rating needs it."""
+    suffix = " FOR UPDATE OF c, a" if connection.features.has_select_for_update_of else ""
+    moment = connection.ops.adapt_datetimefield_value(now)
+    native = connection.features.has_native_uuid_field
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
+        pk, state, target, n, threshold, slot_state, live, undone, is_open, aside, track_state = cursor.fetchone()
+    row = Consensus(pk=pk, questionnaire=slot.questionnaire, track_id=slot.track_id, state=state, target=target, n_ratings=n)
+    row.questionnaire.threshold = threshold
+    return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)

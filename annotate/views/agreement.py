@@ -1,0 +1,65 @@
+"""What curators see of the ratings: agreement, freezing, tracks that could not be rated."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from annotate import selectors
+from annotate.forms import FreezeForm
+from annotate.models import Assignment, Questionnaire
+from annotate.services import freezing, slots
+from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, user_of
+from datasets.errors import MERError
+from datasets.models import Track
+
+
+@require_safe
+@curator_required
+def agreement_list(request: HttpRequest) -> HttpResponse:
+    questionnaires = list(Questionnaire.objects.select_related("dataset"))
+    if len(questionnaires) == 1:
+        return redirect("annotate:agreement", questionnaires[0].pk)
+    rows = [(questionnaire, selectors.summarise(questionnaire)) for questionnaire in questionnaires]
+    return render(request, "annotate/agreement_list.html", {"rows": rows})
+
+
+@curator_required
+def agreement(request: HttpRequest, pk: int) -> HttpResponse:
+    """What the ratings say so far; posting freezes it as a release."""
+    questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
+    form = FreezeForm(request.POST or None, dataset_name=questionnaire.dataset.name)
+    if request.method == "POST" and form.is_valid():
+        try:
+            release = freezing.freeze(questionnaire, by=user_of(request), **form.cleaned_data)
+        except MERError as fact:
+            form.add_error(None, str(fact))
+        else:
+            messages.success(request, _("“%(name)s” is frozen.") % {"name": release.name})
+            return redirect("datasets:release", release.name)
+    ctx = {"questionnaire": questionnaire, "summary": selectors.summarise(questionnaire), "form": form}
+    ctx["reports"] = selectors.reports_of(questionnaire)[:100]
+    return render(request, "annotate/agreement.html", ctx)
+
+
+@require_safe
+@curator_required
+def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
+    """The ratings of a track, for its page."""
+    track = get_object_or_404(Track, pk=pk)
+    ctx = {
+        "consensus": selectors.consensus_of(track),
+        "ratings": selectors.ratings_of(track),
+        "reports": selectors.reports_on(track),
+        "base": panel_base(request),
+    }
+    return render(request, "annotate/track_panel.html", ctx)
+
+
+@curator_action
+def report_close(request: HttpRequest, pk: int) -> HttpResponse:
+    """A report that a track cannot be rated is dealt with: the track stays as it is (or was left out on its page)."""
+    slot = get_object_or_404(Assignment, pk=pk)
+    slots.close_report(slot, by=user_of(request))
+    return redirect("annotate:agreement", slot.questionnaire_id)

@@ -1,0 +1,188 @@
+"""The rating page and what it calls while a track is heard."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from annotate import selectors
+from annotate.errors import AlreadyRated, NotInvited, SlotGone, TooFast
+from annotate.forms import RatingForm
+from annotate.models import Assignment, Participation, Questionnaire
+from annotate.services import ratings, slots
+from annotate.services.raters import completion_code, participation_of, rater_of
+from datasets import selectors as ground
+from datasets.access import user_of
+from datasets.errors import MERError
+from datasets.responses import audio_response
+
+
+def participation(request: HttpRequest, pk: int) -> Participation:
+    """The caller's way through the questionnaire; for those who are not invited it does not exist."""
+    user = user_of(request)
+    if pk >= 2**63:
+        raise Http404
+    if found := selectors.way_of(user, pk):
+        return found
+    try:
+        return participation_of(user, get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk))
+    except NotInvited as fact:
+        raise Http404(str(fact)) from None
+
+
+def slot_of(request: HttpRequest, key: str) -> Assignment:
+    """The assignment, if it is the caller's; for everyone else it does not exist."""
+    slot = selectors.slot_of(user_of(request), key)
+    if slot is None:
+        raise Http404
+    return slot
+
+
+@require_safe
+@login_required
+def rate(request: HttpRequest) -> HttpResponse:
+    """The questionnaires that the caller may rate; with only one, straight to it."""
+    questionnaires = list(selectors.questionnaires_for(user_of(request)))
+    if len(questionnaires) == 1:
+        return redirect("annotate:rate_next", questionnaires[0].pk)
+    rater = rater_of(user_of(request))
+    rows = [(questionnaire, selectors.progress_of(questionnaire, rater)) for questionnaire in questionnaires]
+    return render(request, "annotate/rate_list.html", {"rows": rows})
+
+
+@require_safe
+@login_required
+def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
+    """The rater's next track, once the way there is done. Loading it again shows the same one."""
+    here = participation(request, pk)
+    if step := here.next_step:
+        return redirect("annotate:step", pk, step)
+    questionnaire, rater = here.questionnaire, here.rater
+    slot = slots.reserve_next(questionnaire, rater)
+    progress = selectors.progress_of(questionnaire, rater, one_more=slot is not None)
+    ctx: dict[str, Any] = {"questionnaire": questionnaire, "rater": rater, "progress": progress, "slot": slot}
+    if slot is None:
+        return render(request, "annotate/rate_done.html", ctx)
+    wav = ground.sound_of(slot.track_id)
+    asked = selectors.asked_by(questionnaire)
+    ctx |= {
+        "track": wav.track,
+        "wav": wav,
+        "words": asked.words,
+        "questions": asked.questions,
+        "reasons": Assignment.Reason,
+        "question": questionnaire.text("question"),
+        "draft": json.dumps(slot.draft),
+        "minimum_s": questionnaire.minimum_for(wav.duration_s or 0),
+    }
+    response = render(request, "annotate/rate.html", ctx)
+    response["Cache-Control"] = "no-store"  # the back button shows what is to be rated now, not a used page
+    return response
+
+
+@require_POST
+@login_required
+def rate_ahead(request: HttpRequest, pk: int) -> HttpResponse:
+    """Reserve the track after this one, so that the page can load its sound early."""
+    here = participation(request, pk)
+    slot = None if here.next_step else slots.reserve_ahead(here.questionnaire, here.rater)
+    if slot is None:
+        return HttpResponse(status=204)
+    return JsonResponse({"audio": reverse("annotate:rate_audio", args=[slot.key])})
+
+
+@login_required
+def rate_submit(request: HttpRequest, key: str) -> HttpResponse:
+    if request.method != "POST":  # the session ended while rating, and the login led here
+        messages.warning(request, _("Your last choice was not sent. Choose it again."))
+        return redirect("annotate:rate")
+    slot = slot_of(request, key)
+    form = RatingForm(request.POST)
+    next_page = reverse("annotate:rate_next", args=[slot.questionnaire_id])
+    by_script = "application/json" in request.headers.get("Accept", "")
+    try:
+        ratings.submit_rating(slot, **form.values())
+    except MERError as fact:
+        if by_script:
+            wait_s = fact.wait_s if isinstance(fact, TooFast) else None
+            over = isinstance(fact, AlreadyRated | SlotGone)  # sending it again is of no use
+            return JsonResponse({"detail": str(fact), "wait_s": wait_s, "over": over, "next": next_page}, status=409)
+        messages.warning(request, str(fact))
+    return JsonResponse({"next": next_page}, status=201) if by_script else redirect(next_page)
+
+
+@require_POST
+@login_required
+def rate_shown(request: HttpRequest, key: str) -> HttpResponse:
+    """The page reports the track shown: the clock of listening starts."""
+    slots.report_shown(slot_of(request, key))
+    return HttpResponse(status=204)
+
+
+@require_POST
+@login_required
+def rate_draft(request: HttpRequest, key: str) -> HttpResponse:
+    """Keep what is chosen and heard so far; this also keeps the slot."""
+    slot = slot_of(request, key)
+    try:
+        draft = json.loads(request.body)
+        if not isinstance(draft, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        return JsonResponse({"detail": _("A draft is a JSON object.")}, status=400)
+    try:
+        slots.save_draft(slot, draft)
+    except MERError as fact:
+        return JsonResponse({"detail": str(fact)}, status=409)
+    return HttpResponse(status=204)
+
+
+@require_POST
+@login_required
+def rate_decline(request: HttpRequest, key: str) -> HttpResponse:
+    slot = slot_of(request, key)
+    try:
+        slots.decline(slot, reason=request.POST.get("reason", ""), note=request.POST.get("note", ""))
+        messages.success(request, _("Thank you. A curator will look at that piece; here is another one."))
+    except MERError as fact:
+        messages.warning(request, str(fact))
+    return redirect("annotate:rate_next", slot.questionnaire_id)
+
+
+@require_POST
+@login_required
+def rate_undo(request: HttpRequest, pk: int) -> HttpResponse:
+    here = participation(request, pk)
+    try:
+        ratings.undo_last(here.questionnaire, here.rater)
+        messages.success(request, _("This is your last piece again, with what you chose. Change it and send it once more."))
+    except MERError as fact:
+        messages.warning(request, str(fact))
+    return redirect("annotate:rate_next", pk)
+
+
+@require_safe
+@login_required
+def rate_audio(request: HttpRequest, key: str) -> HttpResponseBase:
+    wav = ground.wav_of(slot_of(request, key).track)
+    if wav is None:
+        raise Http404
+    return audio_response(request, wav.file)
+
+
+@require_safe
+@login_required
+def record(request: HttpRequest, pk: int) -> HttpResponse:
+    """A record of the work done that a lab can pay by."""
+    here = participation(request, pk)
+    done = selectors.work_of(here.questionnaire, here.rater)
+    code = completion_code(here.questionnaire, here.rater, done["n"])
+    ctx = {"questionnaire": here.questionnaire, "rater": here.rater, "done": done, "code": code, "now": timezone.now()}
+    return render(request, "annotate/record.html", ctx)
