@@ -241,6 +241,14 @@ def test_a_join_whose_answer_was_lost_can_be_sent_again(questionnaire):
     assert Client().post(address, {"nonce": "another"}).status_code == 410
 
 
+def test_a_form_that_was_left_open_for_hours_joins_anew(questionnaire):
+    address = f"/join/{raters.invite_token(raters.create_invite(questionnaire))}/"
+    assert Client().post(address, {"nonce": "n" * 32}).status_code == 302
+    Participation.objects.update(joined_at=timezone.now() - timedelta(hours=2))
+    assert Client().post(address, {"nonce": "n" * 32}).status_code == 302
+    assert User.objects.count() == 2
+
+
 def test_one_key_on_two_slots_is_refused_and_the_second_is_not_lost(make_track, questionnaire):
     make_track(), make_track()
     rater, key = person("p"), uuid.uuid4()

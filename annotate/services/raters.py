@@ -91,6 +91,8 @@ def join(invite: Invite, *, user: User | None = None, nonce: str = "") -> Partic
     lately = timezone.now() - timedelta(hours=1)
     if user is None and nonce and (mine := invite.participations.filter(nonce=nonce, joined_at__gte=lately).first()):
         return mine
+    if nonce and invite.participations.filter(nonce=nonce).exists():  # the form was left open and sent again much later
+        nonce = ""
     if user and (mine := Participation.objects.filter(questionnaire=invite.questionnaire, rater__user=user).first()):
         return mine
     free = Q(max_uses=None) | Q(uses__lt=F("max_uses"))
