@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, F, Max, Min, Q, QuerySet, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from annotate.methods import agreement, quality, reliability
 from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Question, Questionnaire, Rater, Rating
 from datasets.models import Track, Word
+from datasets.rows import as_moment, as_uuid, loaded
 
 BOOTSTRAP_SEED = 1
 FLAGS = {
@@ -127,8 +130,11 @@ class Progress:
     total: int
 
 
-def progress_of(questionnaire: Questionnaire, rater: Rater, *, one_more: bool = False) -> Progress:
-    done = n_rated(questionnaire, rater)
+def progress_of(questionnaire: Questionnaire, rater: Rater) -> Progress:
+    return progress(questionnaire, Rating.objects.filter(questionnaire=questionnaire, rater=rater).count())
+
+
+def progress(questionnaire: Questionnaire, done: int, *, one_more: bool = False) -> Progress:
     n = n_tracks(questionnaire)
     total = min(questionnaire.tracks_per_rater or n, n)
     return Progress(done, max(total, done + one_more))
@@ -160,49 +166,95 @@ class Asked:
 
 def asked_by(questionnaire: Questionnaire) -> Asked:
     """The words and questions; kept in memory until the questionnaire is edited, because every rating needs them."""
-    key = f"annotate.asked.{questionnaire.pk}.{questionnaire.edited_at.timestamp()}"
-    asked = cache.get(key)
-    if asked is None:
-        asked = Asked(words_of(questionnaire), list(Question.objects.filter(questionnaire=questionnaire)))
-        cache.set(key, asked, 60)
-    return cast(Asked, asked)
+    return _asked(questionnaire.pk, questionnaire.edited_at, _minute())
 
 
-def as_edited(pk: int, edited_at: datetime) -> Questionnaire:
-    """A questionnaire as it is since its last edit; kept in memory, because every request of a rater needs it."""
-    key = f"annotate.questionnaire.{pk}.{edited_at.timestamp()}"
-    questionnaire = cache.get(key)
-    if questionnaire is None:
-        questionnaire = Questionnaire.objects.select_related("dataset").get(pk=pk)
-        cache.set(key, questionnaire, 60)
-    return cast(Questionnaire, questionnaire)
+@lru_cache(maxsize=100)
+def _asked(pk: int, edited_at: object, minute: int) -> Asked:
+    questionnaire = Questionnaire.objects.get(pk=pk)
+    return Asked(words_of(questionnaire), list(Question.objects.filter(questionnaire=questionnaire)))
 
 
-N_RATED = "SELECT COUNT(*) FROM annotate_rating WHERE rater_id = %s AND questionnaire_id = %s"
+def _minute() -> int:
+    """What is kept in memory is read anew every minute, whatever happened meanwhile."""
+    return int(time.time() // 60)
 
 
-def n_rated(questionnaire: Questionnaire, rater: Rater) -> int:
+def as_edited(pk: int, edited_at: object) -> Questionnaire:
+    """A questionnaire as it is since its last edit; kept in memory, because every request of a rater needs it. Never change it."""
+    return _edited(pk, edited_at, _minute())
+
+
+@lru_cache(maxsize=100)
+def _edited(pk: int, edited_at: object, minute: int) -> Questionnaire:
+    return Questionnaire.objects.select_related("dataset").get(pk=pk)
+
+
+# The next two run for every request of a rater. As SQL, because putting them together took the ORM longer than they run.
+WAY = """
+SELECT p.id, p.steps, r.id, r.pseudonym, r.set_aside_from, q.edited_at,
+    (SELECT COUNT(*) FROM annotate_rating mine WHERE mine.rater_id = r.id AND mine.questionnaire_id = p.questionnaire_id)
+FROM annotate_participation p
+JOIN annotate_rater r ON r.id = p.rater_id
+JOIN annotate_questionnaire q ON q.id = p.questionnaire_id
+WHERE p.questionnaire_id = %s AND r.user_id = %s
+"""
+
+
+def way_of(user: User, questionnaire_id: int) -> tuple[Participation, int] | None:
+    """The user's way through a questionnaire, with rater and questionnaire, and the number of ratings so far."""
     with connection.cursor() as cursor:
-        cursor.execute(N_RATED, [rater.pk, questionnaire.pk])
-        return int(cursor.fetchone()[0])
+        cursor.execute(WAY, [questionnaire_id, user.pk])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    pk, steps, rater_id, pseudonym, set_aside_from, edited_at, n_rated = row
+    here = loaded(Participation, id=pk, questionnaire_id=questionnaire_id, rater_id=rater_id, steps=json.loads(steps))
+    here.rater = loaded(Rater, id=rater_id, user_id=user.pk, pseudonym=pseudonym, set_aside_from=as_moment(set_aside_from))
+    here.questionnaire = as_edited(questionnaire_id, edited_at)
+    return here, n_rated
 
 
-def way_of(user: User, questionnaire_id: int) -> Participation | None:
-    """The user's way through a questionnaire, with rater and questionnaire."""
-    rows = Participation.objects.filter(questionnaire=questionnaire_id, rater__user=user)
-    here = rows.select_related("rater").annotate(edited_at=F("questionnaire__edited_at")).first()
-    if here:
-        here.questionnaire = as_edited(questionnaire_id, here.edited_at)
-    return here
+SLOTS = """
+SELECT a.id, a.key, a.questionnaire_id, a.rater_id, a.kind, a.state, a.created_at, a.expires_at, a.shown_at, a.draft, a.undone_key,
+    t.id, t.state, t.title, t.artist, t.duration_s, q.edited_at
+FROM annotate_assignment a
+JOIN datasets_track t ON t.id = a.track_id
+JOIN annotate_questionnaire q ON q.id = a.questionnaire_id
+"""
+ONE_OF_USER = "JOIN annotate_rater r ON r.id = a.rater_id WHERE a.key = %s AND r.user_id = %s"
+HELD_BY_RATER = "WHERE a.questionnaire_id = %s AND a.rater_id = %s AND a.state IN ('open', 'ahead')"
 
 
-def slot_of(user: User, key: str | UUID) -> Assignment | None:
-    """A slot of the user's own, with questionnaire, track and rater."""
-    rows = Assignment.objects.filter(key=key, rater__user=user)
-    slot = rows.select_related("track", "rater").annotate(edited_at=F("questionnaire__edited_at")).first()
-    if slot:
-        slot.questionnaire = as_edited(slot.questionnaire_id, slot.edited_at)
+def _slots(which: str, *values: Any) -> list[Assignment]:
+    with connection.cursor() as cursor:
+        cursor.execute(SLOTS + which, values)
+        return [_slot(*row) for row in cursor.fetchall()]
+
+
+def _slot(
+    pk: int, key: str | UUID, questionnaire_id: int, rater_id: int, kind: str, state: str, created_at: Any, expires_at: Any,
+    shown_at: Any, draft: str, undone_key: str | UUID | None, track_id: int, track_state: str, title: str, artist: str,
+    duration_s: float | None, edited_at: Any,
+) -> Assignment:  # fmt: skip
+    slot = loaded(
+        Assignment, id=pk, key=as_uuid(key), questionnaire_id=questionnaire_id, track_id=track_id, rater_id=rater_id, kind=kind,
+        state=state, created_at=as_moment(created_at), expires_at=as_moment(expires_at), shown_at=as_moment(shown_at),
+        draft=json.loads(draft), undone_key=as_uuid(undone_key),
+    )  # fmt: skip
+    slot.track = loaded(Track, id=track_id, state=track_state, title=title, artist=artist, duration_s=duration_s)
+    slot.questionnaire = as_edited(questionnaire_id, edited_at)
     return slot
+
+
+def slot_of(user: User, key: UUID) -> Assignment | None:
+    """A slot of the user's own, with questionnaire and track."""
+    return next(iter(_slots(ONE_OF_USER, key if connection.features.has_native_uuid_field else key.hex, user.pk)), None)
+
+
+def slots_held(questionnaire: Questionnaire, rater: Rater) -> list[Assignment]:
+    """The rater's open slot and the one reserved ahead, as far as there are such."""
+    return sorted(_slots(HELD_BY_RATER, questionnaire.pk, rater.pk), key=lambda slot: slot.state != Assignment.State.OPEN)
 
 
 def golds_of(questionnaire: Questionnaire, use: str) -> list[Gold]:

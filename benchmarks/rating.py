@@ -33,7 +33,7 @@ class Client:
     """A browser as thin as can be: one kept-alive connection, raw HTTP, so that the load costs little of the same two cores."""
 
     def __init__(self, port: int, cookies: str = "") -> None:
-        self.port, self.cookies = port, cookies
+        self.port, self.cookies, self.headers = port, cookies, ""
         self.socket: socket.socket | None = None
 
     def request(self, method: str, path: str, body: str = "", headers: str = "") -> tuple[int, bytes, str]:
@@ -149,44 +149,48 @@ def fill(n_tracks: int, *, rated: float = 0.0) -> Any:
 
 def log_in(names: list[str]) -> list[str]:
     """Sessions as the login page makes them."""
+    from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
     from django.contrib.auth.models import User
-    from django.contrib.sessions.backends.db import SessionStore
+
+    from config.sessions import SessionStore
 
     cookies = []
     for name in names:
         user = User.objects.create_user(name)
         session = SessionStore()
         session[SESSION_KEY] = str(user.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
         session[HASH_SESSION_KEY] = user.get_session_auth_hash()
         session.save()
         cookies.append(f"sessionid={session.session_key}")
     return cookies
 
 
-ACTION = re.compile(rb'action="(/assignments/[0-9a-f-]+/)"')
 TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="(\w+)"')
 COOKIE = re.compile(r"(?i)set-cookie: (csrftoken=\w+)")
+
+
+def open_page(client: Client, path: str) -> None:
+    """The page as it is loaded once; from then on it asks for the pieces alone."""
+    status, page, head = client.request("GET", path)
+    token, cookie = TOKEN.search(page), COOKIE.search(head)
+    assert status == 200 and token and cookie, (status, page[:300])
+    client.cookies += f"; {cookie.group(1)}"
+    client.headers = f"Accept: application/json\r\nX-CSRFToken: {token.group(1).decode()}\r\n"
 
 
 def cycle(client: Client, path: str, number: int) -> tuple[float, float] | None:
     """Next + submit as the page does them; (seconds of next, seconds of submit), None when nothing is left."""
     began = time.perf_counter()
-    status, page, head = client.request("GET", path)
+    status, answer, _ = client.request("GET", path, headers=client.headers)
     middle = time.perf_counter()
-    assert status == 200, (status, page[:300])
-    if cookie := COOKIE.search(head):
-        client.cookies = re.sub(r"; csrftoken=\w+", "", client.cookies) + f"; {cookie.group(1)}"
-    found = ACTION.search(page)
-    if not found:
+    if status == 204:
         return None
-    token = TOKEN.search(page)
-    assert token
+    assert status == 200, (status, answer[:300])
     word = ("happy", "calm", "sad")[number % 3]
     body = f"word={word}&heard_s=20&heard_share=0.1&replays=0&hidden_s=0&key={os.urandom(16).hex()}"
-    headers = f"Accept: application/json\r\nX-CSRFToken: {token.group(1).decode()}\r\n"
-    status, answer, _ = client.request("POST", found.group(1).decode(), body, headers)
+    status, answer, _ = client.request("POST", json.loads(answer)["url"], body, client.headers)
     assert status == 201, (status, answer[:300])
     return middle - began, time.perf_counter() - middle
 
@@ -201,6 +205,7 @@ def crowd(port: int, cookies: list[str], path: str) -> tuple[float, list[float],
         client = Client(port, cookies[number])
         n = number
         try:
+            open_page(client, path)
             while True:
                 spent = cycle(client, path, n)
                 n += 1
@@ -240,6 +245,7 @@ def bare(port: int) -> float:
 
 def one_at_a_time(port: int, cookie: str, path: str) -> float:
     client = Client(port, cookie)
+    open_page(client, path)
     for number in range(20):
         cycle(client, path, number)
     spent = [cycle(client, path, number) for number in range(SCALE_CYCLES)]
@@ -260,6 +266,7 @@ def measure(scale: bool) -> dict[str, Any]:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
+    warm_up, _ = fill(40)
     questionnaire, _ = fill(TRACKS)
     cookies = log_in([f"rater{n}" for n in range(RATERS)])
     path = f"/rate/{questionnaire.pk}/"
@@ -268,9 +275,7 @@ def measure(scale: bool) -> dict[str, Any]:
         bare(port)
         first = bare(port)
     with server("config.wsgi") as port:
-        warm = log_in(["warm"])[0]
-        for n in range(10):
-            cycle(Client(port, warm), path, n)
+        crowd(port, cookies, f"/rate/{warm_up.pk}/")
         wall, times, requests = crowd(port, cookies, path)
     with server("benchmarks.bare:application") as port:
         bare(port)

@@ -1,12 +1,15 @@
 """Reading questions asked of the ground floor."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import connection
 from django.db.models import Count, Q, QuerySet
 
+from datasets.methods.audio import playback_gain
 from datasets.models import AudioFile, Dataset, Event, Job, Release, Split, SplitMember, Track
 
 
@@ -43,9 +46,24 @@ def wav_of(track: Track) -> AudioFile | None:
     return track.files.filter(kind=AudioFile.Kind.WAV).first()
 
 
-def sound_of(track_id: int) -> AudioFile:
-    """The wav of a track that is ready, with its track."""
-    return AudioFile.objects.select_related("track").get(track=track_id, kind=AudioFile.Kind.WAV)
+@dataclass(frozen=True)
+class Sound:
+    """What a player needs to know of a track."""
+
+    duration_s: float
+    gain_db: float
+    peaks: list[int]
+
+
+SOUND = "SELECT duration_s, loudness_lufs, peak_db, peaks FROM datasets_audiofile WHERE track_id = %s AND kind = 'wav'"
+
+
+def sound_of(track_id: int) -> Sound:
+    """The sound of a track that is ready. As SQL, because it runs for every rating."""
+    with connection.cursor() as cursor:
+        cursor.execute(SOUND, [track_id])
+        duration_s, loudness_lufs, peak_db, peaks = cursor.fetchone()
+    return Sound(duration_s or 0.0, playback_gain(loudness_lufs, peak_db), json.loads(peaks))
 
 
 @dataclass(frozen=True)

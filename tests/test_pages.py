@@ -36,7 +36,7 @@ def test_the_sound_comes_by_range_and_names_nothing(client, rater, make_track, q
     track = make_track("Secret Title")
     client.force_login(rater)
     page = client.get("/rate/", follow=True)
-    address = re.search(r'src="(/assignments/[\w-]+/audio/)"', text(page)).group(1)
+    address = re.search(r'action="(/assignments/[\w-]+/)"', text(page)).group(1) + "audio/"
     whole = track.files.get(kind="wav").file.read()
     full = client.get(address)
     assert b"".join(full.streaming_content) == whole and full["Accept-Ranges"] == "bytes"
@@ -236,3 +236,35 @@ def test_the_home_page_counts_the_steps(client, curator, release):
     page = text(client.get("/"))
     assert "12 converted and rateable" in page and "Work in progress" in page
     assert Consensus.objects.filter(state="agreed").count() == 12
+
+
+def test_the_rating_page_goes_on_to_the_next_piece_without_loading_itself_again(client, rater, make_track, questionnaire):
+    first, second = make_track("One"), make_track("Two")
+    client.force_login(rater)
+    page = client.get("/rate/", follow=True)
+    address = page.request["PATH_INFO"]
+    ask = {"headers": {"accept": "application/json"}}
+    piece = client.get(address, **ask).json()
+    assert f'action="{piece["url"]}"' in text(page) and piece["position"] == "1 of 2"
+    assert client.post(piece["url"], {"word": "happy"}, **ask).status_code == 201
+    following = client.get(address, **ask).json()
+    assert following["url"] != piece["url"] and following["position"] == "2 of 2" and following["title"] == ""
+    assert len(following["peaks"]) == 400 and following["duration_s"] > 0
+    client.post(following["url"], {"word": "sad"}, **ask)
+    assert client.get(address, **ask).status_code == 204
+    assert set(Rating.objects.values_list("track_id", "word__key")) in (
+        {(first.pk, "happy"), (second.pk, "sad")},
+        {(first.pk, "sad"), (second.pk, "happy")},
+    )
+
+
+def test_an_edited_questionnaire_changes_the_edition_that_open_pages_compare(client, rater, make_track, questionnaire):
+    make_track()
+    client.force_login(rater)
+    address = client.get("/rate/", follow=True).request["PATH_INFO"]
+    editions = []
+    for _ in range(2):
+        editions.append(client.get(address, headers={"accept": "application/json"}).json()["edition"])
+        questionnaire.ask_confidence = True
+        questionnaire.save()
+    assert editions[0] != editions[1]

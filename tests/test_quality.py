@@ -1,5 +1,6 @@
 """Signs of quality, setting raters aside with a preview, reinstating them, reports."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -141,9 +142,7 @@ def test_a_report_goes_to_the_curators_and_not_into_the_agreement(client, rater,
     track = make_track("Odd one")
     client.force_login(rater)
     page = text(client.get("/rate/", follow=True))
-    import re
-
-    address = re.search(r'action="(/assignments/[\w-]+/decline/)"', page).group(1)
+    address = re.search(r'action="(/assignments/[\w-]+/)"', page).group(1) + "decline/"
     assert "Choose why" in text(client.post(address, {"reason": "ugly"}, follow=True))
     assert "Thank you" in text(client.post(address, {"reason": "not_music", "note": "a speech"}, follow=True))
     assert selectors.summarise(questionnaire).n_ratings == 0

@@ -1,13 +1,16 @@
 """Deciding what the ratings of a track say."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
+from django.utils import timezone
 
 from annotate.methods import consensus
-from annotate.models import Assignment, Consensus
+from annotate.models import Assignment, Consensus, Questionnaire
+from datasets.rows import loaded
 from datasets.services.audit import record
 
 
@@ -23,6 +26,11 @@ WHERE rating.questionnaire_id = %s AND rating.track_id = %s AND rating.kind = 'r
 """
 
 
+SETTLED = """
+UPDATE annotate_consensus SET state = %s, votes = %s, agreement = %s, n_ratings = %s, label_id = %s, updated_at = %s WHERE id = %s
+"""
+
+
 def update_consensus(row: Consensus) -> None:
     """Settle a track from the ratings that count: the one place where a consensus is decided. Call it with the row locked."""
     with connection.cursor() as cursor:
@@ -33,7 +41,9 @@ def update_consensus(row: Consensus) -> None:
     row.state, row.votes, row.agreement = outcome.state, outcome.votes, outcome.agreement
     row.n_ratings = outcome.n_ratings
     row.label_id = dict(labels)[outcome.label] if outcome.label else None
-    row.save(update_fields=["state", "votes", "agreement", "n_ratings", "label", "updated_at"])
+    moment = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLED, [row.state, json.dumps(row.votes), row.agreement, row.n_ratings, row.label_id, moment, row.pk])
     if row.state != before:
         record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
 
@@ -52,13 +62,13 @@ class Standing:
 
 
 STANDING = """
-SELECT c.id, c.state, c.target, c.n_ratings, q.threshold, a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s,
-    a.undone_key IS NOT NULL AND a.undone_key = %s, q.is_open, r.set_aside_from IS NOT NULL AND r.set_aside_from <= %s, t.state
-FROM annotate_consensus c
-JOIN annotate_assignment a ON a.track_id = c.track_id AND a.questionnaire_id = c.questionnaire_id
-JOIN annotate_questionnaire q ON q.id = c.questionnaire_id
-JOIN annotate_rater r ON r.id = a.rater_id
-JOIN datasets_track t ON t.id = c.track_id
+SELECT c.id, c.state, c.target, c.n_ratings, (SELECT threshold FROM annotate_questionnaire WHERE id = c.questionnaire_id),
+    a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
+    (SELECT is_open FROM annotate_questionnaire WHERE id = c.questionnaire_id),
+    (SELECT COUNT(*) FROM annotate_rater WHERE id = a.rater_id AND set_aside_from <= %s),
+    (SELECT state FROM datasets_track WHERE id = c.track_id)
+FROM annotate_assignment a
+JOIN annotate_consensus c ON c.track_id = a.track_id AND c.questionnaire_id = a.questionnaire_id
 WHERE a.id = %s
 """
 
@@ -71,6 +81,6 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
         pk, state, target, n, threshold, slot_state, live, undone, is_open, aside, track_state = cursor.fetchone()
-    row = Consensus(pk=pk, questionnaire=slot.questionnaire, track_id=slot.track_id, state=state, target=target, n_ratings=n)
-    row.questionnaire.threshold = threshold
+    row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, n_ratings=n)
+    row.questionnaire = loaded(Questionnaire, id=slot.questionnaire_id, threshold=threshold)
     return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)

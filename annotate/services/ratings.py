@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from annotate.models import Assignment, Consensus, Kind, Question, Questionnaire
 from annotate.services import slots
 from annotate.services.consensus import Standing, lock, standing, update_consensus
 from datasets.models import Label, Track, Word
+from datasets.rows import insert
 from datasets.services.audit import record
 
 State = Assignment.State
@@ -93,6 +94,9 @@ def _same(slot: Assignment, key: uuid.UUID | None) -> Rating | None:
     return Rating.objects.filter(key=key, assignment=slot.pk).first() if key else None
 
 
+CLOSED = "UPDATE annotate_assignment SET state = 'rated', draft = '{}' WHERE id = %s"
+
+
 @transaction.atomic
 def _store(slot: Assignment, rating: Rating) -> Rating:
     rating.rated_at = timezone.now()
@@ -106,8 +110,9 @@ def _store(slot: Assignment, rating: Rating) -> Rating:
     if now.is_undone:
         raise AlreadyRated(ALREADY)
     rating.not_counted = _why_not_counted(slot, now, rating.rated_at)
-    rating.save(force_insert=True)
-    Assignment.objects.filter(pk=slot.pk).update(state=State.RATED, draft={})
+    insert(rating)
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSED, [slot.pk])
     record(slot, before=now.state, to=State.RATED)
     if rating.kind == Kind.REGULAR and not rating.not_counted:
         update_consensus(now.row)

@@ -8,14 +8,15 @@ from zlib import crc32
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotate import selectors
 from annotate.errors import AlreadyRated, AnswerRefused, SlotGone
 from annotate.models import Assignment, Gold, Kind, Questionnaire, Rater, Rating
 from annotate.services.consensus import lock
 from datasets.models import Track
+from datasets.rows import insert
 from datasets.services.audit import record
 
 LEASE = timedelta(minutes=30)
@@ -39,7 +40,7 @@ def reserve_ahead(questionnaire: Questionnaire, rater: Rater) -> Assignment | No
     now = timezone.now()
     if not _may_rate(questionnaire, rater, now):
         return None
-    ahead = _held_rows(questionnaire, rater).filter(state=State.AHEAD).first()
+    ahead = _held_as(State.AHEAD, questionnaire, rater)
     if ahead and _keep(ahead, now):
         return ahead
     return _reserve(questionnaire, rater, now, State.AHEAD)
@@ -49,12 +50,8 @@ def _may_rate(questionnaire: Questionnaire, rater: Rater, now: datetime) -> bool
     return questionnaire.is_open and not rater.is_set_aside_at(now)
 
 
-def _held_rows(questionnaire: Questionnaire, rater: Rater) -> QuerySet[Assignment]:
-    return Assignment.objects.filter(questionnaire=questionnaire, rater=rater, state__in=LIVE).select_related("track")
-
-
 def _held(questionnaire: Questionnaire, rater: Rater, now: datetime) -> Assignment | None:
-    for slot in sorted(_held_rows(questionnaire, rater), key=lambda slot: slot.state != State.OPEN):
+    for slot in selectors.slots_held(questionnaire, rater):
         if not _keep(slot, now):
             continue
         if slot.state == State.AHEAD:
@@ -65,10 +62,14 @@ def _held(questionnaire: Questionnaire, rater: Rater, now: datetime) -> Assignme
             except IntegrityError:  # a second tab has opened another slot meanwhile
                 promoted = 0
             if not promoted:
-                return _held_rows(questionnaire, rater).filter(state=State.OPEN).first()
+                return _held_as(State.OPEN, questionnaire, rater)
             slot.state, slot.expires_at = State.OPEN, lease
         return slot
     return None
+
+
+def _held_as(state: str, questionnaire: Questionnaire, rater: Rater) -> Assignment | None:
+    return next((slot for slot in selectors.slots_held(questionnaire, rater) if slot.state == state), None)
 
 
 def _keep(slot: Assignment, now: datetime) -> bool:
@@ -114,6 +115,7 @@ def _reserve(questionnaire: Questionnaire, rater: Rater, now: datetime, state: s
     if _quota_is_full(questionnaire, rater):
         return None
     values = {"questionnaire": questionnaire, "rater": rater, "state": state, "expires_at": now + LEASE}
+    moment = connection.ops.adapt_datetimefield_value(now)
     try:
         if special := _special(questionnaire, rater):
             track_id, kind = special
@@ -126,11 +128,11 @@ def _reserve(questionnaire: Questionnaire, rater: Rater, now: datetime, state: s
             for track_id, skip_locked in [(one, True) for one in candidates] + [(one, False) for one in candidates]:
                 with transaction.atomic():
                     missing = _lock_missing(questionnaire, track_id, skip_locked=skip_locked)
-                    if missing is None or missing <= n_live(track_id, now):
-                        continue
-                    return Assignment.objects.create(track_id=track_id, **values)
+                    slot = Assignment(track_id=track_id, **values)
+                    if missing and insert(slot, only_if=f"({LIVE_ON_TRACK}) < %s", values=[track_id, moment, 0, missing]):
+                        return slot
     except IntegrityError:  # the same rater asked twice at once: the other request has reserved
-        return _held_rows(questionnaire, rater).filter(state=state).first()
+        return _held_as(state, questionnaire, rater)
     return None
 
 
@@ -180,7 +182,7 @@ def _shuffled(questionnaire: Questionnaire, rater: Rater, track_id: int) -> int:
 
 
 # Runs for every track that is given out. As SQL, because putting it together took the ORM longer than the database needs for it.
-# The inner selects are looked up row by row in their indexes, however wrong a database's idea of the tables' sizes is.
+# What the rater has met is read once; the other inner selects are looked up in their indexes for the few rows that are left.
 LIVE_ON_IT = """(
     SELECT COUNT(*) FROM annotate_assignment live
     WHERE live.track_id = c.track_id AND live.state IN ('open', 'ahead') AND live.kind = 'regular' AND live.expires_at > %(now)s
@@ -193,11 +195,11 @@ SELECT c.track_id, c.missing - {LIVE_ON_IT} AS free, {READY_ARTIST}, (
 )
 FROM annotate_consensus c
 WHERE c.questionnaire_id = %(questionnaire)s AND c.n_ratings < c.target AND {READY_ARTIST} <> %(artist)s
-AND (
-    SELECT COUNT(*) FROM annotate_assignment met
-    WHERE met.rater_id = %(rater)s AND met.questionnaire_id = %(questionnaire)s AND met.track_id = c.track_id AND met.state <> 'expired'
-) = 0
-AND (SELECT COUNT(*) FROM annotate_gold gold WHERE gold.questionnaire_id = %(questionnaire)s AND gold.track_id = c.track_id) = 0
+AND c.track_id NOT IN (
+    SELECT met.track_id FROM annotate_assignment met
+    WHERE met.rater_id = %(rater)s AND met.questionnaire_id = %(questionnaire)s AND met.state <> 'expired'
+)
+AND c.track_id NOT IN (SELECT gold.track_id FROM annotate_gold gold WHERE gold.questionnaire_id = %(questionnaire)s)
 AND c.missing > {LIVE_ON_IT}
 ORDER BY c.missing, c.position LIMIT %(pool)s
 """  # noqa: S608  (nothing in it comes from outside)

@@ -27,8 +27,6 @@ from datasets.access import user_of
 from datasets.errors import MERError
 from datasets.responses import audio_response
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-
 
 @never_cache
 def join(request: HttpRequest, token: str) -> HttpResponse:
@@ -50,7 +48,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     if questionnaire.with_consent:
         raters.pass_step(mine, "consent")
     if not request.user.is_authenticated and mine.rater.user:
-        login(request, mine.rater.user, backend=BACKEND)
+        login(request, mine.rater.user)
     return redirect("annotate:rate_next", questionnaire.pk)
 
 
@@ -62,7 +60,7 @@ def come_back(request: HttpRequest, token: str) -> HttpResponse:
     except InviteRefused as fact:
         return render(request, "annotate/refused.html", {"reason": str(fact)}, status=410)
     if request.method == "POST" and rater.user:
-        login(request, rater.user, backend=BACKEND)
+        login(request, rater.user)
         return redirect("annotate:rate")
     return render(request, "annotate/come_back.html", {"rater": rater})
 

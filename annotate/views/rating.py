@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -26,18 +27,24 @@ from datasets.responses import audio_response
 
 def participation(request: HttpRequest, pk: int) -> Participation:
     """The caller's way through the questionnaire; for those who are not invited it does not exist."""
+    return way(request, pk)[0]
+
+
+def way(request: HttpRequest, pk: int) -> tuple[Participation, int]:
+    """The same, with the number of ratings so far."""
     user = user_of(request)
     if pk >= 2**63:
         raise Http404
     if found := selectors.way_of(user, pk):
         return found
     try:
-        return participation_of(user, get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk))
+        here = participation_of(user, get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk))
+        return here, selectors.progress_of(here.questionnaire, here.rater).done
     except NotInvited as fact:
         raise Http404(str(fact)) from None
 
 
-def slot_of(request: HttpRequest, key: str) -> Assignment:
+def slot_of(request: HttpRequest, key: UUID) -> Assignment:
     """The assignment, if it is the caller's; for everyone else it does not exist."""
     slot = selectors.slot_of(user_of(request), key)
     if slot is None:
@@ -60,31 +67,59 @@ def rate(request: HttpRequest) -> HttpResponse:
 @require_safe
 @login_required
 def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
-    """The rater's next track, once the way there is done. Loading it again shows the same one."""
-    here = participation(request, pk)
+    """The rater's next track, once the way there is done. Loading it again shows the same one.
+
+    The open page asks for the piece alone, as JSON; what is not a piece (a step, the end) it goes to as a page.
+    """
+    here, done = way(request, pk)
     if step := here.next_step:
         return redirect("annotate:step", pk, step)
     questionnaire, rater = here.questionnaire, here.rater
     slot = slots.reserve_next(questionnaire, rater)
-    progress = selectors.progress_of(questionnaire, rater, one_more=slot is not None)
-    ctx: dict[str, Any] = {"questionnaire": questionnaire, "rater": rater, "progress": progress, "slot": slot}
+    progress = selectors.progress(questionnaire, done, one_more=slot is not None)
+    by_script = _by_script(request)
     if slot is None:
-        return render(request, "annotate/rate_done.html", ctx)
-    wav = ground.sound_of(slot.track_id)
-    asked = selectors.asked_by(questionnaire)
-    ctx |= {
-        "track": wav.track,
-        "wav": wav,
-        "words": asked.words,
-        "questions": asked.questions,
-        "reasons": Assignment.Reason,
-        "question": questionnaire.text("question"),
-        "draft": json.dumps(slot.draft),
-        "minimum_s": questionnaire.minimum_for(wav.duration_s or 0),
-    }
-    response = render(request, "annotate/rate.html", ctx)
+        ctx = {"questionnaire": questionnaire, "rater": rater, "progress": progress}
+        return HttpResponse(status=204) if by_script else render(request, "annotate/rate_done.html", ctx)
+    piece = _piece(questionnaire, slot, progress)
+    if by_script:
+        response: HttpResponse = JsonResponse(piece)
+    else:
+        asked = selectors.asked_by(questionnaire)
+        ctx = {
+            "questionnaire": questionnaire,
+            "rater": rater,
+            "piece": piece,
+            "words": asked.words,
+            "questions": asked.questions,
+            "reasons": Assignment.Reason,
+            "question": questionnaire.text("question"),
+        }
+        response = render(request, "annotate/rate.html", ctx)
     response["Cache-Control"] = "no-store"  # the back button shows what is to be rated now, not a used page
     return response
+
+
+def _by_script(request: HttpRequest) -> bool:
+    return "application/json" in request.headers.get("Accept", "")
+
+
+def _piece(questionnaire: Questionnaire, slot: Assignment, progress: selectors.Progress) -> dict[str, Any]:
+    """All that the page needs to know of a track; nothing in it depends on what others said."""
+    sound = ground.sound_of(slot.track_id)
+    return {
+        "url": reverse("annotate:rate_submit", args=[slot.key]),  # the other addresses lie under it
+        "edition": str(questionnaire.edited_at),  # the page loads itself anew when the questionnaire has changed
+        "title": " · ".join(filter(None, (slot.track.title, slot.track.artist))) if questionnaire.show_title else "",
+        "position": _("%(n)d of %(total)d") % {"n": progress.done + 1, "total": progress.total},
+        "done": progress.done,
+        "total": progress.total,
+        "duration_s": sound.duration_s,
+        "gain_db": sound.gain_db,
+        "peaks": sound.peaks,
+        "minimum_s": questionnaire.minimum_for(sound.duration_s),
+        "draft": slot.draft,
+    }
 
 
 @require_POST
@@ -99,14 +134,14 @@ def rate_ahead(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @login_required
-def rate_submit(request: HttpRequest, key: str) -> HttpResponse:
+def rate_submit(request: HttpRequest, key: UUID) -> HttpResponse:
     if request.method != "POST":  # the session ended while rating, and the login led here
         messages.warning(request, _("Your last choice was not sent. Choose it again."))
         return redirect("annotate:rate")
     slot = slot_of(request, key)
     form = RatingForm(request.POST)
     next_page = reverse("annotate:rate_next", args=[slot.questionnaire_id])
-    by_script = "application/json" in request.headers.get("Accept", "")
+    by_script = _by_script(request)
     try:
         ratings.submit_rating(slot, **form.values())
     except MERError as fact:
@@ -120,7 +155,7 @@ def rate_submit(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_POST
 @login_required
-def rate_shown(request: HttpRequest, key: str) -> HttpResponse:
+def rate_shown(request: HttpRequest, key: UUID) -> HttpResponse:
     """The page reports the track shown: the clock of listening starts."""
     slots.report_shown(slot_of(request, key))
     return HttpResponse(status=204)
@@ -128,7 +163,7 @@ def rate_shown(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_POST
 @login_required
-def rate_draft(request: HttpRequest, key: str) -> HttpResponse:
+def rate_draft(request: HttpRequest, key: UUID) -> HttpResponse:
     """Keep what is chosen and heard so far; this also keeps the slot."""
     slot = slot_of(request, key)
     try:
@@ -146,7 +181,7 @@ def rate_draft(request: HttpRequest, key: str) -> HttpResponse:
 
 @require_POST
 @login_required
-def rate_decline(request: HttpRequest, key: str) -> HttpResponse:
+def rate_decline(request: HttpRequest, key: UUID) -> HttpResponse:
     slot = slot_of(request, key)
     try:
         slots.decline(slot, reason=request.POST.get("reason", ""), note=request.POST.get("note", ""))
@@ -170,7 +205,7 @@ def rate_undo(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 @login_required
-def rate_audio(request: HttpRequest, key: str) -> HttpResponseBase:
+def rate_audio(request: HttpRequest, key: UUID) -> HttpResponseBase:
     wav = ground.wav_of(slot_of(request, key).track)
     if wav is None:
         raise Http404

@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from datasets.errors import WrongState
 from datasets.models import Event
+from datasets.rows import insert
 
 
 def change_state(
@@ -27,11 +28,5 @@ def change_state(
 
 
 def record(row: Model, *, to: str, before: str = "", actor: User | None = None, reason: str = "") -> None:
-    Event.objects.create(
-        actor=actor,
-        subject=row._meta.model_name or "",
-        subject_id=row.pk,
-        from_state=before,
-        to_state=to,
-        reason=reason,
-    )
+    subject = row._meta.model_name or ""
+    insert(Event(actor=actor, subject=subject, subject_id=row.pk, from_state=before, to_state=to, reason=reason))

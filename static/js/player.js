@@ -1,14 +1,13 @@
 // A player: server-made peaks on a canvas, sound from an <audio> over HTTP Range, as loud as all the others.
-// Data comes in data-* attributes. What was heard is counted in `player.heard`; "heard" is sent as an event once a second or so.
+// What it plays comes in data-* attributes, or by `player.load({url, peaks, duration, gain})`. What was heard is counted in
+// `player.heard`; "heard" is sent as an event once a second or so.
 for (const player of document.querySelectorAll("[data-player]")) {
   const audio = player.querySelector("audio");
   const canvas = player.querySelector("canvas");
   const button = player.querySelector("[data-play]");
   const time = player.querySelector("[data-time]");
-  const peaks = JSON.parse(player.dataset.peaks || "[]");
-  const duration = Number(player.dataset.duration) || 0;
-  const gain = Number(player.dataset.gain) || 0;
-  const loudest = Math.max(1, ...peaks);
+  let peaks = [], duration = 0, gain = 0, loudest = 1, covered = new Uint8Array(1), last = null, ended = false;
+  const heard = { seconds: 0, share: 0, replays: 0 }; // seconds of playing, share of the track heard at least once
   const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
   const colour = (name) => getComputedStyle(canvas).getPropertyValue(name);
 
@@ -35,22 +34,31 @@ for (const player of document.querySelectorAll("[data-player]")) {
   };
 
   // Loudness: a gain node can also raise quiet pieces, which the volume of an <audio> cannot. It needs a touch of the page first.
-  let context = null;
+  let context = null, node = null;
   const level = () => {
-    if (!gain || !window.AudioContext) return;
+    if (!window.AudioContext || (!gain && !context)) return;
     if (!context) {
       context = new AudioContext();
-      const node = context.createGain();
-      node.gain.value = 10 ** (gain / 20);
+      node = context.createGain();
       context.createMediaElementSource(audio).connect(node).connect(context.destination);
     }
+    node.gain.value = 10 ** (gain / 20);
     context.resume();
   };
 
-  // What was heard: seconds of playing, and which seconds of the track were heard at least once.
-  const covered = new Uint8Array(Math.max(1, Math.ceil(duration)));
-  const heard = { seconds: 0, share: 0, replays: 0 };
-  let last = null, ended = false;
+  const load = (piece) => {
+    ({ peaks, duration, gain } = piece);
+    loudest = Math.max(1, ...peaks);
+    covered = new Uint8Array(Math.max(1, Math.ceil(duration)));
+    Object.assign(heard, { seconds: 0, share: 0, replays: 0 });
+    last = null;
+    ended = false;
+    canvas.setAttribute("aria-valuemax", String(Math.round(duration)));
+    player.querySelector("[data-problem]").hidden = true;
+    if (audio.getAttribute("src") !== piece.url) audio.src = piece.url;
+    draw();
+  };
+
   const listen = () => {
     const now = audio.currentTime, step = last === null ? 0 : now - last;
     if (step > 0 && step < 1.5) {
@@ -95,6 +103,8 @@ for (const player of document.querySelectorAll("[data-player]")) {
   addEventListener("resize", draw);
   addEventListener("themechange", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  Object.assign(player, { toggle, seek, heard, audio });
-  draw();
+  Object.assign(player, { toggle, seek, heard, audio, load });
+  const url = audio.getAttribute("src"), { peaks: drawn, duration: seconds, gain: db } = player.dataset;
+  if (url) load({ url, peaks: JSON.parse(drawn || "[]"), duration: Number(seconds) || 0, gain: Number(db) || 0 });
+  else draw();
 }

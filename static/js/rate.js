@@ -1,4 +1,5 @@
-// The rating page: what was heard and chosen is kept as one goes; a rating that cannot be sent waits on the device.
+// The rating page: one piece after the other on the same page. What was heard and chosen is kept as one goes; a rating that cannot
+// be sent waits on the device.
 const { LoggedOut, drop, flush, post, put, waiting } = window.outbox;
 
 const form = document.querySelector("[data-rate]");
@@ -6,22 +7,7 @@ const send = form.querySelector("[data-send]");
 const hint = form.querySelector("[data-hint]");
 const words = [...form.querySelectorAll("input[name=word]")];
 const player = document.querySelector("[data-player]");
-const minimum = Number(form.dataset.minimum);
-const draft = JSON.parse(form.dataset.draft || "{}");
-const opened = Date.now();
-let hiddenSince = document.hidden ? opened : null, hidden = Number(draft.hidden_s) || 0, busy = false, saved = "";
-
-// --- what was chosen before, on this or another device
-for (const [name, value] of Object.entries(draft)) {
-  for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-    if (field.type === "checkbox") field.checked = Boolean(value);
-    else if (field.type === "radio") field.checked = field.value === String(value);
-    else if (value !== null) field.value = value;
-  }
-}
-player.heard.seconds = Number(draft.heard_s) || 0;
-player.heard.share = Number(draft.heard_share) || 0;
-player.heard.replays = Number(draft.replays) || 0;
+let piece, minimum, opened, hiddenSince, hidden, busy, saved, reported, timer = null, aheadTimer = null;
 
 // --- the point in the plane: a pad for fingers, two sliders for keys and screen readers
 const pad = form.querySelector("[data-pad]");
@@ -45,8 +31,7 @@ if (pad) {
   pad.addEventListener("pointermove", (event) => { if (event.buttons) move(event); });
   form.addEventListener("change", place);
   form.addEventListener("input", place);
-  use.checked = draft.valence !== undefined && draft.valence !== null && draft.valence !== "";
-  place();
+  addEventListener("pieceshown", () => { use.checked = Boolean(piece.draft.valence ?? "") || piece.draft.valence === 0; place(); });
 }
 
 // --- what is sent
@@ -74,11 +59,10 @@ const saveDraft = async (beat = false) => {
   if (busy || (text === saved && !beat)) return;
   const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfmiddlewaretoken };
   try {
-    const response = await fetch(form.dataset.draftUrl, { method: "POST", body: text, headers, keepalive: true });
+    const response = await fetch(`${piece.url}draft/`, { method: "POST", body: text, headers, keepalive: true });
     saved = response.ok ? text : "";
   } catch { saved = ""; }
 };
-let timer = null;
 const soon = () => { update(); clearTimeout(timer); timer = setTimeout(() => saveDraft(), 800); };
 form.addEventListener("change", soon);
 form.addEventListener("input", soon);
@@ -92,13 +76,11 @@ document.addEventListener("visibilitychange", () => {
 });
 
 // --- the server's clock starts when a person can see the page
-let reported = false;
 const report = () => {
   if (reported || document.hidden || minimum <= 0) return;
   reported = true;
-  post(form.dataset.shownUrl, {}).catch(() => { reported = false; });
+  post(`${piece.url}shown/`, {}).catch(() => { reported = false; });
 };
-report();
 addEventListener("online", report);
 
 const say = (text, kind = "warning") => {
@@ -121,44 +103,96 @@ form.addEventListener("submit", async (event) => {
     if (status === 409 && body.wait_s > 0) { say(body.detail); busy = false; return update(); }
     if (status !== 201 && !body.over) { say(body.detail || `${status}`); busy = false; return update(); }
     if (body.over) sessionStorage.setItem("note", body.detail);
-    location.assign(body.next);
+    await next();
   } catch (problem) {
-    put(form.action, values);
+    put(piece.url, values);
     if (problem instanceof LoggedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
     else flush();
   }
 });
-addEventListener("outboxsent", () => { if (busy) location.reload(); });
+addEventListener("outboxsent", () => { if (busy) next(); });
 addEventListener("outboxrefused", (event) => {
-  if (event.detail.entry.url !== form.action) return;
+  if (event.detail.entry.url !== piece.url) return;
   drop(event.detail.entry); // it is on this page, to be mended and sent again
   busy = false;
   say(event.detail.text);
   update();
 });
-if (waiting().some((entry) => entry.url === form.action)) { busy = true; update(); }
-
-const told = sessionStorage.getItem("note");
-if (told) { say(told); sessionStorage.removeItem("note"); }
-
-// --- a gentle reminder, by this device's clock
-const rest = document.querySelector("[data-break]");
-const minutes = Number(rest.dataset.minutes);
-const last = Number(localStorage.getItem("rated-last")) || 0;
-if (opened - last > 15 * 60000) localStorage.setItem("rated-since", String(opened));
-localStorage.setItem("rated-last", String(opened));
-if (minutes && opened - Number(localStorage.getItem("rated-since")) > minutes * 60000) {
-  rest.hidden = false;
-  localStorage.setItem("rated-since", String(opened));
-}
-
 // --- the next piece is loaded while this one is heard
-setTimeout(async () => {
+const ahead = async () => {
   try {
     const { body } = await post(form.dataset.aheadUrl, {});
     if (body.audio) await fetch(body.audio, { headers: { Range: "bytes=0-1048575" } });
   } catch { /* it is loaded when its turn comes */ }
-}, 4000);
+};
+
+// --- a gentle reminder, by this device's clock
+const rest = document.querySelector("[data-break]");
+const remind = () => {
+  const minutes = Number(rest.dataset.minutes), last = Number(localStorage.getItem("rated-last")) || 0;
+  if (opened - last > 15 * 60000) localStorage.setItem("rated-since", String(opened));
+  localStorage.setItem("rated-last", String(opened));
+  rest.hidden = !minutes || opened - Number(localStorage.getItem("rated-since")) <= minutes * 60000;
+  if (!rest.hidden) localStorage.setItem("rated-since", String(opened));
+};
+
+// --- a piece comes onto the page, with what was chosen and heard of it before, on this or another device
+const show = (shown) => {
+  clearTimeout(timer);
+  clearTimeout(aheadTimer);
+  form.querySelector("[data-note]")?.remove();
+  form.reset();
+  piece = shown;
+  minimum = piece.minimum_s;
+  opened = Date.now();
+  hiddenSince = document.hidden ? opened : null;
+  hidden = Number(piece.draft.hidden_s) || 0;
+  saved = "";
+  reported = false;
+  form.action = piece.url;
+  document.querySelector("[data-decline]").action = `${piece.url}decline/`;
+  document.querySelector(".decline").open = false;
+  document.querySelector("[data-undo]").hidden = !piece.done;
+  const title = document.querySelector("[data-title]"), progress = document.querySelector("[data-progress]");
+  title.textContent = piece.title;
+  title.hidden = !piece.title;
+  document.querySelector("[data-position]").textContent = piece.position;
+  progress.max = piece.total;
+  progress.value = piece.done;
+  for (const [name, value] of Object.entries(piece.draft)) {
+    for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+      if (field.type === "checkbox") field.checked = Boolean(value);
+      else if (field.type === "radio") field.checked = field.value === String(value);
+      else if (value !== null) field.value = value;
+    }
+  }
+  player.load({ url: `${piece.url}audio/`, peaks: piece.peaks, duration: piece.duration_s, gain: piece.gain_db });
+  player.heard.seconds = Number(piece.draft.heard_s) || 0;
+  player.heard.share = Number(piece.draft.heard_share) || 0;
+  player.heard.replays = Number(piece.draft.replays) || 0;
+  dispatchEvent(new Event("pieceshown"));
+  busy = waiting().some((entry) => entry.url === piece.url);
+  const told = sessionStorage.getItem("note");
+  if (told) { say(told); sessionStorage.removeItem("note"); }
+  report();
+  remind();
+  update();
+  aheadTimer = setTimeout(ahead, 4000);
+};
+
+// The next piece onto this page. A step, the end or an edited questionnaire is a page of its own.
+const next = async () => {
+  const page = form.dataset.nextUrl;
+  try {
+    const response = await fetch(page, { headers: { Accept: "application/json" } });
+    const shown = response.status === 200 && !response.redirected ? await response.json() : null;
+    if (shown?.edition !== piece.edition) return location.assign(page);
+    show(shown);
+    document.querySelectorAll(".messages").forEach((old) => old.remove());
+    scrollTo(0, 0);
+    player.querySelector("[data-play]").focus({ preventScroll: true });
+  } catch { location.assign(page); }
+};
 
 addEventListener("pageshow", update);
 addEventListener("keydown", (event) => {
@@ -175,4 +209,4 @@ addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
-update();
+show(JSON.parse(document.getElementById("piece").textContent));
