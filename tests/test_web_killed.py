@@ -1,0 +1,122 @@
+"""Web processes that are killed while people rate: nothing is lost, nothing is there twice, every track gets exactly its target."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
+from django.db import connection
+
+from annotate.models import Assignment, Consensus, Rating
+from config.sessions import SessionStore
+from datasets.models import Event
+from tests.browser.conftest import free_port
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.database]
+ROOT = Path(__file__).resolve().parent.parent
+N_RATERS = 12
+N_TRACKS = 30
+TOKEN = "a" * 32  # of CSRF: the page's own, sent back
+
+
+@pytest.fixture
+def server():
+    """The product's web server on the tests' database."""
+    port, name = free_port(), str(connection.settings_dict["NAME"])
+    address = f"sqlite:///{name}"
+    if connection.vendor == "postgresql":
+        address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    environment = os.environ | {
+        "DATABASE_URL": address, "PORT": str(port), "WEB_CONCURRENCY": "3", "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn"], cwd=ROOT, env=environment)
+    yield process, f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=30)
+
+
+def workers(master: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+
+
+def session_of(name: str) -> requests.Session:
+    user = User.objects.create_user(name)
+    store = SessionStore()
+    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
+    store[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    store.save()
+    session = requests.Session()
+    session.cookies.update({"sessionid": store.session_key, "csrftoken": TOKEN})
+    session.headers.update({"Accept": "application/json", "X-CSRFToken": TOKEN})
+    return session
+
+
+def until_answered(session: requests.Session, method: str, url: str, **values) -> requests.Response:
+    """As the page does: what got no answer is sent again, with the same key."""
+    for _ in range(200):
+        try:
+            return session.request(method, url, timeout=10, **values)
+        except requests.RequestException:
+            time.sleep(0.05)
+    raise AssertionError(f"no answer from {url}")
+
+
+def rate_until_nothing_is_left(
+    session: requests.Session, base: str, questionnaire: int, seen: Counter, problems: list[str]
+) -> None:
+    try:
+        while True:
+            piece = until_answered(session, "GET", f"{base}/rate/{questionnaire}/")
+            seen[piece.status_code] += 1
+            if piece.status_code == 204:
+                return
+            time.sleep(random.random() * 0.2)
+            values = {"word": random.choice(["happy", "calm", "sad"]), "key": uuid.uuid4().hex, "heard_s": "20"}
+            answer = until_answered(session, "POST", base + piece.json()["url"], data=values)
+            seen[answer.status_code] += 1
+    except Exception as error:
+        problems.append(repr(error))
+
+
+def test_kill_9_of_web_processes_while_people_rate(server, make_track, questionnaire):
+    master, base = server
+    for _ in range(N_TRACKS):
+        make_track()
+    sessions = [session_of(f"k{number}") for number in range(N_RATERS)]
+    seen: Counter[int] = Counter()
+    problems: list[str] = []
+    threads = [
+        threading.Thread(target=rate_until_nothing_is_left, args=(session, base, questionnaire.pk, seen, problems))
+        for session in sessions
+    ]
+    for thread in threads:
+        thread.start()
+    kills = 0
+    rng = random.Random(1)
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(0.1)
+        if (alive := workers(master.pid)) and seen:
+            os.kill(rng.choice(alive), signal.SIGKILL)
+            kills += 1
+    assert problems == []
+    assert kills >= 3, "nothing was killed: the test proves nothing"
+    assert set(seen) <= {200, 201, 204, 409}, seen
+    counted = Counter(Rating.objects.filter(not_counted="").values_list("track_id", flat=True))
+    left = Assignment.objects.filter(state__in=["open", "ahead"]).count()
+    assert left == 0 and set(counted.values()) == {5} and len(counted) == N_TRACKS
+    assert all(row.n_ratings == 5 == sum(row.votes.values()) for row in Consensus.objects.all())
+    assert Event.objects.filter(subject="assignment", to_state="rated").count() == Rating.objects.count()
+    assert master.poll() is None, "the server itself is gone"
