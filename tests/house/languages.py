@@ -14,6 +14,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
+from config.apps import model_texts
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PO = ROOT / "locale/id/LC_MESSAGES/django.po"
 MO = PO.with_suffix(".mo")
@@ -40,7 +42,14 @@ def messages() -> dict[tuple[str | None, str], tuple[str | tuple[str, ...], list
         for _line, message, _comments, context in extract("python", io.BytesIO(text.encode()), keywords=KEYWORDS):
             key = message if isinstance(message, str) else message[0]
             found.setdefault((context, key), (message, []))[1].append(name)
+    for text in names_in_the_panel():
+        found.setdefault((None, text), (text, []))[1].append("config/apps.py")
     return found
+
+
+def names_in_the_panel() -> list[str]:
+    """Names and helps of models and fields, which are translated as they are (config/apps.py)."""
+    return sorted({text for _owner, _attribute, text in model_texts()})
 
 
 def catalogue() -> Catalog:
@@ -86,4 +95,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    import os
+
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    django.setup()
     main()

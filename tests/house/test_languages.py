@@ -98,3 +98,11 @@ def test_every_word_of_the_paper_has_an_indonesian_name_that_is_documented(db, d
     for label in dataset.labels.prefetch_related("words"):
         for word in label.words.all():
             assert word.translations["id"] in guide and word.name.lower() in guide.lower()
+
+
+def test_the_admin_panel_names_models_and_fields_in_the_readers_language(client, admin_person, questionnaire):
+    client.force_login(admin_person)
+    address = f"/admin/annotate/questionnaire/{questionnaire.pk}/change/"
+    page = client.get(address, headers={"accept-language": "id"}).content.decode()
+    assert "Penilai per lagu" in page and "Ingatkan dengan halus" in page and "Raters per track" not in page
+    assert "Raters per track" in client.get(address, headers={"accept-language": "en"}).content.decode()
