@@ -122,6 +122,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ROUTES = {
     "datasets.tasks.fetch_track": {"queue": "fetch"},
+    "datasets.tasks.read_import": {"queue": "fetch"},
     "mer.tasks.train_run": {"queue": "train"},
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
@@ -162,6 +163,12 @@ FILE_UPLOAD_HANDLERS = [
     "datasets.uploads.SizeLimitUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
+PLAYLIST_MAX = env.int("PLAYLIST_MAX", 1000)  # videos of one playlist or channel
+FETCH_COOKIES_FILE = env.str("FETCH_COOKIES_FILE", "")  # of a browser that is logged in, in Netscape's format
+FETCH_PROXY = env.str("FETCH_PROXY", "")
+FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0)  # bytes a second; 0: as fast as it goes
+FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0)  # before each download: guests may have about 300 videos an hour
+FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
 TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60)  # longer recordings are refused when they are converted
 
 # --- language, time, API -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ class DatasetsConfig(AppConfig):
     name = "datasets"
 
     def ready(self) -> None:
-        from datasets.services import tracks
+        from datasets.services import imports, tracks
 
         tracks.connect()
+        imports.connect()

@@ -21,6 +21,17 @@ class JobInterrupted(DatasetsError):
     """The machine is shutting down: the work goes back to the queue."""
 
 
+class TryLater(DatasetsError):
+    """Something that may pass: the job goes back to the queue and is tried again after `wait_s` seconds.
+
+    Unless it is `free`, the attempt counts, and the last of them fails with the reason.
+    """
+
+    def __init__(self, message: str, *, wait_s: float, free: bool = False) -> None:
+        super().__init__(message)
+        self.wait_s, self.free = wait_s, free
+
+
 class TrackExists(DatasetsError):
     """The same source or the same file is already in the dataset, as the track with the number `track_id`."""
 

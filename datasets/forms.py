@@ -42,5 +42,30 @@ class AddTracksForm(forms.Form):
         self.refused = refused or []
 
 
+class ImportForm(forms.Form):
+    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
+    addresses = forms.CharField(
+        required=False,
+        max_length=2_000_000,
+        label=_("Addresses"),
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "placeholder": "https://www.youtube.com/watch?v=…"}),
+        help_text=_("One a line: videos, shorts, playlists, channels of YouTube."),
+    )
+    table = forms.FileField(
+        required=False,
+        label=_("or a list"),
+        help_text=_("CSV, TSV or XLSX with a column url; optional title, artist, licence, start, end."),
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx"}),
+    )
+    artist = forms.CharField(required=False, max_length=300, help_text=_("For rows that name none."))
+    licence = forms.CharField(required=False, max_length=100, help_text=_("For rows that name none."))
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if not self.errors and bool(data.get("addresses", "").strip()) == bool(data.get("table")):
+            raise forms.ValidationError(_("Paste addresses or choose a list, one of the two."))
+        return data
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=500, widget=forms.TextInput(attrs={"placeholder": "e.g. has vocals"}))

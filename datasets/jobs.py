@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +15,98 @@ from django.core.files import File
 from django.db.models.fields.files import FieldFile
 
 from datasets import selectors
-from datasets.errors import WrongState
-from datasets.methods import audio, bundles, youtube
-from datasets.models import AudioFile, Export, Track
-from datasets.services import tracks
+from datasets.errors import JobInterrupted, TryLater, WrongState
+from datasets.methods import addresses, audio, bundles, youtube
+from datasets.models import AudioFile, Export, Import, Track
+from datasets.services import imports, queue, tracks
 from datasets.services.queue import Ticket
 from datasets.signals import bundle_writing
 
 
+LEFT_FOR_S = 24 * 3600
+
+
 def fetch_track(ticket: Ticket) -> None:
-    """YouTube -> the original file. A killed download leaves only a temporary folder, so it starts clean."""
+    """YouTube -> the original file. A killed download leaves a folder with its part, from which the next attempt goes on."""
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
     if track.files.filter(kind=AudioFile.Kind.ORIGINAL).exists():
         return  # a worker died between the result and the end of the job: nothing is left to do
     tracks.start_step(track, Track.State.FETCHING)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=settings.WORK_DIR) as folder:
-        fetched = youtube.fetch(
-            track.external_id,
-            Path(folder),
-            max_duration_s=settings.TRACK_MAX_MINUTES * 60,
-            max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
-            on_progress=ticket.progress,
-        )
+    for left in settings.WORK_DIR.glob("fetch-*"):  # of a worker that was killed, whose job ended elsewhere
+        if time.time() - left.stat().st_mtime > LEFT_FOR_S:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = settings.WORK_DIR / f"fetch-{track.token}"
+    folder.mkdir(exist_ok=True)
+    keep = False
+    try:
+        with _by_its_cure(ticket, track):
+            fetched = youtube.fetch(
+                track.external_id,
+                folder,
+                access=imports.access(),
+                max_duration_s=settings.TRACK_MAX_MINUTES * 60,
+                max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
+                on_progress=ticket.progress,
+            )
         with fetched.path.open("rb") as file:
             original = File(file, name=fetched.path.name)
             tracks.finish_fetch(track, fetched, original, audio.sha256_of(file))
+        queue.succeeded("fetch")
+    except JobInterrupted:
+        keep = True  # the next attempt continues what is there
+        raise
+    except TryLater as fact:
+        keep = fact.free or ticket.job.attempts < queue.MAX_TRIES
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _by_its_cure(ticket: Ticket, track: Track | None = None) -> Iterator[None]:
+    """Errors of the site: what is final fails, what may pass is tried later, what every other video would meet stops the queue."""
+    try:
+        yield
+    except youtube.FetchFailed as fact:
+        if track:
+            Track.objects.filter(pk=track.pk).update(problem=fact.problem)
+        if fact.problem == youtube.Problem.BLOCKED:
+            queue.pause("fetch", reason=str(fact))
+            raise TryLater(str(fact), wait_s=0, free=True) from None
+        if fact.problem == youtube.Problem.NETWORK:
+            raise TryLater(str(fact), wait_s=30 * 2**ticket.job.attempts) from None
+        raise
+    else:
+        if track:
+            Track.objects.filter(pk=track.pk).update(problem="")
+
+
+def read_import(ticket: Ticket) -> None:
+    """The playlists and channels of a list -> their videos, for the preview."""
+    owner = Import.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    rows = list(imports.rows_to_read(owner))
+    for number, row in enumerate(rows):
+        ticket.progress(number / len(rows), f"Reading {row.address}", force=True)
+        address = addresses.parse(row.address)
+        try:
+            with _by_its_cure(ticket):
+                title, entries = youtube.expand(address, access=imports.access(), most=settings.PLAYLIST_MAX)
+        except youtube.FetchFailed as fact:
+            imports.refuse(row, str(fact))
+            continue
+        imports.unfold(row, title, entries)
+    imports.ready_for_preview(owner)
+
+
+def run_import(ticket: Ticket) -> None:
+    """A confirmed list -> its tracks. Each row and its track in one step, so that a second attempt goes on where the first ended."""
+    owner = Import.objects.select_related("dataset", "created_by").get(pk=ticket.job.subject_id)
+    rows = list(imports.rows_to_bring_in(owner))
+    for number, row in enumerate(rows):
+        ticket.progress(number / len(rows), f"{number} of {len(rows)}")
+        imports.bring_in(owner, row)
+    imports.finish(owner)
 
 
 def convert_track(ticket: Ticket) -> None:
@@ -55,7 +124,8 @@ def convert_track(ticket: Ticket) -> None:
         ticket.progress(0.2, "Looking into the file", force=True)
         probe = audio.probe(source)
         ticket.progress(0.3, "Converting", force=True)
-        duration_s = audio.convert(source, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
+        longest = settings.TRACK_MAX_MINUTES * 60
+        duration_s = audio.convert(source, wav, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s)
         ticket.progress(0.7, "Measuring the loudness", force=True)
         loudness = audio.loudness(wav)
         ticket.progress(0.8, "Drawing the waveform", force=True)

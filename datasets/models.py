@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.urls import reverse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -109,9 +110,12 @@ class Track(models.Model):
         max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list."
     )
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the original file.")
+    start_s = models.FloatField(null=True, blank=True, help_text="The track begins here in the original; empty: at its beginning.")
+    end_s = models.FloatField(null=True, blank=True, help_text="The track ends here in the original; empty: at its end.")
     duration_s = models.FloatField(null=True, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     reason = models.TextField(blank=True, help_text="Why it failed or was excluded.")
+    problem = models.CharField(max_length=10, blank=True, help_text="The class of error of the last attempt to fetch it.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -182,6 +186,7 @@ class Job(models.Model):
     progress = models.FloatField(default=0, help_text="0 to 1.")
     detail = models.CharField(max_length=300, blank=True, help_text="What it is doing now.")
     eta_s = models.FloatField(null=True)
+    not_before = models.DateTimeField(null=True, help_text="When it is tried again, after something that may pass.")
     reason = models.TextField(blank=True, help_text="Why it failed.")
     attempts = models.PositiveSmallIntegerField(default=0)
     claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
@@ -213,6 +218,68 @@ class Job(models.Model):
     @property
     def can_retry(self) -> bool:
         return self.state in (self.State.FAILED, self.State.CANCELLED)
+
+
+class QueuePause(models.Model):
+    """A queue that stands still: none of its jobs is claimed until the time has come or somebody resumes it."""
+
+    queue = models.CharField(max_length=20, unique=True)
+    reason = models.CharField(max_length=500)
+    since = models.DateTimeField(auto_now_add=True)
+    until = models.DateTimeField(null=True, help_text="Empty: until somebody resumes it.")
+    times = models.PositiveSmallIntegerField(default=1, help_text="How often in a row; each pause is longer than the last.")
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    def __str__(self) -> str:
+        return self.queue
+
+
+class Import(models.Model):
+    """A list of tracks to bring in: looked at first, brought in once it is confirmed, and kept as the record of what came of it."""
+
+    class State(models.TextChoices):
+        READING = "reading", _("Being read")
+        PREVIEW = "preview", _("To be confirmed")
+        RUNNING = "running", _("Coming in")
+        DONE = "done", _("Done")
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="imports")
+    name = models.CharField(max_length=300, help_text="Of the file or the playlist.")
+    state = models.CharField(max_length=10, choices=State, default=State.PREVIEW)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("datasets:import", args=[self.pk])
+
+
+class ImportRow(models.Model):
+    """One line of a list. A playlist or a channel is one line until it is read, then as many as it has videos."""
+
+    owner = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rows")
+    number = models.PositiveIntegerField(help_text="Its line in the list.")
+    address = models.CharField(max_length=500)
+    kind = models.CharField(max_length=10, blank=True, help_text="video, playlist or channel; empty: refused.")
+    identifier = models.CharField(max_length=120, blank=True)
+    title = models.CharField(max_length=300, blank=True)
+    artist = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    start_s = models.FloatField(null=True)
+    end_s = models.FloatField(null=True)
+    refusal = models.CharField(max_length=500, blank=True, help_text="Why it is not brought in; empty: it is.")
+    track = models.ForeignKey(Track, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering = ["number", "id"]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class Event(models.Model):

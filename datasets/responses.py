@@ -1,12 +1,16 @@
-"""Sending stored files. Players seek with HTTP Range, which Django's FileResponse does not answer."""
+"""Answers that several pages give: stored files (players seek with HTTP Range, which Django's FileResponse does not answer), and what
+came of a button."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
+from django.contrib import messages
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+
+from datasets.errors import MERError
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 BLOCK = 1 << 16
@@ -46,3 +50,12 @@ def _read(file: IO[bytes], start: int, length: int) -> Iterator[bytes]:
         while length > 0 and (block := file.read(min(BLOCK, length))):
             length -= len(block)
             yield block
+
+
+def attempt(request: HttpRequest, action: Callable[[], object], done: str) -> None:
+    try:
+        action()
+    except MERError as fact:
+        messages.error(request, str(fact))
+    else:
+        messages.success(request, done)

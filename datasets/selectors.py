@@ -1,16 +1,24 @@
 """Reading questions asked of the ground floor."""
 
 import json
+import os
+import shutil
+import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date, datetime
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from datasets.methods.audio import playback_gain
-from datasets.models import AudioFile, Dataset, Event, Job, Release, Split, SplitMember, Track
+from datasets.models import AudioFile, Dataset, Event, Import, ImportRow, Job, QueuePause, Release, Split, SplitMember, Track
 
 
 def can_curate(user: AbstractBaseUser | AnonymousUser) -> bool:
@@ -105,3 +113,99 @@ def vote_shares(release: Release) -> list[dict[str, Any]]:
 
 def datasets() -> QuerySet[Dataset]:
     return Dataset.objects.all()
+
+
+def imports() -> QuerySet[Import]:
+    return Import.objects.select_related("dataset", "created_by").annotate(n_rows=Count("rows"))
+
+
+OUTCOMES = {
+    "refused": ~Q(refusal=""),
+    "waiting": Q(refusal="", track=None),
+    "ready": Q(track__state=Track.State.READY),
+    "coming": Q(track__state__in=[Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING]),
+    "failed": Q(track__state__in=[Track.State.FAILED, Track.State.EXCLUDED]),
+}
+
+
+def import_counts(owner: Import) -> dict[str, int]:
+    """Rows by what became of them."""
+    counts: dict[str, int] = owner.rows.aggregate(**{name: Count("pk", filter=rows) for name, rows in OUTCOMES.items()})
+    return counts
+
+
+def import_rows(owner: Import, outcome: str = "") -> QuerySet[ImportRow]:
+    rows = owner.rows.select_related("track")
+    return rows.filter(OUTCOMES[outcome]) if outcome in OUTCOMES else rows
+
+
+def pause_of(queue: str) -> QueuePause | None:
+    now = timezone.now()
+    return QueuePause.objects.filter(Q(until=None) | Q(until__gt=now), queue=queue).select_related("by").first()
+
+
+STALE_DAYS = 60  # yt-dlp breaks with the site every few weeks
+
+
+@dataclass(frozen=True)
+class IngestHealth:
+    """Whether tracks can come in from YouTube, and what went wrong lately."""
+
+    version: str
+    age_days: int | None
+    runtime: str
+    pause: QueuePause | None
+    queued: int
+    running: int
+    waiting_to_retry: int
+    last_success: datetime | None
+    problems: list[tuple[str, int]]
+
+    @property
+    def is_stale(self) -> bool:
+        return self.age_days is None or self.age_days > STALE_DAYS
+
+
+def ingest_health() -> IngestHealth:
+    """Read without loading yt-dlp: its version is a date."""
+    version = metadata.version("yt-dlp")
+    try:
+        year, month, day = (int(part) for part in version.split(".")[:3])
+        age = (timezone.now().date() - date(year, month, day)).days
+    except ValueError:
+        age = None
+    jobs = Job.objects.filter(task="datasets.tasks.fetch_track")
+    counts = jobs.aggregate(
+        queued=Count("pk", filter=Q(state=Job.State.QUEUED)),
+        running=Count("pk", filter=Q(state=Job.State.RUNNING)),
+        waiting=Count("pk", filter=Q(state=Job.State.QUEUED, not_before__gt=timezone.now())),
+        last=Max("finished_at", filter=Q(state=Job.State.DONE)),
+    )
+    problems = Track.objects.exclude(problem="").values_list("problem").annotate(n=Count("pk")).order_by("-n")
+    return IngestHealth(
+        version=version,
+        age_days=age,
+        runtime=_javascript_runtime(),
+        pause=pause_of("fetch"),
+        queued=counts["queued"],
+        running=counts["running"],
+        waiting_to_retry=counts["waiting"],
+        last_success=counts["last"],
+        problems=[(str(PROBLEMS.get(problem, problem)), n) for problem, n in problems],
+    )
+
+
+PROBLEMS = {
+    "gone": _("Gone, private or closed: final"),
+    "policy": _("Not what is taken here: final"),
+    "network": _("Not reached: tried again"),
+    "blocked": _("Blocked as a robot: the queue pauses"),
+    "outdated": _("Not understood: is yt-dlp out of date?"),
+    "refused": _("Led to a place where downloads may not go"),
+}
+
+
+def _javascript_runtime() -> str:
+    """The name of the runtime that yt-dlp solves YouTube's puzzles with; empty when there is none."""
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return next((name for name in ("deno", "node", "bun", "qjs") if shutil.which(name, path=folders)), "")

@@ -16,6 +16,16 @@ def convert_track(job_id: int) -> None:
     queue.run_job(job_id, jobs.convert_track)
 
 
+@shared_task(time_limit=30 * 60)
+def read_import(job_id: int) -> None:
+    queue.run_job(job_id, jobs.read_import)
+
+
+@shared_task(time_limit=30 * 60)
+def run_import(job_id: int) -> None:
+    queue.run_job(job_id, jobs.run_import)
+
+
 @shared_task(time_limit=2 * 60 * 60)
 def write_export(job_id: int) -> None:
     queue.run_job(job_id, jobs.write_export)

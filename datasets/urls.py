@@ -1,21 +1,29 @@
 from django.urls import path
 
-from datasets import views
+from datasets.views import imports, jobs, releases, tracks
 
 app_name = "datasets"
 urlpatterns = [
-    path("tracks/", views.track_list, name="track_list"),
-    path("tracks/add/", views.track_add, name="track_add"),
-    path("tracks/<int:pk>/", views.track_page, name="track"),
-    path("tracks/<int:pk>/audio/", views.track_audio, name="track_audio"),
-    path("tracks/<int:pk>/exclude/", views.track_exclude, name="track_exclude"),
-    path("tracks/<int:pk>/restore/", views.track_restore, name="track_restore"),
-    path("jobs/", views.job_list, name="job_list"),
-    path("jobs/<int:pk>/", views.job_panel, name="job_panel"),
-    path("jobs/<int:pk>/retry/", views.job_retry, name="job_retry"),
-    path("jobs/<int:pk>/cancel/", views.job_cancel, name="job_cancel"),
-    path("releases/", views.release_list, name="release_list"),
-    path("releases/<slug:name>/", views.release_page, name="release"),
-    path("releases/<slug:name>/export/", views.release_export, name="release_export"),
-    path("exports/<int:pk>/", views.export_download, name="export_download"),
+    path("tracks/", tracks.track_list, name="track_list"),
+    path("tracks/add/", tracks.track_add, name="track_add"),
+    path("tracks/<int:pk>/", tracks.track_page, name="track"),
+    path("tracks/<int:pk>/audio/", tracks.track_audio, name="track_audio"),
+    path("tracks/<int:pk>/exclude/", tracks.track_exclude, name="track_exclude"),
+    path("tracks/<int:pk>/restore/", tracks.track_restore, name="track_restore"),
+    path("imports/", imports.import_add, name="import_add"),
+    path("imports/<int:pk>/", imports.import_page, name="import"),
+    path("imports/<int:pk>/confirm/", imports.import_confirm, name="import_confirm"),
+    path("imports/<int:pk>/discard/", imports.import_discard, name="import_discard"),
+    path("imports/<int:pk>/retry/", imports.import_retry, name="import_retry"),
+    path("jobs/health/", jobs.ingest_health, name="ingest_health"),
+    path("jobs/pause/", jobs.queue_pause, name="queue_pause"),
+    path("jobs/resume/", jobs.queue_resume, name="queue_resume"),
+    path("jobs/", jobs.job_list, name="job_list"),
+    path("jobs/<int:pk>/", jobs.job_panel, name="job_panel"),
+    path("jobs/<int:pk>/retry/", jobs.job_retry, name="job_retry"),
+    path("jobs/<int:pk>/cancel/", jobs.job_cancel, name="job_cancel"),
+    path("releases/", releases.release_list, name="release_list"),
+    path("releases/<slug:name>/", releases.release_page, name="release"),
+    path("releases/<slug:name>/export/", releases.release_export, name="release_export"),
+    path("exports/<int:pk>/", releases.export_download, name="export_download"),
 ]

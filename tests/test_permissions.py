@@ -20,6 +20,8 @@ RATERS = {
 }  # fmt: skip
 CURATORS = {
     "datasets:track_list", "datasets:track_add", "datasets:track", "datasets:track_audio", "datasets:track_exclude", "datasets:track_restore",
+    "datasets:import_add", "datasets:import", "datasets:import_confirm", "datasets:import_discard", "datasets:import_retry",
+    "datasets:ingest_health", "datasets:queue_pause", "datasets:queue_resume",
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
     "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:track_panel",
     "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:train",

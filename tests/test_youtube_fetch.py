@@ -5,29 +5,50 @@ matching, `allowed_extractors`, format choice, policy, download and storage are 
 """
 
 import http.server
+import itertools
+import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
+from socket import AF_INET, SOCK_STREAM
 
 import pytest
+from django.conf import settings
+from django.utils import timezone
 from yt_dlp.extractor.youtube import YoutubeIE
 from yt_dlp.utils import ExtractorError
 
-from datasets import jobs
+from datasets import jobs, selectors
 from datasets.errors import TrackExists
-from datasets.models import Job, Track
+from datasets.methods import network
+from datasets.models import Job, QueuePause, Track
 from datasets.services import queue, tracks
 from tests.conftest import tone
 
 pytestmark = pytest.mark.django_db
+SERVED = "127.0.0.1"
 ADDRESS = "https://youtu.be/-bWEtTTXHyI"
 
 
 class Site(http.server.BaseHTTPRequestHandler):
     answers: dict[str, tuple[int, bytes]] = {}
+    places: dict[str, str] = {}
+    asked: list[tuple[str, str]] = []
 
     def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers.get("Range", "")))
         status, body = self.answers.get(self.path, (404, b""))
-        self.send_response(status)
+        if self.path in self.places:
+            status = 302
+        begin = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if status == 200 and begin and int(begin.group(1)) > 0:
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {begin.group(1)}-{len(body) - 1}/{len(body)}")
+            body = body[int(begin.group(1)) :]
+        else:
+            self.send_response(status)
+        if self.path in self.places:
+            self.send_header("Location", self.places[self.path])
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Type", "audio/wav")
         self.end_headers()
@@ -40,11 +61,18 @@ class Site(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site() -> Iterator[str]:
+def site(monkeypatch) -> Iterator[str]:
+    """YouTube's media host, whose name leads to this machine: the only seam. Hosts and redirects are checked as ever."""
     Site.answers = {"/sound.wav": (200, tone(2.0)), "/broken.wav": (500, b"")}
+    Site.places, Site.asked = {}, []
+    was_public = network.is_public
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        port = server.server_address[1]
+        monkeypatch.setattr(network, "resolve", lambda host, port, *rest, **kinds: [(AF_INET, SOCK_STREAM, 6, "", (SERVED, port))])
+        monkeypatch.setattr(network, "is_public", lambda address: address == SERVED or was_public(address))
+        monkeypatch.setattr("datasets.services.imports.settings.FETCH_SLEEP_S", 0)
+        yield f"http://r1.googlevideo.com:{port}"
         server.shutdown()
 
 
@@ -99,12 +127,119 @@ def test_what_policy_forbids_is_not_downloaded(dataset, recorded, values, reason
     assert track.state == "failed" and reason in track.reason
 
 
-@pytest.mark.parametrize("path", ["/broken.wav", "/gone.wav"])
-def test_a_broken_download_fails_with_a_reason(dataset, recorded, path, monkeypatch):
+def test_a_video_that_is_gone_fails_at_once(dataset, recorded):
+    recorded("/gone.wav")
+    job, track = fetch(dataset)
+    assert (job.state, track.state, track.problem) == ("failed", "failed", "gone")
+    assert "could not be fetched" in track.reason
+
+
+def test_a_broken_line_is_tried_again_later_and_at_last_fails(dataset, recorded, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    recorded(path)
-    _job, track = fetch(dataset)
-    assert track.state == "failed" and "could not be fetched" in track.reason
+    recorded("/broken.wav")
+    job, track = fetch(dataset)
+    waits = []
+    while job.state == "queued":
+        assert queue.claim(job.pk) is None, "it waits"
+        waits.append((job.not_before - timezone.now()).total_seconds())
+        Job.objects.filter(pk=job.pk).update(not_before=timezone.now() - timedelta(seconds=1))
+        job = queue.run_job(job.pk, jobs.fetch_track)
+    track.refresh_from_db()
+    assert (job.state, track.state, track.problem) == ("failed", "failed", "network") and "tried 6 times" in track.reason
+    assert len(waits) == 5 and all(later > 1.5 * sooner for sooner, later in itertools.pairwise(waits))
+    assert not list(settings.WORK_DIR.glob("fetch-*"))
+
+
+def test_a_bot_check_pauses_the_whole_queue_and_says_so(dataset, recorded, client, curator):
+    recorded(error="Sign in to confirm you’re not a bot. Use --cookies for the authentication")
+    job, track = fetch(dataset)
+    other = tracks.add_youtube(dataset=dataset, address="https://youtu.be/abcdefghijk", wake_worker=False)
+    assert (job.state, track.state, job.attempts) == ("queued", "fetching", 0)
+    assert queue.claim(other.pk) is None and queue.claim(job.pk) is None
+    client.force_login(curator)
+    page = client.get("/jobs/health/").content.decode()
+    assert "Fetching is paused" in page and "not a bot" in page and "it goes on by itself at" in page
+    client.post("/jobs/resume/")
+    recorded()
+    assert queue.run_job(job.pk, jobs.fetch_track).state == "done"
+    assert not QueuePause.objects.exists()
+
+
+def test_each_pause_of_the_studio_is_longer_and_one_success_makes_them_short_again(dataset):
+    lengths = []
+    for _ in range(5):
+        row = queue.pause("fetch", reason="HTTP Error 429")
+        lengths.append(round((row.until - timezone.now()).total_seconds() / 3600))
+        QueuePause.objects.update(until=timezone.now() - timedelta(seconds=1))
+    assert lengths == [1, 2, 4, 8, 8]
+    queue.succeeded("fetch")
+    assert queue.pause("fetch", reason="again").times == 1
+
+
+def test_a_persons_pause_lasts_until_it_is_lifted(dataset, recorded, curator):
+    queue.pause("fetch", reason="Night", by=curator)
+    queue.pause("fetch", reason="HTTP Error 429")
+    assert selectors.pause_of("fetch").until is None and selectors.pause_of("fetch").reason == "Night"
+    queue.resume("fetch", by=curator)
+    recorded()
+    assert fetch(dataset)[0].state == "done"
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("http://169.254.169.254/latest/meta-data/", "not an allowed host"),
+        ("http://localhost:6379/", "not an allowed host"),
+        ("http://10.0.0.5/x.wav", "not an allowed host"),
+        ("http://[::1]/x.wav", "not an allowed host"),
+        ("https://evil.example/x.wav", "not an allowed host"),
+    ],
+)
+def test_a_redirect_to_another_place_is_not_followed(dataset, recorded, site, place, why):
+    Site.places = {"/sound.wav": place}
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == ("failed", "refused") and why in track.reason
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.1.2.3", "192.168.1.1", "169.254.169.254", "127.0.0.2", "::1", "fd00::1", "::ffff:10.0.0.1", "100.64.0.1", "224.0.0.1"],
+)
+def test_an_allowed_name_with_an_address_of_the_own_network_is_refused(dataset, recorded, site, monkeypatch, address):
+    monkeypatch.setattr(network, "resolve", lambda host, port, *rest, **kinds: [(AF_INET, SOCK_STREAM, 6, "", (address, port))])
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == ("failed", "refused") and "inside a network of its own" in track.reason
+
+
+def test_a_download_that_was_killed_goes_on_where_it_ended(dataset, recorded, site):
+    recorded()
+    whole = Site.answers["/sound.wav"][1]
+    job = tracks.add_youtube(dataset=dataset, address=ADDRESS, wake_worker=False)
+    folder = settings.WORK_DIR / f"fetch-{Track.objects.get().token}"
+    folder.mkdir()
+    (folder / "original.wav.part").write_bytes(whole[:40_000])
+    assert queue.run_job(job.pk, jobs.fetch_track).state == "done"
+    assert ("/sound.wav", "bytes=40000-") in Site.asked
+    with Track.objects.get().files.get(kind="original").file.open("rb") as stored:
+        assert stored.read() == whole
+    assert not folder.exists()
+
+
+def test_a_cancelled_download_leaves_nothing(dataset, recorded, site, monkeypatch):
+    recorded()
+    job = tracks.add_youtube(dataset=dataset, address=ADDRESS, wake_worker=False)
+    start = tracks.start_step
+
+    def cancelled_meanwhile(*args):
+        start(*args)
+        queue.cancel(Job.objects.get(pk=job.pk))
+
+    monkeypatch.setattr(tracks, "start_step", cancelled_meanwhile)
+    assert queue.run_job(job.pk, jobs.fetch_track).state == "cancelled"
+    assert Track.objects.get().state == "failed"
+    assert not list(settings.WORK_DIR.glob("fetch-*"))
 
 
 def test_the_same_video_twice_is_refused(dataset, recorded):

@@ -82,8 +82,16 @@ def probe(path: Path) -> Probe:
         raise AudioUnreadable(f"The file is not a recording that can be decoded ({error.strerror}).") from None
 
 
-def convert(source: Path, target: Path, *, max_duration_s: float, timeout_s: float = 600) -> float:
-    """Decode `source` into a mono 16-bit wav at 22,050 Hz and return its true duration in seconds.
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    max_duration_s: float,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    timeout_s: float = 600,
+) -> float:
+    """Decode `source`, or the stretch from `start_s` to `end_s`, into a mono 16-bit wav at 22,050 Hz; its true duration in seconds.
 
     The paper's mp3 -> wav step. pydub would hold the whole track in memory and asks for ffprobe; the same ffmpeg is
     called directly, so that memory stays flat in the length of the track.
@@ -97,7 +105,18 @@ def convert(source: Path, target: Path, *, max_duration_s: float, timeout_s: flo
 
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-i", f"file:{source}"]
     command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-ac", "1", "-ar", str(SAMPLE_RATE)]
-    command += ["-t", str(max_duration_s + 1), "-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
+    longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
+    command += [
+        *(["-ss", str(start_s)] if start_s else []),
+        "-t",
+        str(longest),
+        "-c:a",
+        "pcm_s16le",
+        "-bitexact",
+        "-f",
+        "wav",
+        f"file:{target}",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=_limit_decoder, check=False)
     except subprocess.TimeoutExpired:

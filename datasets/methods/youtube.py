@@ -1,33 +1,64 @@
-"""YouTube through yt-dlp, as a library.
+"""YouTube through yt-dlp, as a library: the sound of one video, the entries of a playlist or a channel.
 
-Only the video id is taken from a pasted address; the address that is fetched is rebuilt from it, so no other host can be
-reached. Playlists and channels are expanded by the ingest job, not here.
+What goes wrong falls into classes with different cures, because the same error on every one of 614 videos is no news of the videos.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from datasets.errors import DatasetsError
-
-HOSTS = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com", "youtu.be", "www.youtube-nocookie.com"})
-VIDEO_ID = re.compile(r"[0-9A-Za-z_-]{11}")
-PATHS_WITH_ID = ("shorts", "embed", "live", "v", "e")
+from datasets.methods import addresses, network
 
 
-class AddressRefused(DatasetsError):
-    """Not the address of one YouTube video."""
+class Problem(StrEnum):
+    """What went wrong, by its cure."""
+
+    GONE = "gone"  # removed, private, closed to this country or age: final
+    POLICY = "policy"  # not what is taken here: final
+    NETWORK = "network"  # a broken line, an answer of 5xx: later
+    BLOCKED = "blocked"  # a bot check or a rate limit: every other video would meet it too, so the queue pauses
+    OUTDATED = "outdated"  # yt-dlp no longer understands the site, or finds no JavaScript runtime: an admin has to act
+    REFUSED = "refused"  # the download led to somewhere it may not go
 
 
 class FetchFailed(DatasetsError):
-    """yt-dlp could not bring the video's sound; `permanent` says whether trying again is useless."""
+    """yt-dlp could not bring the video's sound."""
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    def __init__(self, message: str, problem: Problem) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the site is reached; all of it from the settings."""
+
+    cookies_file: str = ""
+    proxy: str = ""
+    rate_limit: int = 0  # bytes a second
+    sleep_s: float = 0.0  # before each download
+    ffmpeg: str = ""
+    hosts: tuple[str, ...] = network.YOUTUBE_HOSTS
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "quiet": True,
+            "no_warnings": True,
+            "noprogress": True,
+            "cachedir": False,
+            "socket_timeout": 20,
+            "retries": 3,
+            "extractor_retries": 2,
+            "allowed_extractors": ["youtube", "youtube:tab", "youtube:playlist"],
+            **({"cookiefile": self.cookies_file} if self.cookies_file else {}),
+            **({"proxy": self.proxy} if self.proxy else {}),
+            **({"ratelimit": self.rate_limit} if self.rate_limit else {}),
+            **({"sleep_interval": self.sleep_s, "max_sleep_interval": 2 * self.sleep_s} if self.sleep_s else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -39,50 +70,62 @@ class Fetched:
     info: dict[str, Any]
 
 
-def video_id(address: str) -> str:
-    """The eleven characters that name the video in any common form of its address.
+@dataclass(frozen=True)
+class Entry:
+    """One video of a playlist or a channel."""
 
-    Raises
-    ------
-    AddressRefused
-        Another host, or an address that names no single video.
-    """
-    try:
-        parts = urlsplit(address.strip() if "://" in address else f"https://{address.strip()}")
-        host = (parts.hostname or "").lower()
-    except ValueError:
-        raise AddressRefused(f"“{address}” is not an address.") from None
-    if parts.scheme not in ("http", "https") or host not in HOSTS:
-        raise AddressRefused(
-            f"“{address}” is not a YouTube address. Paste the address of a video, such as https://www.youtube.com/watch?v=…"
-        )
-    segments = [segment for segment in parts.path.split("/") if segment]
-    if host == "youtu.be":
-        candidate = segments[0] if segments else ""
-    elif segments[:1] == ["watch"]:
-        candidate = parse_qs(parts.query).get("v", [""])[0]
-    elif len(segments) >= 2 and segments[0] in PATHS_WITH_ID:
-        candidate = segments[1]
-    else:
-        candidate = ""
-    if not VIDEO_ID.fullmatch(candidate):
-        raise AddressRefused(f"“{address}” names no single video. Open the video itself and copy its address.")
-    return candidate
+    identifier: str
+    title: str
+    duration_s: float | None
 
 
-def watch_url(identifier: str) -> str:
-    return f"https://www.youtube.com/watch?v={identifier}"
-
-
-def fetch(
-    identifier: str, folder: Path, *, max_duration_s: float, max_bytes: int, on_progress: Callable[[float, str], None]
-) -> Fetched:
-    """Download the best audio of one video into `folder`.
+def expand(address: addresses.Address, *, access: Access, most: int) -> tuple[str, list[Entry]]:
+    """The title and the videos of a playlist or a channel, in its order, at most `most` of them.
 
     Raises
     ------
     FetchFailed
-        With the reason in words, and whether it is permanent (gone, private, too long) or may pass (network).
+        As `fetch` does.
+    """
+    import yt_dlp
+
+    options = access.options() | {"extract_flat": True, "playlistend": most, "ignoreerrors": False}
+    try:
+        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(options) as downloader:
+            info = downloader.sanitize_info(downloader.extract_info(address.url, download=False)) or {}
+    except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
+        raise _failure(error) from None
+    entries = [
+        Entry(str(entry["id"]), str(entry.get("title") or ""), entry.get("duration"))
+        for entry in info.get("entries") or []
+        if entry and addresses.VIDEO_ID.fullmatch(str(entry.get("id") or ""))
+    ]
+    return str(info.get("title") or address.identifier), entries
+
+
+def _hosts(access: Access) -> tuple[str, ...]:
+    """The allowed hosts, and the proxy's where there is one."""
+    from urllib.parse import urlsplit
+
+    proxy = urlsplit(access.proxy).hostname if access.proxy else None
+    return (*access.hosts, proxy) if proxy else access.hosts
+
+
+def fetch(
+    identifier: str,
+    folder: Path,
+    *,
+    access: Access,
+    max_duration_s: float,
+    max_bytes: int,
+    on_progress: Callable[[float, str], None],
+) -> Fetched:
+    """Download the best audio of one video into `folder`; a part that lies there from an interrupted attempt is continued.
+
+    Raises
+    ------
+    FetchFailed
+        With the reason in words, and its class.
     """
     import yt_dlp
 
@@ -98,34 +141,28 @@ def fetch(
         return why
 
     refused: list[str] = []
-    options: dict[str, Any] = {
-        "quiet": True,
-        "no_warnings": True,
-        "noprogress": True,
+    options = access.options() | {
         "format": "bestaudio/best",
-        "allowed_extractors": ["youtube"],
         "noplaylist": True,
         "match_filter": refuse,
         "max_filesize": max_bytes,
         "restrictfilenames": True,
         "outtmpl": str(folder / "original.%(ext)s"),
-        "socket_timeout": 20,
-        "retries": 3,
         "progress_hooks": [report],
-        "cachedir": False,
         "updatetime": False,
     }
+    url = addresses.video(identifier).url
     try:
-        with yt_dlp.YoutubeDL(options) as downloader:
-            info = downloader.extract_info(watch_url(identifier), download=True)
-            info = downloader.sanitize_info(info) or {}
-    except yt_dlp.utils.DownloadError as error:
+        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(options) as downloader:
+            info = downloader.sanitize_info(downloader.extract_info(url, download=True)) or {}
+    except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
         raise _failure(error) from None
     if refused:
-        raise FetchFailed(f"The video was not taken: {refused[0]}.", permanent=True)
+        raise FetchFailed(f"The video was not taken: {refused[0]}.", Problem.POLICY)
     files = [path for path in folder.glob("original.*") if path.suffix not in (".part", ".ytdl")]
     if not files:
-        raise FetchFailed(f"YouTube sent no sound for video {identifier} (or more than {max_bytes // 1024**2} MB).", permanent=True)
+        text = f"YouTube sent no sound for video {identifier}, or more than {max_bytes // 1024**2} MB."
+        raise FetchFailed(text, Problem.POLICY)
     return Fetched(
         path=files[0],
         title=str(info.get("title") or identifier),
@@ -144,13 +181,37 @@ def _policy(info: dict[str, Any], max_duration_s: float) -> str | None:
     return None
 
 
-def _failure(error: Any) -> FetchFailed:
-    """Tell a verdict of YouTube (final) from a broken line (worth another try)."""
-    cause = error.exc_info[1] if getattr(error, "exc_info", None) else None
+# What yt-dlp says, and what it means. The first that fits counts.
+SIGNS: tuple[tuple[Problem, str], ...] = (
+    (Problem.REFUSED, r"not an allowed host|inside a network of its own"),
+    (
+        Problem.BLOCKED,
+        r"not a bot|HTTP Error 429|Too Many Requests|rate.?limited|unusual traffic|captcha|content isn.t available, try again later",
+    ),
+    (
+        Problem.OUTDATED,
+        r"JavaScript runtime|signature|nsig|PO Token|Unable to extract|Requested format is not available|report this issue"
+        r"|Only images are available|HTTP Error 403",
+    ),
+    (
+        Problem.GONE,
+        r"[Pp]rivate|unavailable|not available|removed|terminated|does not exist|[Aa]ge|members|copyright|country|geo"
+        r"|Sign in|Premieres|HTTP Error 4(?:04|10)",
+    ),
+    (
+        Problem.NETWORK,
+        r"urlopen|[Cc]onnection|resolve|timed? ?out|Transport|HTTP Error 5|incomplete|bytes read|Errno|reset|SSL|EOF",
+    ),
+)
+
+
+def _failure(error: BaseException) -> FetchFailed:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
-    if any(sign in text for sign in ("urlopen", "Connection", "resolve", "timed out", "TransportError")):
-        return FetchFailed(
-            "YouTube could not be fetched: it was not reached. Is this machine online? Try again later.", permanent=False
-        )
-    permanent = bool(getattr(cause, "expected", False)) and "HTTP Error 5" not in text and "timed out" not in text
-    return FetchFailed(f"YouTube could not be fetched: {text[:300]}", permanent=permanent)
+    text = re.sub(r"; please report this issue.*", "; please report this issue", text, flags=re.DOTALL)
+    problem = next((kind for kind, sign in SIGNS if re.search(sign, text)), Problem.OUTDATED)
+    words = {
+        Problem.NETWORK: "YouTube could not be fetched: it was not reached. Is this machine online? Try again later",
+        Problem.BLOCKED: "YouTube asks whether this is a person, or limits the number of videos",
+        Problem.OUTDATED: "yt-dlp does not understand YouTube's answer. An admin should look at the ingest page: is it out of date?",
+    }
+    return FetchFailed(f"{words.get(problem, 'YouTube could not be fetched')}: {text[:300]}", problem)

@@ -20,8 +20,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
-from datasets.errors import JobCancelled, JobInterrupted, MERError, WrongState
-from datasets.models import Job
+from datasets.errors import JobCancelled, JobInterrupted, MERError, TryLater, WrongState
+from datasets.models import Job, QueuePause
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed
 
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 5
 STALE_S = 30  # a running job without a heartbeat for this long has lost its worker
 MAX_ATTEMPTS = 3
+MAX_TRIES = 6  # of what may pass, such as a broken line
 
 
 def enqueue(task: str, row: Model, *, title: str, url: str = "", by: User | None = None, wake_worker: bool = True) -> Job:
@@ -69,6 +70,7 @@ def retry(job: Job, *, by: User | None = None) -> None:
                 claim="",
                 cancel_requested=False,
                 finished_at=None,
+                not_before=None,
             )
             transaction.on_commit(lambda: wake(job))
     except IntegrityError:
@@ -138,6 +140,17 @@ class Ticket:
             self.job.refresh_from_db()
             _follow_end(self.job)
 
+    def wait(self, fact: TryLater) -> None:
+        """Back to the queue for a while; after the last try it fails."""
+        if self.job.attempts >= MAX_TRIES and not fact.free:
+            return self.end(Job.State.FAILED, f"{fact} (tried {self.job.attempts} times)")
+        later = timezone.now() + timedelta(seconds=fact.wait_s)
+        Job.objects.filter(self._mine).update(
+            state=Job.State.QUEUED, claim="", detail=str(fact)[:300], eta_s=None, woken_at=None, not_before=later,
+            attempts=F("attempts") - int(fact.free),
+        )  # fmt: skip
+        return None
+
     def give_back(self) -> None:
         Job.objects.filter(self._mine).update(
             state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None, attempts=F("attempts") - 1
@@ -161,11 +174,64 @@ def _follow_end(job: Job) -> None:
         job_failed.send(Job, job=job)
 
 
+def queue_of(task: str) -> str:
+    return str(current_app.amqp.router.route({}, task)["queue"].name)
+
+
+def pause(queue: str, *, reason: str, by: User | None = None) -> QueuePause:
+    """Stop claiming jobs of a queue. A person's pause lasts until it is resumed, the studio's own for an hour, then two, up to eight."""
+    with transaction.atomic():
+        row, is_new = QueuePause.objects.select_for_update().get_or_create(queue=queue, defaults={"reason": reason[:500], "by": by})
+        if not is_new and row.until is None and row.by_id:
+            return row  # a person's pause is not shortened
+        now = timezone.now()
+        if not is_new and row.until and row.until > now and by is None:
+            return row  # another worker met the same a moment ago
+        row.times = 1 if is_new else row.times + 1
+        row.reason, row.by, row.since = reason[:500], by, now
+        row.until = None if by else now + timedelta(hours=min(2 ** (row.times - 1), 8))
+        row.save()
+        record(row, to="paused", actor=by, reason=reason)
+    return row
+
+
+def resume(queue: str, *, by: User | None = None) -> None:
+    """Go on at once; also with the jobs that waited for another try."""
+    with transaction.atomic():
+        row = QueuePause.objects.select_for_update().filter(queue=queue).first()
+        if row is None:
+            return
+        record(row, before="paused", to="resumed", actor=by)
+        row.delete()
+        tasks = [task for task in Job.objects.values_list("task", flat=True).distinct() if queue_of(task) == queue]
+        Job.objects.filter(state=Job.State.QUEUED, task__in=tasks).update(not_before=None, woken_at=None)
+
+
+def succeeded(queue: str) -> None:
+    """Work of this queue went well: the next pause starts from an hour again."""
+    QueuePause.objects.filter(queue=queue, until__lte=timezone.now()).delete()
+
+
+def pauses(now: datetime) -> list[QueuePause]:
+    return list(QueuePause.objects.filter(Q(until=None) | Q(until__gt=now)))
+
+
+def _tasks_at_rest(now: datetime) -> list[str]:
+    """Tasks whose queue is paused."""
+    if not (queues := {row.queue for row in pauses(now)}):
+        return []
+    tasks = Job.objects.filter(state=Job.State.QUEUED).values_list("task", flat=True).distinct()
+    return [task for task in tasks.order_by() if queue_of(task) in queues]
+
+
 def claim(job_id: int) -> Ticket | None:
     """Take a queued job, or None when somebody else has it or it is over."""
     now = timezone.now()
     token = str(uuid.uuid4())
-    taken = Job.objects.filter(pk=job_id, state=Job.State.QUEUED).update(
+    due = Q(not_before=None) | Q(not_before__lte=now)
+    if Job.objects.filter(pk=job_id, task__in=_tasks_at_rest(now)).exists():
+        return None
+    taken = Job.objects.filter(due, pk=job_id, state=Job.State.QUEUED).update(
         state=Job.State.RUNNING,
         claim=token,
         attempts=F("attempts") + 1,
@@ -174,6 +240,7 @@ def claim(job_id: int) -> Ticket | None:
         progress=0,
         detail="Starting",
         reason="",
+        not_before=None,
     )
     return Ticket(Job.objects.get(pk=job_id)) if taken else None
 
@@ -192,6 +259,8 @@ def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         ticket.end(Job.State.CANCELLED, str(cancelled))
     except JobInterrupted:
         ticket.give_back()
+    except TryLater as fact:
+        ticket.wait(fact)
     except MERError as fact:
         ticket.end(Job.State.FAILED, str(fact))
     except OSError as error:
@@ -240,19 +309,20 @@ def sweep() -> dict[str, int]:
 def _wake_forgotten(now: datetime) -> int:
     """Queued rows whose message is not in the broker: it lost them, or was away when they were queued."""
     waiting = Job.objects.filter(state=Job.State.QUEUED).filter(Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=60)))
+    waiting = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).exclude(task__in=_tasks_at_rest(now))
     jobs = list(waiting.order_by("id")[:500])
     if not jobs:
         return 0
     try:
         with current_app.connection_or_acquire() as broker:
             client = broker.default_channel.client
-            queues = {current_app.amqp.router.route({}, job.task)["queue"].name for job in jobs}
+            queues = {queue_of(job.task) for job in jobs}
             empty = {name for name in queues if not client.llen(name)}
     except (OperationalError, OSError) as error:
         logger.info("The broker is away; %s queued jobs wait (%s)", len(jobs), error)
         return 0
     # A queue that still holds messages will get to them; only an empty one has forgotten its rows.
-    forgotten = [job for job in jobs if job.woken_at is None or current_app.amqp.router.route({}, job.task)["queue"].name in empty]
+    forgotten = [job for job in jobs if job.woken_at is None or queue_of(job.task) in empty]
     for job in forgotten:
         wake(job)
     return len(forgotten)

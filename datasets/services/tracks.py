@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
-from datasets.methods import audio, youtube
+from datasets.methods import addresses, audio, youtube
 from datasets.models import AudioFile, Dataset, Job, Label, Track, Word
 from datasets.services import queue
 from datasets.services.audit import change_state, record
@@ -111,12 +111,19 @@ def add_youtube(
     title: str = "",
     artist: str = "",
     licence: str = "",
+    start_s: float | None = None,
+    end_s: float | None = None,
     by: User | None = None,
     wake_worker: bool = True,
 ) -> Job:
     """Queue one video. Raises AddressRefused, or TrackExists for a video that is already in the dataset."""
-    identifier = youtube.video_id(address)
-    url = youtube.watch_url(identifier)
+    found = addresses.parse(address)
+    if found.kind != "video":
+        raise SourceRefused(
+            _("“%(address)s” is a %(kind)s. Bring it in as a list: then its videos are shown before anything is fetched.")
+            % {"address": address, "kind": found.kind}
+        )
+    identifier, url = found.identifier, found.url
     try:
         with transaction.atomic():
             track = Track.objects.create(
@@ -127,6 +134,8 @@ def add_youtube(
                 source=Track.Source.YOUTUBE,
                 source_url=url,
                 external_id=identifier,
+                start_s=start_s,
+                end_s=end_s,
             )
             record(track, to=Track.State.WAITING, actor=by, reason=f"Brought in from {url}")
             return queue.enqueue(FETCH, track, title=f"Fetch {url}", url=_url(track), by=by, wake_worker=wake_worker)

@@ -1,0 +1,175 @@
+"""Lists of tracks: read, looked at, confirmed, brought in row by row, kept as the record of what came of each."""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from datasets.errors import DatasetsError, WrongState
+from datasets.methods import addresses, network
+from datasets.methods.lists import Line
+from datasets.methods.youtube import Access, Entry
+from datasets.models import Dataset, Import, ImportRow, Job, Track
+from datasets.services import queue, tracks
+from datasets.services.audit import change_state, record
+from datasets.signals import job_failed
+
+READ = "datasets.tasks.read_import"
+RUN = "datasets.tasks.run_import"
+
+
+def access() -> Access:
+    """How the site is reached, from the settings."""
+    return Access(
+        cookies_file=settings.FETCH_COOKIES_FILE,
+        proxy=settings.FETCH_PROXY,
+        rate_limit=settings.FETCH_RATE_LIMIT,
+        sleep_s=settings.FETCH_SLEEP_S,
+        hosts=(*network.YOUTUBE_HOSTS, *settings.FETCH_HOSTS),
+    )
+
+
+@transaction.atomic
+def create_import(
+    *, dataset: Dataset, name: str, lines: Sequence[Line], artist: str = "", licence: str = "", by: User | None = None
+) -> Import:
+    """Keep a list with what is to become of each row; nothing is fetched but the contents of playlists and channels."""
+    owner = Import.objects.create(dataset=dataset, name=name[:300], created_by=by)
+    rows = [_row(owner, line, artist=artist, licence=licence) for line in lines]
+    _mark_repeats(owner, rows)
+    ImportRow.objects.bulk_create(rows, batch_size=500)
+    record(owner, to=Import.State.PREVIEW, actor=by, reason=f"{len(rows)} rows")
+    if rows_to_read(owner).exists():
+        change_state(owner, to=Import.State.READING, allowed=(Import.State.PREVIEW,), actor=by)
+        queue.enqueue(READ, owner, title=f"Read the playlists of “{owner.name}”", url=owner.get_absolute_url(), by=by)
+    return owner
+
+
+def _row(owner: Import, line: Line, *, artist: str, licence: str) -> ImportRow:
+    row = ImportRow(
+        owner=owner, number=line.number, address=line.address, title=line.title, artist=line.artist or artist,
+        licence=line.licence or licence, start_s=line.start_s, end_s=line.end_s, refusal=line.problem[:500],
+    )  # fmt: skip
+    if not row.refusal:
+        try:
+            found = addresses.parse(line.address)
+            row.kind, row.identifier = found.kind, found.identifier[:120]
+        except DatasetsError as fact:
+            row.refusal = str(fact)[:500]
+    return row
+
+
+def _mark_repeats(owner: Import, rows: Sequence[ImportRow]) -> None:
+    """A video that stands in the list before, or is in the dataset already, is not brought in again."""
+    videos = [row for row in rows if row.kind == "video" and not row.refusal]
+    known = dict(owner.dataset.tracks.filter(external_id__in={row.identifier for row in videos}).values_list("external_id", "pk"))
+    first: dict[str, int] = dict(
+        owner.rows.filter(kind="video", refusal="")
+        .exclude(pk__in=[row.pk for row in rows if row.pk])
+        .values_list("identifier", "number")
+    )
+    for row in videos:
+        if row.identifier in known:
+            row.refusal = f"This video is in “{owner.dataset}” already, as track {known[row.identifier]}."
+        elif row.identifier in first:
+            row.refusal = f"The same video as in line {first[row.identifier]}."
+        else:
+            first[row.identifier] = row.number
+
+
+def rows_to_read(owner: Import) -> QuerySet[ImportRow]:
+    return owner.rows.filter(kind__in=["playlist", "channel"], refusal="")
+
+
+def rows_to_bring_in(owner: Import) -> QuerySet[ImportRow]:
+    return owner.rows.filter(kind="video", refusal="", track=None)
+
+
+def refuse(row: ImportRow, reason: str) -> None:
+    ImportRow.objects.filter(pk=row.pk).update(refusal=reason[:500])
+
+
+@transaction.atomic
+def unfold(row: ImportRow, title: str, entries: Sequence[Entry]) -> None:
+    """Put the videos of a playlist or a channel in the place of its row."""
+    if not entries:
+        return refuse(row, f"The {row.kind} “{title}” has no videos that can be seen.")
+    videos = [
+        ImportRow(
+            owner=row.owner, number=row.number, address=addresses.video(entry.identifier).url, kind="video", identifier=entry.identifier,
+            title=entry.title[:300], artist=row.artist, licence=row.licence,
+        )
+        for entry in entries
+    ]  # fmt: skip
+    _mark_repeats(row.owner, videos)
+    ImportRow.objects.bulk_create(videos, batch_size=500)
+    row.delete()
+    return None
+
+
+def ready_for_preview(owner: Import) -> None:
+    change_state(owner, to=Import.State.PREVIEW, allowed=(Import.State.READING,))
+
+
+@transaction.atomic
+def confirm(owner: Import, *, by: User) -> Job:
+    """Bring in what the preview shows."""
+    if not rows_to_bring_in(owner).exists():
+        raise WrongState(_("No row of this list can be brought in: each says why."))
+    change_state(owner, to=Import.State.RUNNING, allowed=(Import.State.PREVIEW,), actor=by)
+    return queue.enqueue(RUN, owner, title=f"Bring in “{owner.name}”", url=owner.get_absolute_url(), by=by)
+
+
+@transaction.atomic
+def discard(owner: Import, *, by: User) -> None:
+    """Throw a list away before anything came of it."""
+    change_state(owner, to="discarded", allowed=(Import.State.PREVIEW,), actor=by)
+    owner.delete()
+
+
+def bring_in(owner: Import, row: ImportRow) -> None:
+    """One row and its track, in one step."""
+    try:
+        with transaction.atomic():
+            job = tracks.add_youtube(
+                dataset=owner.dataset, address=row.address, title=row.title, artist=row.artist, licence=row.licence,
+                start_s=row.start_s, end_s=row.end_s, by=owner.created_by,
+            )  # fmt: skip
+            ImportRow.objects.filter(pk=row.pk).update(track=job.subject_id)
+    except DatasetsError as fact:
+        refuse(row, str(fact))
+
+
+def finish(owner: Import) -> None:
+    change_state(owner, to=Import.State.DONE, allowed=(Import.State.RUNNING,))
+
+
+def retry_failed(owner: Import, *, by: User) -> int:
+    """Try again the tracks of this list that failed."""
+    failed = Track.objects.filter(pk__in=owner.rows.values("track"), state=Track.State.FAILED).values("pk")
+    jobs = Job.objects.filter(subject="track", subject_id__in=failed, state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    jobs = jobs.filter(task__in=[tracks.FETCH, tracks.CONVERT])
+    n = 0
+    for job in jobs:
+        try:
+            queue.retry(job, by=by)
+            n += 1
+        except WrongState:
+            continue  # somebody has tried it again meanwhile
+    return n
+
+
+def _job_failed(sender: object, job: Job, **kwargs: object) -> None:
+    """A list whose reading or running ended badly goes back to its preview, from where it can be confirmed again."""
+    if job.task not in (READ, RUN):
+        return
+    owner = Import.objects.filter(pk=job.subject_id, state__in=[Import.State.READING, Import.State.RUNNING]).first()
+    if owner:
+        change_state(owner, to=Import.State.PREVIEW, allowed=(owner.state,), reason=job.reason)
+
+
+def connect() -> None:
+    job_failed.connect(_job_failed, dispatch_uid="datasets.imports")

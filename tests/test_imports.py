@@ -1,0 +1,230 @@
+"""Lists of tracks: what every row is before anything is fetched, what came of each afterwards, and nothing lost or done twice."""
+
+import io
+import re
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from openpyxl import Workbook
+from yt_dlp.extractor.youtube import YoutubeTabIE
+from yt_dlp.utils import ExtractorError
+
+from datasets import jobs
+from datasets.errors import SourceRefused, WrongState
+from datasets.methods import lists
+from datasets.models import Import, ImportRow, Job, QueuePause, Track
+from datasets.services import imports, queue
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+IDS = [f"video{number:06d}" for number in range(614)]
+
+
+def text(response) -> str:
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def make(dataset, pasted: str, **values) -> Import:
+    return imports.create_import(dataset=dataset, name="A list", lines=lists.read_lines(pasted), **values)
+
+
+def run(owner: Import, by) -> Job:
+    job = imports.confirm(owner, by=by)
+    return queue.run_job(job.pk, jobs.run_import)
+
+
+def test_every_row_says_what_it_is_before_anything_is_fetched(dataset, curator):
+    owner = make(
+        dataset,
+        """
+        https://youtu.be/video000000
+        # a comment
+
+        https://www.youtube.com/watch?v=video000000&t=5
+        https://www.youtube.com/feed/history
+        https://evil.example/watch?v=video000001
+        video000002
+        """,
+    )
+    rows = {row.number: row for row in owner.rows.all()}
+    assert sorted(rows) == [2, 5, 6, 7, 8]
+    assert rows[2].kind == "video" and not rows[2].refusal
+    assert rows[5].refusal == "The same video as in line 2."
+    assert "history" in rows[6].refusal and "evil.example" in rows[7].refusal
+    assert owner.state == "preview" and not Track.objects.exists() and not Job.objects.exists()
+
+
+def test_614_links_come_in_once_even_if_the_work_is_interrupted(dataset, curator, monkeypatch):
+    owner = make(dataset, "\n".join(f"https://youtu.be/{one}" for one in IDS), artist="Various", licence="CC BY")
+    job = imports.confirm(owner, by=curator)
+    bring_in, done = imports.bring_in, []
+
+    def dies_after_a_while(owner, row):
+        bring_in(owner, row)
+        done.append(row.pk)
+        if len(done) == 200:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(imports, "bring_in", dies_after_a_while)
+    with pytest.raises(KeyboardInterrupt):
+        queue.run_job(job.pk, jobs.run_import)
+    assert Track.objects.count() == 200
+    monkeypatch.setattr(imports, "bring_in", bring_in)
+    Job.objects.filter(pk=job.pk).update(state="queued", claim="")
+    assert queue.run_job(job.pk, jobs.run_import).state == "done"
+    owner.refresh_from_db()
+    assert owner.state == "done" and Track.objects.count() == 614 == owner.rows.exclude(track=None).count()
+    assert set(Track.objects.values_list("artist", "licence")) == {("Various", "CC BY")}
+    again = make(dataset, "\n".join(IDS[:3]))
+    assert all("already, as track" in row.refusal for row in again.rows.all())
+    with pytest.raises(WrongState, match="No row"):
+        imports.confirm(again, by=curator)
+
+
+def sheet(*rows) -> bytes:
+    book = Workbook()
+    for row in rows:
+        book.active.append(row)
+    buffer = io.BytesIO()
+    book.save(buffer)
+    return buffer.getvalue()
+
+
+HEAD = ["URL", "Judul", "Artis", "Licence", "Start", "End"]
+ROWS = [
+    ["https://youtu.be/video000001", "Bengawan Solo", "Gesang", "CC BY", "0:30", "1:15.5"],
+    ["https://youtu.be/video000002", "=1+1", "", "", "90", "30"],
+    ["", "No address", "", "", "", ""],
+    ["https://youtu.be/video000003", "Kuda-kuda", "", "", "soon", ""],
+]
+
+
+@pytest.mark.parametrize("kind", ["csv", "semicolons", "tsv", "xlsx", "utf-16"])
+def test_a_table_in_any_common_form_gives_the_same_rows(kind):
+    glue = {"semicolons": ";", "tsv": "\t"}.get(kind, ",")
+    written = "\n".join(glue.join(row) for row in [HEAD, *ROWS])
+    data = sheet(HEAD, *ROWS) if kind == "xlsx" else written.encode("utf-16" if kind == "utf-16" else "utf-8-sig")
+    found = lists.read_table(data, f"list.{'csv' if kind in ('semicolons', 'utf-16') else kind}")
+    assert [line.number for line in found] == [2, 3, 4, 5]
+    assert (found[0].title, found[0].artist, found[0].start_s, found[0].end_s) == ("Bengawan Solo", "Gesang", 30, 75.5)
+    assert [bool(line.problem) for line in found] == [False, True, True, True]
+    assert "not after the start" in found[1].problem and "no address" in found[2].problem and "“soon”" in found[3].problem
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("list.csv", b"", "has no rows"),
+        ("list.csv", b"title,artist\na,b\n", "needs a column url"),
+        ("list.csv", b"url\n\xff\xfe\xfa", "not UTF-8"),
+        ("list.xlsx", b"PK no zip", "cannot be read as a spreadsheet"),
+        ("list.pdf", b"%PDF", "is no list"),
+        ("list.csv", b"url\n" + b"x\n" * 20_001, "at most 20,000"),
+    ],
+)
+def test_a_file_that_is_no_list_is_refused_with_the_reason(name, data, why):
+    with pytest.raises(SourceRefused, match=why):
+        lists.read_table(data, name)
+
+
+def test_a_spreadsheet_that_unpacks_into_gigabytes_is_not_unpacked():
+    import zipfile
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * (lists.MOST_UNPACKED + 1))
+    assert len(buffer.getvalue()) < 1_000_000
+    with pytest.raises(SourceRefused, match="unpacks into more than"):
+        lists.read_table(buffer.getvalue(), "bomb.xlsx")
+
+
+@pytest.fixture
+def tab(monkeypatch):
+    """What YouTube's list pages would say: recorded entries by address, through yt-dlp's own code."""
+    answers: dict[str, object] = {}
+
+    def extract(self, url):
+        answer = next((value for part, value in answers.items() if part in url), None)
+        if not isinstance(answer, list):
+            raise ExtractorError(str(answer or "The playlist does not exist."), expected=True)
+        entries = [self.url_result(f"https://www.youtube.com/watch?v={one}", "Youtube", one, f"Song {one}") for one in answer]
+        return self.playlist_result(entries, "PL-x", "My list")
+
+    monkeypatch.setattr(YoutubeTabIE, "_real_extract", extract)
+    monkeypatch.setattr(YoutubeTabIE, "extract", lambda self, url: self._real_extract(url))
+    return answers
+
+
+PLAYLIST = "https://www.youtube.com/playlist?list=PLt5yu3-wZAlSLRHmI1qNm0wjyVNWw1pCU"
+
+
+def test_playlists_and_channels_are_unfolded_for_the_preview(dataset, curator, tab):
+    tab |= {"PLt5yu3": IDS[:5], "@gesang": IDS[3:8]}
+    owner = make(dataset, f"{IDS[0]}\n{PLAYLIST}\nhttps://www.youtube.com/@gesang\nhttps://www.youtube.com/@nobody/videos")
+    assert owner.state == "reading"
+    assert queue.run_job(Job.objects.get().pk, jobs.read_import).state == "done"
+    owner.refresh_from_db()
+    kept = owner.rows.filter(refusal="")
+    assert owner.state == "preview" and {row.identifier for row in kept} == set(IDS[:8]) and kept.count() == 8
+    assert set(kept.filter(number=2).values_list("title", flat=True)) == {f"Song {one}" for one in IDS[1:5]}
+    assert "does not exist" in owner.rows.get(number=4).refusal
+    assert owner.rows.filter(refusal__startswith="The same video as in line").count() == 3
+    assert not Track.objects.exists()
+
+
+def test_a_bot_check_while_reading_a_playlist_pauses_and_goes_on_later(dataset, curator, tab):
+    tab |= {"PLt5yu3": "Sign in to confirm you’re not a bot"}
+    owner = make(dataset, PLAYLIST)
+    job = queue.run_job(Job.objects.get().pk, jobs.read_import)
+    owner.refresh_from_db()
+    assert (job.state, owner.state) == ("queued", "reading") and QueuePause.objects.get().until
+    queue.resume("fetch", by=curator)
+    tab["PLt5yu3"] = IDS[:2]
+    assert queue.run_job(job.pk, jobs.read_import).state == "done"
+    assert owner.rows.count() == 2
+
+
+def test_the_way_through_the_pages(client, curator, dataset):
+    client.force_login(curator)
+    table = SimpleUploadedFile("songs.csv", "\n".join(",".join(row) for row in [HEAD, *ROWS]).encode())
+    page = client.post("/imports/", {"dataset": dataset.pk, "table": table, "addresses": ""}, follow=True)
+    assert "Bring in 1 track" in text(page) and "not after the start" in text(page)
+    owner = Import.objects.get()
+    assert "There is no address" in text(client.get(f"/imports/{owner.pk}/?outcome=refused"))
+    client.post(f"/imports/{owner.pk}/confirm/")
+    assert "is To be confirmed" not in text(client.post(f"/imports/{owner.pk}/confirm/", follow=True))
+    queue.run_job(Job.objects.get(task=imports.RUN).pk, jobs.run_import)
+    track = Track.objects.get()
+    assert (track.start_s, track.end_s) == (30, 75.5)
+    Track.objects.update(state="failed", reason="Video unavailable")
+    Job.objects.filter(subject="track").update(state="failed")
+    assert "Video unavailable" in text(client.get(f"/imports/{owner.pk}/?outcome=failed"))
+    client.post(f"/imports/{owner.pk}/retry/")
+    assert Job.objects.get(subject="track").state == "queued"
+    assert "one of the two" in text(client.post("/imports/", {"dataset": dataset.pk}))
+
+
+def test_a_list_can_be_thrown_away_only_before_it_came_in(client, curator, dataset):
+    client.force_login(curator)
+    owner = make(dataset, IDS[0])
+    client.post(f"/imports/{owner.pk}/discard/")
+    assert not Import.objects.exists() and not ImportRow.objects.exists()
+    other = make(dataset, IDS[1])
+    run(other, curator)
+    client.post(f"/imports/{other.pk}/discard/")
+    assert Import.objects.filter(pk=other.pk).exists()
+
+
+def test_a_list_that_stops_half_way_can_be_confirmed_again(dataset, curator):
+    owner = make(dataset, "\n".join(IDS[:4]))
+    job = imports.confirm(owner, by=curator)
+    queue.cancel(job, by=curator)
+    owner.refresh_from_db()
+    assert owner.state == "preview"
+    assert run(owner, curator).state == "done" and Track.objects.count() == 4
+
+
+def test_the_queries_of_a_list_page_do_not_grow_with_the_list(client, curator, dataset, django_assert_max_num_queries):
+    client.force_login(curator)
+    owner = make(dataset, "\n".join(IDS))
+    with django_assert_max_num_queries(14):
+        client.get(f"/imports/{owner.pk}/")
