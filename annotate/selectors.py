@@ -291,7 +291,9 @@ RATING_COLUMNS = [
 
 def rating_table(questionnaire: Questionnaire) -> tuple[list[str], Iterator[dict[str, object]]]:
     """Every rating with its evidence and the answers to the admin's questions; raters under their pseudonyms."""
-    keys = list(Question.objects.filter(questionnaire=questionnaire).values_list("key", flat=True))
+    asked = list(Question.objects.filter(questionnaire=questionnaire).values_list("key", flat=True))
+    answered = Rating.objects.filter(questionnaire=questionnaire).exclude(answers={}).values_list("answers", flat=True)
+    keys = [*asked, *sorted({key for answers in answered.iterator() for key in answers} - set(asked))]  # also of deleted questions
     names = {"external_id": "track__external_id", "rater": "rater__pseudonym", "word": "word__key", "label": "label__key"}
     fields = [names.get(column, column) for column in RATING_COLUMNS]
     rows = Rating.objects.filter(questionnaire=questionnaire).order_by("track_id", "rater__pseudonym", "kind")

@@ -22,7 +22,6 @@ from datasets.services import imports, queue, tracks
 from datasets.services.queue import Ticket
 from datasets.signals import bundle_writing
 
-
 LEFT_FOR_S = 24 * 3600
 
 

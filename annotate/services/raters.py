@@ -80,6 +80,12 @@ def find_invite(token: str) -> Invite:
     return invite
 
 
+def refuse_used_up(invite: Invite) -> None:
+    """Before anybody reads the consent. A form that was sent already may be sent again, so that `join` asks once more."""
+    if invite.max_uses is not None and invite.uses >= invite.max_uses:
+        raise InviteRefused(_("This invite has been used by as many people as it was made for. Ask for a new one."))
+
+
 @transaction.atomic
 def join(invite: Invite, *, user: User | None = None, nonce: str = "") -> Participation:
     """Become a rater by an invite. InviteRefused when it is used up.

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils.crypto import get_random_string
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -21,7 +20,7 @@ from annotate.errors import InviteRefused
 from annotate.forms import BackgroundForm
 from annotate.models import Gold, Participation
 from annotate.services import raters
-from annotate.views.rating import participation
+from annotate.views.rating import participation, return_link
 from datasets import selectors as ground
 from datasets.access import user_of
 from datasets.errors import MERError
@@ -36,6 +35,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
         questionnaire = invite.questionnaire
         ctx = {"questionnaire": questionnaire, "consent": questionnaire.text("consent"), "nonce": get_random_string(32)}
         if request.method != "POST":
+            raters.refuse_used_up(invite)
             return render(request, "annotate/join.html", ctx)
         if questionnaire.with_consent and not request.POST.get("agree"):
             messages.warning(request, _("Tick the box if you agree. Without your consent nothing can be kept, and nothing was."))
@@ -169,10 +169,8 @@ def gold_audio(request: HttpRequest, pk: int, gold: int) -> HttpResponseBase:
 @login_required
 def me(request: HttpRequest) -> HttpResponse:
     rater = raters.rater_of(user_of(request))
-    token = raters.return_token(rater)
-    link = request.build_absolute_uri(reverse("annotate:come_back", args=[token])) if token else ""
     rows = [(row, selectors.progress_of(row, rater)) for row in selectors.questionnaires_for(user_of(request))]
-    return render(request, "annotate/me.html", {"rater": rater, "link": link, "rows": rows})
+    return render(request, "annotate/me.html", {"rater": rater, "link": return_link(request, rater), "rows": rows})
 
 
 @require_POST

@@ -1,6 +1,7 @@
 """The rating page and what it calls while a track is heard."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,9 @@ from django.views.decorators.http import require_POST, require_safe
 from annotate import selectors
 from annotate.errors import AlreadyRated, NotInvited, SlotGone, TooFast
 from annotate.forms import RatingForm
-from annotate.models import Assignment, Participation, Questionnaire
+from annotate.models import Assignment, Participation, Questionnaire, Rater
 from annotate.services import ratings, slots
-from annotate.services.raters import completion_code, participation_of, rater_of
+from annotate.services.raters import completion_code, participation_of, rater_of, return_token
 from datasets import selectors as ground
 from datasets.access import user_of
 from datasets.errors import MERError
@@ -79,7 +80,9 @@ def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
     progress = selectors.progress(questionnaire, done, one_more=slot is not None)
     by_script = _by_script(request)
     if slot is None:
-        ctx = {"questionnaire": questionnaire, "rater": rater, "progress": progress}
+        ctx = {"questionnaire": questionnaire, "rater": rater, "progress": progress, "link": return_link(request, rater)}
+        ctx["is_set_aside"] = rater.is_set_aside_at(timezone.now())
+        ctx["is_full"] = questionnaire.tracks_per_rater is not None and done >= questionnaire.tracks_per_rater
         return HttpResponse(status=204) if by_script else render(request, "annotate/rate_done.html", ctx)
     piece = _piece(questionnaire, slot, progress)
     if by_script:
@@ -94,10 +97,17 @@ def rate_next(request: HttpRequest, pk: int) -> HttpResponse:
             "questions": asked.questions,
             "reasons": Assignment.Reason,
             "question": questionnaire.text("question"),
+            "link": return_link(request, rater),
         }
         response = render(request, "annotate/rate.html", ctx)
     response["Cache-Control"] = "no-store"  # the back button shows what is to be rated now, not a used page
     return response
+
+
+def return_link(request: HttpRequest, rater: Rater) -> str:
+    """The personal link of a rater without a password; empty for others."""
+    token = return_token(rater)
+    return request.build_absolute_uri(reverse("annotate:come_back", args=[token])) if token else ""
 
 
 def _by_script(request: HttpRequest) -> bool:
@@ -113,6 +123,7 @@ def _piece(questionnaire: Questionnaire, slot: Assignment, progress: selectors.P
         "title": " · ".join(filter(None, (slot.track.title, slot.track.artist))) if questionnaire.show_title else "",
         "position": _("%(n)d of %(total)d") % {"n": progress.done + 1, "total": progress.total},
         "done": progress.done,
+        "can_undo": progress.done > 0 and slot.undone_key is None,
         "total": progress.total,
         "duration_s": sound.duration_s,
         "gain_db": sound.gain_db,
@@ -179,27 +190,43 @@ def rate_draft(request: HttpRequest, key: UUID) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@require_POST
 @login_required
 def rate_decline(request: HttpRequest, key: UUID) -> HttpResponse:
+    if request.method != "POST":
+        return _once_more(request)
     slot = slot_of(request, key)
-    try:
-        slots.decline(slot, reason=request.POST.get("reason", ""), note=request.POST.get("note", ""))
-        messages.success(request, _("Thank you. A curator will look at that piece; here is another one."))
-    except MERError as fact:
-        messages.warning(request, str(fact))
-    return redirect("annotate:rate_next", slot.questionnaire_id)
+    values = {"reason": request.POST.get("reason", ""), "note": request.POST.get("note", "")}
+    done = _("Thank you. A curator will look at that piece; here is another one.")
+    return _told(request, slot.questionnaire_id, lambda: slots.decline(slot, **values), done)
 
 
-@require_POST
 @login_required
 def rate_undo(request: HttpRequest, pk: int) -> HttpResponse:
+    if request.method != "POST":
+        return _once_more(request)
     here = participation(request, pk)
+    done = _("This is your last piece again, with what you chose. Change it and send it once more.")
+    return _told(request, pk, lambda: ratings.undo_last(here.questionnaire, here.rater), done)
+
+
+def _once_more(request: HttpRequest) -> HttpResponse:
+    """The session ended meanwhile, and the login led to the address of a button."""
+    messages.warning(request, _("Nothing was changed. Press the button again."))
+    return redirect("annotate:rate")
+
+
+def _told(request: HttpRequest, pk: int, action: Callable[[], object], done: str) -> HttpResponse:
+    """What came of a button: for the open page as JSON, else as a message on the next one."""
     try:
-        ratings.undo_last(here.questionnaire, here.rater)
-        messages.success(request, _("This is your last piece again, with what you chose. Change it and send it once more."))
+        action()
     except MERError as fact:
+        if _by_script(request):
+            return JsonResponse({"detail": str(fact)}, status=409)
         messages.warning(request, str(fact))
+    else:
+        if _by_script(request):
+            return JsonResponse({"detail": done}, status=201)
+        messages.success(request, done)
     return redirect("annotate:rate_next", pk)
 
 

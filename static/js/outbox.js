@@ -26,7 +26,7 @@ const post = async (url, fields, seconds = 20) => {
   }
 };
 
-const waiting = () => all().filter((entry) => entry.rater === rater);
+const waiting = () => all().filter((entry) => !rater || entry.rater === rater); // who is logged out is told of all of them
 const put = (url, fields) => { keep([...all().filter((entry) => entry.fields.key !== fields.key), { rater, url, fields }]); show(); };
 const drop = (entry) => keep(all().filter((other) => other.fields.key !== entry.fields.key));
 
@@ -39,6 +39,7 @@ const show = (sent = false) => {
 
 // Send what waits. True when something was sent. One page at a time, so that two tabs do not both try.
 const flush = async () => {
+  if (!rater) return false;
   let sent = false;
   const work = async () => {
     for (const entry of waiting()) {
@@ -59,7 +60,7 @@ const flush = async () => {
 };
 
 window.outbox = { LoggedOut, drop, flush, post, put, waiting };
-if (rater && waiting().length) { show(); flush(); }
+if (waiting().length) { show(); flush(); }
 addEventListener("online", () => { if (waiting().length) flush(); });
 setInterval(() => { if (waiting().length) flush(); }, 15000);
 if ("serviceWorker" in navigator) navigator.serviceWorker.register("/sw.js").catch(() => {});

@@ -42,31 +42,47 @@ const fields = () => ({
   heard_s: player.heard.seconds.toFixed(2), heard_share: player.heard.share.toFixed(3), replays: player.heard.replays,
   hidden_s: unseen().toFixed(1),
 });
+const asDraft = () => {
+  const { csrfmiddlewaretoken: _token, ...now } = fields();
+  return { ...now, known: "known" in now, vocals: "vocals" in now };
+};
+// What a reload would lose: the draft on its way to the server comes too late for the page that replaces this one.
+const KEPT = "draft";
+const keepHere = () => { if (!busy) sessionStorage.setItem(KEPT, JSON.stringify({ url: piece.url, draft: asDraft() })); };
+const keptHere = () => {
+  let kept = null;
+  try { kept = JSON.parse(sessionStorage.getItem(KEPT)); } catch { /* not ours */ }
+  if (kept?.url !== piece.url) return piece.draft;
+  const most = (name) => Math.max(Number(piece.draft[name]) || 0, Number(kept.draft[name]) || 0);
+  return { ...piece.draft, ...kept.draft, heard_s: most("heard_s"), heard_share: most("heard_share"), replays: most("replays") };
+};
 const missing = () => Math.ceil(minimum - player.heard.seconds - 0.25);
 const ready = () => words.some((word) => word.checked) && missing() <= 0;
 const update = () => {
   send.disabled = busy || !ready();
+  for (const part of form.querySelectorAll("fieldset")) part.disabled = busy; // what is on its way is not changed any more
   const seconds = missing() > 0 ? missing() : 0;
-  const text = seconds ? `${form.dataset.more}: ${seconds} s` : words.some((word) => word.checked) ? "" : form.dataset.choose;
+  const text = busy && waiting().length ? form.dataset.kept : seconds ? `${form.dataset.more}: ${seconds} s` : words.some((word) => word.checked) ? "" : form.dataset.choose;
   if (hint.textContent !== text) hint.textContent = text;
 };
 // A screen reader is not told of every second, only when it becomes possible to send.
 hint.setAttribute("aria-live", "off");
 
 const saveDraft = async (beat = false) => {
-  const { csrfmiddlewaretoken, ...now } = fields();
-  const text = JSON.stringify({ ...now, known: "known" in now, vocals: "vocals" in now });
-  if (busy || (text === saved && !beat)) return;
-  const headers = { "Content-Type": "application/json", "X-CSRFToken": csrfmiddlewaretoken };
+  if (busy) return;
+  keepHere();
+  const text = JSON.stringify(asDraft());
+  if (text === saved && !beat) return;
+  const headers = { "Content-Type": "application/json", "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
   try {
     const response = await fetch(`${piece.url}draft/`, { method: "POST", body: text, headers, keepalive: true });
     saved = response.ok ? text : "";
   } catch { saved = ""; }
 };
-const soon = () => { update(); clearTimeout(timer); timer = setTimeout(() => saveDraft(), 800); };
+const soon = () => { update(); keepHere(); clearTimeout(timer); timer = setTimeout(() => saveDraft(), 800); };
 form.addEventListener("change", soon);
 form.addEventListener("input", soon);
-player.addEventListener("heard", update);
+player.addEventListener("heard", () => { update(); keepHere(); });
 setInterval(() => saveDraft(true), 60000); // the lease stays alive while the page is open
 setInterval(() => saveDraft(), 10000);
 addEventListener("pagehide", () => saveDraft());
@@ -93,24 +109,43 @@ const say = (text, kind = "warning") => {
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   if (busy || !ready()) return update();
-  busy = true;
-  update();
   player.audio.pause();
   const { csrfmiddlewaretoken: _token, ...values } = fields();
   values.key = unique();
+  busy = true;
+  update();
   try {
     const { status, body } = await post(form.action, values);
     if (status === 409 && body.wait_s > 0) { say(body.detail); busy = false; return update(); }
     if (status !== 201 && !body.over) { say(body.detail || `${status}`); busy = false; return update(); }
-    if (body.over) sessionStorage.setItem("note", body.detail);
-    await next();
+    sessionStorage.removeItem(KEPT);
+    await next(body.over ? body.detail : "");
   } catch (problem) {
     put(piece.url, values);
     if (problem instanceof LoggedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
     else flush();
   }
 });
-addEventListener("outboxsent", () => { if (busy) next(); });
+addEventListener("outboxsent", () => { if (busy) { sessionStorage.removeItem(KEPT); next(); } });
+
+// --- the two other ways on: they need a connection, and keep what was written without one
+for (const other of document.querySelectorAll("[data-decline], [data-undo]")) {
+  other.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const { csrfmiddlewaretoken: _token, ...values } = Object.fromEntries(new FormData(other));
+    const note = other.querySelector("[data-problem]");
+    note.hidden = true;
+    try {
+      const { status, body } = await post(other.action, values);
+      if (status === 201) { sessionStorage.removeItem(KEPT); return await next(body.detail); }
+      note.textContent = body.detail || `${status}`;
+    } catch (problem) {
+      if (problem instanceof LoggedOut) return location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
+      note.textContent = form.dataset.offline;
+    }
+    note.hidden = false;
+  });
+}
 addEventListener("outboxrefused", (event) => {
   if (event.detail.entry.url !== piece.url) return;
   drop(event.detail.entry); // it is on this page, to be mended and sent again
@@ -142,7 +177,10 @@ const show = (shown) => {
   clearTimeout(aheadTimer);
   form.querySelector("[data-note]")?.remove();
   form.reset();
+  document.querySelector("[data-decline]").reset();
+  for (const note of document.querySelectorAll(".rate-ways [data-problem]")) note.hidden = true;
   piece = shown;
+  piece.draft = keptHere();
   minimum = piece.minimum_s;
   opened = Date.now();
   hiddenSince = document.hidden ? opened : null;
@@ -152,7 +190,7 @@ const show = (shown) => {
   form.action = piece.url;
   document.querySelector("[data-decline]").action = `${piece.url}decline/`;
   document.querySelector(".decline").open = false;
-  document.querySelector("[data-undo]").hidden = !piece.done;
+  document.querySelector("[data-undo]").hidden = !piece.can_undo;
   const title = document.querySelector("[data-title]"), progress = document.querySelector("[data-progress]");
   title.textContent = piece.title;
   title.hidden = !piece.title;
@@ -172,8 +210,6 @@ const show = (shown) => {
   player.heard.replays = Number(piece.draft.replays) || 0;
   dispatchEvent(new Event("pieceshown"));
   busy = waiting().some((entry) => entry.url === piece.url);
-  const told = sessionStorage.getItem("note");
-  if (told) { say(told); sessionStorage.removeItem("note"); }
   report();
   remind();
   update();
@@ -181,14 +217,17 @@ const show = (shown) => {
 };
 
 // The next piece onto this page. A step, the end or an edited questionnaire is a page of its own.
-const next = async () => {
-  const page = form.dataset.nextUrl;
+const next = async (text = "") => {
+  const page = form.dataset.nextUrl, told = document.querySelector("[data-told]"), sent = document.querySelector("[data-outbox]");
   try {
     const response = await fetch(page, { headers: { Accept: "application/json" } });
     const shown = response.status === 200 && !response.redirected ? await response.json() : null;
     if (shown?.edition !== piece.edition) return location.assign(page);
     show(shown);
     document.querySelectorAll(".messages").forEach((old) => old.remove());
+    told.textContent = text;
+    told.hidden = !text;
+    if (!text && !waiting().length) sent.hidden = true;
     scrollTo(0, 0);
     player.querySelector("[data-play]").focus({ preventScroll: true });
   } catch { location.assign(page); }

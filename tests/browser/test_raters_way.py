@@ -210,6 +210,56 @@ def test_a_session_that_ends_while_rating_loses_nothing(studio, phone, invite):
     assert [row[0] for row in rows(studio, pseudonym(page))] == ["excited"]
 
 
+def test_nothing_of_a_piece_is_left_on_the_next_and_a_reload_loses_nothing(studio, phone, invite):
+    page = watched(phone())
+    walk(page, invite)
+    page.get_by_text("I can’t rate this").click()
+    page.get_by_role("radio", name="There is only silence").check()
+    page.get_by_label("Anything to add").fill("not this one")
+    page.get_by_text("I can’t rate this").click()
+    listen(page, "Pleased")
+    page.evaluate("document.querySelector('audio').pause()")
+    heard = page.evaluate("document.querySelector('[data-player]').heard.seconds")
+    page.get_by_role("radio", name="Angry").check()
+    page.reload()  # at once: nothing had time to reach the server
+    expect(page.get_by_role("radio", name="Angry")).to_be_checked()
+    assert page.evaluate("document.querySelector('[data-player]').heard.seconds") == pytest.approx(heard, abs=0.3)
+    loads = page.evaluate("performance.getEntriesByType('navigation').length")
+    first = page.locator("[data-rate]").get_attribute("action")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".rate-progress")).to_contain_text("2 of ")
+    assert page.locator("[data-rate]").get_attribute("action") != first
+    assert page.evaluate("performance.getEntriesByType('navigation').length") == loads
+    expect(page.get_by_role("radio", name="Angry")).not_to_be_checked()
+    expect(page.get_by_role("button", name="Play")).to_be_focused()
+    page.get_by_text("I can’t rate this").click()
+    expect(page.get_by_role("radio", name="There is only silence")).not_to_be_checked()
+    expect(page.get_by_label("Anything to add")).to_have_value("")
+    assert page.problems == []
+
+
+def test_what_cannot_be_sent_beside_a_rating_stays_on_the_page(studio, phone, invite):
+    context = phone()
+    page = watched(context)
+    walk(page, invite)
+    page.get_by_text("I can’t rate this").click()
+    page.get_by_role("radio", name="This is not music").check()
+    page.get_by_label("Anything to add").fill("a speech")
+    context.set_offline(True)
+    page.get_by_role("button", name="Send, and give me another piece").click()
+    expect(page.get_by_text("No connection: nothing was sent")).to_be_visible()
+    expect(page.get_by_label("Anything to add")).to_have_value("a speech")
+    context.set_offline(False)
+    page.get_by_role("button", name="Send, and give me another piece").click()
+    expect(page.get_by_text("Thank you. A curator will look at that piece")).to_be_visible()
+    expect(page.locator(".rate-progress")).to_contain_text("1 of ")
+    context.clear_cookies(name="sessionid")
+    page.get_by_text("I can’t rate this").click()
+    page.get_by_role("radio", name="This is not music").check()
+    page.get_by_role("button", name="Send, and give me another piece").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
 def test_the_next_track_is_loaded_early_and_the_page_is_small(phone, invite):
     page = watched(phone())
     walk(page, invite)

@@ -52,6 +52,7 @@ SHOWN = re.compile(r'\b(?:aria-label|placeholder|title|alt|data-[a-z-]+-label)="
 NAMES = {
     "MER Studio",
     "MER",
+    "yt-dlp",
     "mel",
     "min",
     "EN",
