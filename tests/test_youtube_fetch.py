@@ -61,7 +61,7 @@ class Site(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def site(monkeypatch) -> Iterator[str]:
+def site(monkeypatch, tmp_path) -> Iterator[str]:
     """YouTube's media host, whose name leads to this machine: the only seam. Hosts and redirects are checked as ever."""
     Site.answers = {"/sound.wav": (200, tone(2.0)), "/broken.wav": (500, b"")}
     Site.places, Site.asked = {}, []
@@ -71,7 +71,8 @@ def site(monkeypatch) -> Iterator[str]:
         port = server.server_address[1]
         monkeypatch.setattr(network, "resolve", lambda host, port, *rest, **kinds: [(AF_INET, SOCK_STREAM, 6, "", (SERVED, port))])
         monkeypatch.setattr(network, "is_public", lambda address: address == SERVED or was_public(address))
-        monkeypatch.setattr("datasets.services.imports.settings.FETCH_SLEEP_S", 0)
+        monkeypatch.setattr(settings, "FETCH_SLEEP_S", 0)
+        monkeypatch.setattr(settings, "WORK_DIR", tmp_path)
         yield f"http://r1.googlevideo.com:{port}"
         server.shutdown()
 
@@ -148,6 +149,33 @@ def test_a_broken_line_is_tried_again_later_and_at_last_fails(dataset, recorded,
     assert (job.state, track.state, track.problem) == ("failed", "failed", "network") and "tried 6 times" in track.reason
     assert len(waits) == 5 and all(later > 1.5 * sooner for sooner, later in itertools.pairwise(waits))
     assert not list(settings.WORK_DIR.glob("fetch-*"))
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("[youtube] x: Unable to download API page: <urlopen error [Errno -3] Temporary failure in name resolution>", "network"),
+        ("unable to download video data: HTTP Error 503: Service Unavailable", "network"),
+        ("[youtube] x: Unable to download API page: Failed to resolve 'www.youtube.com'", "network"),
+        ("[youtube] x: Sign in to confirm you’re not a bot. Use --cookies-from-browser", "blocked"),
+        ("[youtube] x: Unable to download API page: HTTP Error 429: Too Many Requests", "blocked"),
+        (
+            "[youtube] x: Video unavailable. This content isn't available, try again later. The current session has been rate-limited",
+            "blocked",
+        ),
+        ("[youtube] x: Sign in to confirm your age. This video may be inappropriate for some users", "gone"),
+        ("[youtube] x: Private video. Sign in if you've been granted access to this video", "gone"),
+        ("[youtube] x: Video unavailable. This video is not available in your country", "gone"),
+        ("[youtube] x: This video has been removed by the uploader", "gone"),
+        ("[youtube] x: Requested format is not available. Use --list-formats", "outdated"),
+        ("[youtube] x: nsig extraction failed: Some formats may be missing", "outdated"),
+        ("unable to download video data: HTTP Error 403: Forbidden", "outdated"),
+        ("[youtube] x: something that nobody has ever read", "outdated"),
+    ],
+)
+def test_what_youtube_says_is_of_the_class_of_its_cure(dataset, recorded, said, problem):
+    recorded(error=said)
+    assert fetch(dataset)[1].problem == problem
 
 
 def test_a_bot_check_pauses_the_whole_queue_and_says_so(dataset, recorded, client, curator):

@@ -189,18 +189,18 @@ SIGNS: tuple[tuple[Problem, str], ...] = (
         r"not a bot|HTTP Error 429|Too Many Requests|rate.?limited|unusual traffic|captcha|content isn.t available, try again later",
     ),
     (
+        Problem.NETWORK,
+        r"urlopen|connection|resolve|timed? ?out|Transport|HTTP Error 5|incomplete|bytes read|Errno|reset by|SSL|EOF",
+    ),
+    (
         Problem.OUTDATED,
         r"JavaScript runtime|signature|nsig|PO Token|Unable to extract|Requested format is not available|report this issue"
         r"|Only images are available|HTTP Error 403",
     ),
     (
         Problem.GONE,
-        r"[Pp]rivate|unavailable|not available|removed|terminated|does not exist|[Aa]ge|members|copyright|country|geo"
-        r"|Sign in|Premieres|HTTP Error 4(?:04|10)",
-    ),
-    (
-        Problem.NETWORK,
-        r"urlopen|[Cc]onnection|resolve|timed? ?out|Transport|HTTP Error 5|incomplete|bytes read|Errno|reset|SSL|EOF",
+        r"private|unavailable|not available|removed|terminated|does not exist|\bage\b|age.restricted|members|copyright|country"
+        r"|\bgeo|sign in|premieres|HTTP Error 4(?:04|10)",
     ),
 )
 
@@ -208,7 +208,7 @@ SIGNS: tuple[tuple[Problem, str], ...] = (
 def _failure(error: BaseException) -> FetchFailed:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
     text = re.sub(r"; please report this issue.*", "; please report this issue", text, flags=re.DOTALL)
-    problem = next((kind for kind, sign in SIGNS if re.search(sign, text)), Problem.OUTDATED)
+    problem = next((kind for kind, sign in SIGNS if re.search(sign, text, re.IGNORECASE)), Problem.OUTDATED)
     words = {
         Problem.NETWORK: "YouTube could not be fetched: it was not reached. Is this machine online? Try again later",
         Problem.BLOCKED: "YouTube asks whether this is a person, or limits the number of videos",
