@@ -98,7 +98,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     # Planning a statement anew each time took PostgreSQL longer than running it: prepared, raters get through 1.6 times as fast.
-    DATABASES["default"].setdefault("OPTIONS", {}).update({"server_side_binding": True, "prepare_threshold": 3})
+    # DATABASE_URL may say otherwise (…?prepare_threshold=0), for a pooler that cannot keep prepared statements.
+    prepared = {"server_side_binding": True, "prepare_threshold": 3}
+    DATABASES["default"]["OPTIONS"] = prepared | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- queue -------------------------------------------------------------------------------------------------------

@@ -108,6 +108,9 @@ def run_import(ticket: Ticket) -> None:
     imports.finish(owner)
 
 
+MOST_SILENCE = 0.98
+
+
 def convert_track(ticket: Ticket) -> None:
     """Original -> 22,050 Hz mono wav, waveform, true duration. Done twice, it leaves the same as done once."""
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
@@ -120,18 +123,15 @@ def convert_track(ticket: Ticket) -> None:
         ticket.progress(0.05, "Copying", force=True)
         with original.file.open("rb") as stored, source.open("wb") as local:
             shutil.copyfileobj(stored, local, 1 << 20)
-        ticket.progress(0.2, "Looking into the file", force=True)
-        probe = audio.probe(source)
-        ticket.progress(0.3, "Converting", force=True)
+        ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
-        duration_s = audio.convert(source, wav, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s)
-        ticket.progress(0.7, "Measuring the loudness", force=True)
-        loudness = audio.loudness(wav)
+        converted = audio.convert(source, wav, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s)
         ticket.progress(0.8, "Drawing the waveform", force=True)
-        peaks = audio.peaks(wav)
+        measured = audio.measure(wav)
+        if measured.silence_share >= MOST_SILENCE:
+            raise audio.AudioUnreadable(f"{measured.silence_share:.0%} of the recording is silence (below -60 dB of full scale).")
         with wav.open("rb") as file:
-            sha256 = audio.sha256_of(file)
-            tracks.make_ready(track, File(file), sha256, probe, duration_s=duration_s, peaks=peaks, loudness=loudness)
+            tracks.make_ready(track, File(file), audio.sha256_of(file), converted, measured)
 
 
 RELEASE_README = """# {name}

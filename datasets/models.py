@@ -157,6 +157,8 @@ class AudioFile(models.Model):
     duration_s = models.FloatField(null=True)
     loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
     peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
+    silence_share = models.FloatField(null=True, help_text="Share of 50 ms blocks below -60 dB of full scale.")
+    clipped_share = models.FloatField(null=True, help_text="Share of samples at full scale.")
     peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
 
     class Meta:

@@ -90,10 +90,12 @@ def questionnaire(dataset: Dataset) -> Questionnaire:
     return Questionnaire.objects.select_related("dataset").get(pk=made.pk)
 
 
-def _copied(source: Path, target: Path, **limits: object) -> float:
+def _copied(source: Path, target: Path, **limits: object) -> audio.Converted:
     """The conversion of a file that is a 22,050 Hz mono wav already, without starting ffmpeg."""
     shutil.copy(source, target)
-    return audio.wav_duration(target)
+    duration_s = audio.wav_duration(target)
+    probe = audio.Probe("pcm_s16le", 22_050, 1, duration_s)
+    return audio.Converted(duration_s, probe, audio.Loudness(-20.0, -3.0))
 
 
 @pytest.fixture
@@ -108,7 +110,6 @@ def make_track(dataset: Dataset, monkeypatch) -> Callable[..., Track]:
         )
         with monkeypatch.context() as patched:
             patched.setattr(audio, "convert", _copied)
-            patched.setattr(audio, "loudness", lambda path: audio.Loudness(-20.0, -3.0))
             assert queue.run_job(job.pk, jobs.convert_track).state == Job.State.DONE
         return Track.objects.get(pk=job.subject_id)
 

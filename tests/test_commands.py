@@ -116,7 +116,7 @@ def test_what_cannot_be_done_ends_with_a_sentence(arguments, message):
 def test_asking_again_finishes_what_was_interrupted_or_failed(wav_file, dataset, monkeypatch):
     path = wav_file(1.0, name="song.wav")
     with monkeypatch.context() as patched:
-        patched.setattr("datasets.methods.audio.probe", lambda path: 1 / 0)
+        patched.setattr("datasets.methods.audio.measure", lambda path: 1 / 0)
         assert len(run("ingest", path, code=1)["refused"]) == 1
     again = run("ingest", path)
     assert again["ready"] == [Track.objects.get().pk] and Track.objects.get().state == "ready"

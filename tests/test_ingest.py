@@ -89,7 +89,7 @@ def test_done_again_after_a_dead_worker_it_leaves_the_same_as_done_once(dataset)
 def test_a_failed_track_can_be_tried_again(dataset, monkeypatch):
     job = add(dataset, tone(1.0))
     with monkeypatch.context() as patched:
-        patched.setattr("datasets.methods.audio.probe", lambda path: 1 / 0)
+        patched.setattr("datasets.methods.audio.measure", lambda path: 1 / 0)
         assert queue.run_job(job.pk, jobs.convert_track).state == "failed"
     assert Track.objects.get().state == "failed"
     queue.retry(Job.objects.get(pk=job.pk))

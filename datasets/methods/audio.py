@@ -1,8 +1,8 @@
 """Reading recordings: what a file really holds, the paper's mp3 -> wav step, and the waveform that people see.
 
-The container's header is not believed: a file counts as audio when its samples decode. Conversion runs ffmpeg (the static
-build of `imageio-ffmpeg`, so that no system package is needed) in a process of its own with limits on time, memory and
-output, because decoders meet hostile input; the first look into a file (`probe`) decodes one frame in the caller's process.
+The container's header is not believed: a file counts as audio when its samples decode. ffmpeg (the static build of
+`imageio-ffmpeg`, so that no system package is needed) runs in a process of its own with limits on time, memory and output,
+because decoders meet hostile input.
 
 Conventions
 -----------
@@ -16,6 +16,7 @@ import re
 import resource
 import subprocess
 import wave
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -48,89 +49,12 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Probe:
-    """What the file's first audio stream says of itself (the true duration is known after decoding)."""
+    """What the file's first audio stream says of itself; `channels` is None for a layout without a number."""
 
     codec: str
     sample_rate: int
-    channels: int
+    channels: int | None
     claimed_s: float | None
-
-
-def probe(path: Path) -> Probe:
-    """Open `path`, decode one frame of its first audio stream, and describe it.
-
-    Raises
-    ------
-    AudioUnreadable
-        The file is empty, is not a recording, has no audio stream, or nothing in it decodes.
-    """
-    import av  # 40 MB; only workers and commands get here
-
-    if path.stat().st_size == 0:
-        raise AudioUnreadable("The file is empty (0 bytes).")
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.audio:
-                raise AudioUnreadable("The file has no sound in it, only pictures or data.")
-            stream = container.streams.audio[0]
-            frame = next(container.decode(stream), None)
-            if frame is None:
-                raise AudioUnreadable("The file has no samples: 0 seconds of sound.")
-            claimed = float(container.duration / av.time_base) if container.duration else None
-            return Probe(stream.codec_context.name, frame.sample_rate, frame.layout.nb_channels, claimed)
-    except av.FFmpegError as error:
-        raise AudioUnreadable(f"The file is not a recording that can be decoded ({error.strerror}).") from None
-
-
-def convert(
-    source: Path,
-    target: Path,
-    *,
-    max_duration_s: float,
-    start_s: float | None = None,
-    end_s: float | None = None,
-    timeout_s: float = 600,
-) -> float:
-    """Decode `source`, or the stretch from `start_s` to `end_s`, into a mono 16-bit wav at 22,050 Hz; its true duration in seconds.
-
-    The paper's mp3 -> wav step. pydub would hold the whole track in memory and asks for ffprobe; the same ffmpeg is
-    called directly, so that memory stays flat in the length of the track.
-
-    Raises
-    ------
-    AudioUnreadable
-        The file does not decode, is shorter than 0.5 s, longer than `max_duration_s`, or takes too long.
-    """
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-i", f"file:{source}"]
-    command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-ac", "1", "-ar", str(SAMPLE_RATE)]
-    longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
-    command += [
-        *(["-ss", str(start_s)] if start_s else []),
-        "-t",
-        str(longest),
-        "-c:a",
-        "pcm_s16le",
-        "-bitexact",
-        "-f",
-        "wav",
-        f"file:{target}",
-    ]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=_limit_decoder, check=False)
-    except subprocess.TimeoutExpired:
-        raise AudioUnreadable(f"Decoding took longer than {timeout_s:.0f} seconds and was stopped.") from None
-    message = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    if not target.exists() or target.stat().st_size <= 44:
-        why = message[-1][:200] if message else "no samples"
-        raise AudioUnreadable(f"Nothing in the file could be decoded ({why}).")
-    duration_s = wav_duration(target)
-    if duration_s < MIN_DURATION_S:
-        raise AudioUnreadable(f"The recording is {duration_s:.2f} seconds long; at least {MIN_DURATION_S} are needed.")
-    if duration_s > max_duration_s:
-        raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
-    return duration_s
 
 
 @dataclass(frozen=True)
@@ -141,25 +65,95 @@ class Loudness:
     peak_db: float | None
 
 
-def loudness(path: Path) -> Loudness:
-    """Integrated loudness and sample peak of a wav, measured by ffmpeg's ebur128 filter (EBU R128, ITU-R BS.1770).
+@dataclass(frozen=True)
+class Converted:
+    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav."""
 
-    Silence, and what is too short or too quiet for the gates of the standard (-70 LUFS), has no loudness.
+    duration_s: float
+    probe: Probe
+    loudness: Loudness
+
+
+STREAM = re.compile(r"Stream #0:\d+[^\n]*?: Audio: (\w+)[^\n]*?, (\d+) Hz, ([^,\n]+)")
+CLAIMED = re.compile(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)")
+LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    max_duration_s: float,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    timeout_s: float = 600,
+) -> Converted:
+    """Decode `source`, or the stretch from `start_s` to `end_s`, into a mono 16-bit wav at 22,050 Hz, and measure its loudness.
+
+    The paper's mp3 -> wav step, and EBU R128 (ITU-R BS.1770) by ffmpeg's ebur128 filter, from one decoding. Silence, and what is too
+    short or too quiet for the gates of the standard (-70 LUFS), has no loudness. pydub would hold the whole track in memory and asks
+    for ffprobe; the same ffmpeg is called directly, in a process with limits, so that memory stays flat in the length of the track
+    and nothing of a hostile file is looked at in the caller's process.
 
     Raises
     ------
     AudioUnreadable
-        ffmpeg cannot read the file.
+        The file is empty or no recording, has no sound, does not decode, is shorter than 0.5 s, longer than `max_duration_s`, or
+        takes too long.
     """
     from imageio_ffmpeg import get_ffmpeg_exe
 
-    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-protocol_whitelist", "file", "-i", f"file:{path}"]
-    command += ["-af", "ebur128=framelog=quiet:peak=sample", "-f", "null", "-"]
-    done = subprocess.run(command, capture_output=True, timeout=600, preexec_fn=_limit_decoder, check=False)
-    found = dict(LOUDNESS.findall(done.stderr.decode("utf-8", "replace")))
-    if "I" not in found:
-        raise AudioUnreadable("The loudness of the recording could not be measured.")
-    integrated, peak = float(found["I"]), float(found["Peak"])
+    if source.stat().st_size == 0:
+        raise AudioUnreadable("The file is empty (0 bytes).")
+    longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
+    # A microphone's or a file's many channels become one as in `-ac 1`; one copy is written, the other only measured.
+    chain = f"[0:a:0]atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS,"
+    chain += f"aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono,asplit[wav][measured];"
+    chain += "[measured]ebur128=framelog=quiet:peak=sample,anullsink"
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
+    command += ["-i", f"file:{source}", "-filter_complex", chain, "-map", "[wav]", "-map_metadata", "-1"]
+    command += ["-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
+    most_bytes = int((max_duration_s + 10) * SAMPLE_RATE * 2)
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=_limits(most_bytes), check=False)
+    except subprocess.TimeoutExpired:
+        raise AudioUnreadable(f"Decoding took longer than {timeout_s:.0f} seconds and was stopped.") from None
+    said = done.stderr.decode("utf-8", "replace")
+    if not target.exists() or target.stat().st_size <= 44:
+        raise AudioUnreadable(_why_nothing(said))
+    duration_s = wav_duration(target)
+    if duration_s < MIN_DURATION_S:
+        raise AudioUnreadable(f"The recording is {duration_s:.2f} seconds long; at least {MIN_DURATION_S} are needed.")
+    if duration_s > max_duration_s:
+        raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
+    return Converted(duration_s, _probe(said), _loudness(said))
+
+
+def _why_nothing(said: str) -> str:
+    """In words that a person understands, why ffmpeg wrote no samples."""
+    if "matches no streams" in said or ("Input #0" in said and not STREAM.search(said) and "Audio:" not in said):
+        return "The file has no sound in it, only pictures or data."
+    if "Input #0" in said:
+        return "The file has no samples that can be decoded: 0 seconds of sound."
+    lines = [line for line in said.strip().splitlines() if line.strip()]
+    why = re.sub(r"^.*?file:\S+?: |^\[[^\]]*\] ", "", lines[-1])[:200] if lines else "no samples"
+    return f"The file is not a recording that can be decoded ({why})."
+
+
+def _probe(said: str) -> Probe:
+    stream, claimed = STREAM.search(said), CLAIMED.search(said)
+    if stream is None:
+        raise AudioUnreadable("The file says nothing of its sound, though something in it decodes.")
+    codec, sample_rate, layout = stream.groups()
+    number = re.match(r"(\d+) channels", layout)
+    channels = int(number.group(1)) if number else LAYOUTS.get(layout.split("(")[0].strip())
+    seconds = sum(60**place * float(part) for place, part in enumerate(reversed(claimed.groups()))) if claimed else None
+    return Probe(codec, int(sample_rate), channels, seconds)
+
+
+def _loudness(said: str) -> Loudness:
+    found = dict(LOUDNESS.findall(said))
+    integrated, peak = float(found.get("I", "-inf")), float(found.get("Peak", "-inf"))
     return Loudness(integrated if integrated > -70 else None, peak if math.isfinite(peak) else None)
 
 
@@ -170,8 +164,14 @@ def playback_gain(loudness_lufs: float | None, peak_db: float | None) -> float:
     return round(min(PLAYBACK_LUFS - loudness_lufs, -1.0 - peak_db), 2)
 
 
-def _limit_decoder() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY, DECODER_MEMORY))
+def _limits(most_bytes: int) -> Callable[[], None]:
+    """Of the decoder's process: memory, and the size of what it writes."""
+
+    def set_them() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY, DECODER_MEMORY))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    return set_them
 
 
 def wav_duration(path: Path) -> float:
@@ -186,16 +186,39 @@ def read_wav(path: Path | IO[bytes]) -> NDArray[np.float32]:
     return samples.astype(np.float32) / np.float32(32768)
 
 
-def peaks(path: Path, n: int = N_PEAKS) -> list[int]:
-    """The loudest absolute sample of each of `n` equal stretches of a wav, int in 0-100 [shape=(n,)], read in one pass."""
+SILENT = 33  # of 32768: about -60 dBFS
+CLIPPED = 32_600  # of 32768: within 0.05 dB of full scale
+BLOCK = SAMPLE_RATE // 20  # 50 ms
+
+
+@dataclass(frozen=True)
+class Measured:
+    """peaks : loudest absolute sample of each of 400 equal stretches, int in 0-100. silence_share : share of 50 ms blocks whose RMS
+    is below -60 dBFS. clipped_share : share of samples at full scale."""
+
+    peaks: list[int]
+    silence_share: float
+    clipped_share: float
+
+
+def measure(path: Path, n: int = N_PEAKS) -> Measured:
+    """The waveform, silence and clipping of a 16-bit mono wav, read in one pass and in blocks."""
     with wave.open(str(path)) as file:
         total = file.getnframes()
         edges = np.linspace(0, total, n + 1).astype(int)
-        loudest = []
+        loudest, silent, blocks, clipped, rest = [], 0, 0, 0, np.empty(0, np.float32)
         for start, stop in itertools.pairwise(edges):
-            samples = np.frombuffer(file.readframes(int(stop - start)), dtype="<i2").astype(np.int32)
-            loudest.append(int(np.abs(samples).max()) if samples.size else 0)
-    return [round(100 * value / 32768) for value in loudest]
+            samples = np.frombuffer(file.readframes(int(stop - start)), dtype="<i2").astype(np.float32)
+            level = np.abs(samples)
+            loudest.append(float(level.max()) if level.size else 0.0)
+            clipped += int((level >= CLIPPED).sum())
+            rest = np.concatenate([rest, samples])
+            whole = rest[: rest.size // BLOCK * BLOCK].reshape(-1, BLOCK)
+            silent += int((np.square(whole).mean(axis=1) < SILENT**2).sum())
+            blocks += len(whole)
+            rest = rest[whole.size :]
+    peaks = [round(100 * value / 32768) for value in loudest]
+    return Measured(peaks, silent / blocks if blocks else 1.0, clipped / total if total else 0.0)
 
 
 def sha256_of(file: Readable) -> str:

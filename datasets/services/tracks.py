@@ -214,24 +214,20 @@ def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], 
         queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
 
 
-def make_ready(
-    track: Track,
-    wav: File[bytes],
-    sha256: str,
-    probe: audio.Probe,
-    *,
-    duration_s: float,
-    peaks: list[int],
-    loudness: audio.Loudness,
-) -> None:
+def make_ready(track: Track, wav: File[bytes], sha256: str, converted: audio.Converted, measured: audio.Measured) -> None:
     """Store the wav, then record it with what was measured and announce the track in one step."""
     name = put_file(track, AudioFile.Kind.WAV, wav, "wav")
+    source, loudness, duration_s = converted.probe, converted.loudness, converted.duration_s
     with transaction.atomic():
-        facts = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "duration_s": duration_s, "peaks": peaks}
-        facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db}
+        facts = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "duration_s": duration_s}
+        facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db, "peaks": measured.peaks}
+        facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
         record_file(track, AudioFile.Kind.WAV, name, size=wav.size, sha256=sha256, **facts)
         AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
-            codec=probe.codec, sample_rate=probe.sample_rate, channels=probe.channels, duration_s=duration_s
+            codec=source.codec,
+            sample_rate=source.sample_rate,
+            channels=source.channels,
+            duration_s=duration_s if track.start_s is None and track.end_s is None else source.claimed_s,
         )
         change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
         track_ready.send(Track, track=track)

@@ -40,23 +40,23 @@ const show = (sent = false) => {
 // Send what waits. True when something was sent. One page at a time, so that two tabs do not both try.
 const flush = async () => {
   if (!rater) return false;
-  let sent = false;
+  const sent = [];
   const work = async () => {
     for (const entry of waiting()) {
       try {
         let answer = await post(entry.url, entry.fields);
         // The server's clock for a track that was shown without a connection starts only now.
         while (answer.body.wait_s > 0) { await wait(answer.body.wait_s + 0.6); answer = await post(entry.url, entry.fields); }
-        if (answer.status === 201 || answer.body.over) { drop(entry); sent = true; }
+        if (answer.status === 201 || answer.body.over) { drop(entry); sent.push(entry.url); }
         else { refused = answer.body.detail || ""; dispatchEvent(new CustomEvent("outboxrefused", { detail: { entry, text: refused } })); }
       } catch { break; }
     }
   };
   if (navigator.locks) await navigator.locks.request(STORE, work);
   else await work();
-  show(sent);
-  if (sent) dispatchEvent(new Event("outboxsent"));
-  return sent;
+  show(sent.length > 0);
+  if (sent.length) dispatchEvent(new CustomEvent("outboxsent", { detail: sent }));
+  return sent.length > 0;
 };
 
 window.outbox = { LoggedOut, drop, flush, post, put, waiting };

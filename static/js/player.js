@@ -84,7 +84,7 @@ for (const player of document.querySelectorAll("[data-player]")) {
     event.preventDefault();
     event.stopPropagation();
   });
-  for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, () => {
+  for (const name of ["play", "pause", "ended", "emptied"]) audio.addEventListener(name, () => {
     const playing = !audio.paused && !audio.ended;
     button.setAttribute("aria-label", playing ? player.dataset.pauseLabel : player.dataset.playLabel);
     player.toggleAttribute("data-playing", playing);

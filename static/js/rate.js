@@ -7,7 +7,7 @@ const send = form.querySelector("[data-send]");
 const hint = form.querySelector("[data-hint]");
 const words = [...form.querySelectorAll("input[name=word]")];
 const player = document.querySelector("[data-player]");
-let piece, minimum, opened, hiddenSince, hidden, busy, saved, reported, timer = null, aheadTimer = null;
+let piece, minimum, opened, hiddenSince, hidden, busy, saved, known = {}, reported, timer = null, aheadTimer = null;
 
 // --- the point in the plane: a pad for fingers, two sliders for keys and screen readers
 const pad = form.querySelector("[data-pad]");
@@ -47,14 +47,16 @@ const asDraft = () => {
   return { ...now, known: "known" in now, vocals: "vocals" in now };
 };
 // What a reload would lose: the draft on its way to the server comes too late for the page that replaces this one.
+// It counts only while the server's draft is the one that it was made from: else another device has gone on since.
 const KEPT = "draft";
-const keepHere = () => { if (!busy) sessionStorage.setItem(KEPT, JSON.stringify({ url: piece.url, draft: asDraft() })); };
+const same = (draft) => JSON.stringify(Object.entries(draft).sort());
+const keepHere = () => {
+  if (!busy) sessionStorage.setItem(KEPT, JSON.stringify({ url: piece.url, base: same(known), draft: asDraft() }));
+};
 const keptHere = () => {
   let kept = null;
   try { kept = JSON.parse(sessionStorage.getItem(KEPT)); } catch { /* not ours */ }
-  if (kept?.url !== piece.url) return piece.draft;
-  const most = (name) => Math.max(Number(piece.draft[name]) || 0, Number(kept.draft[name]) || 0);
-  return { ...piece.draft, ...kept.draft, heard_s: most("heard_s"), heard_share: most("heard_share"), replays: most("replays") };
+  return kept?.url === piece.url && kept.base === same(piece.draft) ? kept.draft : piece.draft;
 };
 const missing = () => Math.ceil(minimum - player.heard.seconds - 0.25);
 const ready = () => words.some((word) => word.checked) && missing() <= 0;
@@ -77,6 +79,7 @@ const saveDraft = async (beat = false) => {
   try {
     const response = await fetch(`${piece.url}draft/`, { method: "POST", body: text, headers, keepalive: true });
     saved = response.ok ? text : "";
+    if (response.ok) known = JSON.parse(text);
   } catch { saved = ""; }
 };
 const soon = () => { update(); keepHere(); clearTimeout(timer); timer = setTimeout(() => saveDraft(), 800); };
@@ -114,19 +117,20 @@ form.addEventListener("submit", async (event) => {
   values.key = unique();
   busy = true;
   update();
+  const { url } = piece;
   try {
-    const { status, body } = await post(form.action, values);
+    const { status, body } = await post(url, values);
     if (status === 409 && body.wait_s > 0) { say(body.detail); busy = false; return update(); }
     if (status !== 201 && !body.over) { say(body.detail || `${status}`); busy = false; return update(); }
     sessionStorage.removeItem(KEPT);
     await next(body.over ? body.detail : "");
   } catch (problem) {
-    put(piece.url, values);
+    put(url, values);
     if (problem instanceof LoggedOut) location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
     else flush();
   }
 });
-addEventListener("outboxsent", () => { if (busy) { sessionStorage.removeItem(KEPT); next(); } });
+addEventListener("outboxsent", (event) => { if (busy && event.detail.includes(piece.url)) { sessionStorage.removeItem(KEPT); next(); } });
 
 // --- the two other ways on: they need a connection, and keep what was written without one
 for (const other of document.querySelectorAll("[data-decline], [data-undo]")) {
@@ -135,9 +139,11 @@ for (const other of document.querySelectorAll("[data-decline], [data-undo]")) {
     const { csrfmiddlewaretoken: _token, ...values } = Object.fromEntries(new FormData(other));
     const note = other.querySelector("[data-problem]");
     note.hidden = true;
+    player.audio.pause();
     try {
+      await saveDraft(); // an undone piece is put before this one, which comes back with all that was chosen and heard
       const { status, body } = await post(other.action, values);
-      if (status === 201) { sessionStorage.removeItem(KEPT); return await next(body.detail); }
+      if (status === 201) return await next(body.detail);
       note.textContent = body.detail || `${status}`;
     } catch (problem) {
       if (problem instanceof LoggedOut) return location.assign(`/login/?next=${encodeURIComponent(location.pathname)}`);
@@ -180,6 +186,7 @@ const show = (shown) => {
   document.querySelector("[data-decline]").reset();
   for (const note of document.querySelectorAll(".rate-ways [data-problem]")) note.hidden = true;
   piece = shown;
+  known = piece.draft;
   piece.draft = keptHere();
   minimum = piece.minimum_s;
   opened = Date.now();
@@ -220,7 +227,7 @@ const show = (shown) => {
 const next = async (text = "") => {
   const page = form.dataset.nextUrl, told = document.querySelector("[data-told]"), sent = document.querySelector("[data-outbox]");
   try {
-    const response = await fetch(page, { headers: { Accept: "application/json" } });
+    const response = await fetch(page, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(20000) });
     const shown = response.status === 200 && !response.redirected ? await response.json() : null;
     if (shown?.edition !== piece.edition) return location.assign(page);
     show(shown);
