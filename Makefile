@@ -28,11 +28,13 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 
 test: $(VENV)/.dev lint  ## every test: SQLite, PostgreSQL, real workers, real browser
 	@$(PY) -m tests.needs
-	@$(PY) -m pytest --no-cov -q -m database --ds tests.settings_postgres > .postgres.log 2>&1 & postgres=$$!; \
-	$(PY) -m pytest; sqlite=$$?; \
-	wait $$postgres; postgres=$$?; \
-	echo "The tests marked database, on PostgreSQL:"; tail -n 40 .postgres.log; \
-	test $$sqlite -eq 0 -a $$postgres -eq 0
+	@$(PY) -m pytest --no-cov -q -m stack > .stack.log 2>&1 & stack=$$!; \
+	$(PY) -m pytest -m "not stack"; sqlite=$$?; \
+	echo "The tests marked database, on PostgreSQL:"; \
+	$(PY) -m pytest --no-cov -q -m database --ds tests.settings_postgres; postgres=$$?; \
+	wait $$stack; stack=$$?; \
+	echo "The tests of the whole studio, with its own processes and a browser:"; tail -n 60 .stack.log; \
+	test $$sqlite -eq 0 -a $$postgres -eq 0 -a $$stack -eq 0
 
 lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/ruff check .

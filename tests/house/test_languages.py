@@ -54,6 +54,7 @@ NAMES = {
     "MER",
     "yt-dlp",
     "mel",
+    "LUFS",
     "min",
     "EN",
     "ID",
