@@ -44,6 +44,10 @@ class SourceRefused(DatasetsError):
     """A source that cannot be brought in: unknown address, missing file, too large."""
 
 
+class PolicyRefused(DatasetsError):
+    """The dataset does not take such recordings; the message names the rule."""
+
+
 class DiskFull(DatasetsError):
     """No room for a file."""
 

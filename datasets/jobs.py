@@ -43,8 +43,9 @@ def fetch_track(ticket: Ticket) -> None:
                 track.external_id,
                 folder,
                 access=imports.access(),
-                max_duration_s=settings.TRACK_MAX_MINUTES * 60,
+                max_duration_s=_longest_original(track),
                 max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
+                age_restricted=track.dataset.age_restricted,
                 on_progress=ticket.progress,
             )
         with fetched.path.open("rb") as file:
@@ -60,6 +61,13 @@ def fetch_track(ticket: Ticket) -> None:
     finally:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _longest_original(track: Track) -> float:
+    """A video may be as long as a track; of one that only a stretch is taken from, as long as the studio takes at all."""
+    studio = settings.TRACK_MAX_MINUTES * 60.0
+    is_stretch = track.start_s is not None or track.end_s is not None
+    return studio if is_stretch or track.dataset.longest_s is None else min(studio, track.dataset.longest_s)
 
 
 @contextmanager
@@ -126,6 +134,7 @@ def convert_track(ticket: Ticket) -> None:
         ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
         converted = audio.convert(source, wav, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s)
+        tracks.refuse_by_policy(track, converted.duration_s)
         ticket.progress(0.8, "Drawing the waveform", force=True)
         measured = audio.measure(wav)
         if measured.silence_share >= MOST_SILENCE:

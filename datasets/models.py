@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -27,6 +28,18 @@ class Dataset(models.Model):
     name = models.CharField(max_length=100, unique=True)
     description = models.TextField(blank=True)
     synthetic = models.BooleanField(default=False, help_text="Made by a generator, not by musicians: said wherever it shows.")
+    # What is taken in
+    shortest_s = models.FloatField(default=0.5, validators=[MinValueValidator(0.5)], help_text="Shorter recordings are refused.")
+    longest_s = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Longer ones are refused; empty: the studio's own limit.",
+    )
+    licence_required = models.BooleanField(default=False, help_text="Recordings without a licence are refused.")
+    age_restricted = models.BooleanField(
+        "take age-restricted videos", default=True, help_text="They need the cookies of an account; live streams are never taken."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

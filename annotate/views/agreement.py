@@ -48,9 +48,14 @@ def agreement(request: HttpRequest, pk: int) -> HttpResponse:
 def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The ratings of a track, for its page."""
     track = get_object_or_404(Track, pk=pk)
+    ratings = selectors.ratings_of(track)
+    vocals = sum(rating.vocals for rating in ratings)
     ctx = {
+        "track": track,
         "consensus": selectors.consensus_of(track),
-        "ratings": selectors.ratings_of(track),
+        "ratings": ratings,
+        "vocals": vocals,
+        "vocals_reason": f"Has vocals, say {vocals} of {len(ratings)} raters",
         "reports": selectors.reports_on(track),
         "base": panel_base(request),
     }

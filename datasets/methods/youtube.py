@@ -118,6 +118,7 @@ def fetch(
     access: Access,
     max_duration_s: float,
     max_bytes: int,
+    age_restricted: bool = True,
     on_progress: Callable[[float, str], None],
 ) -> Fetched:
     """Download the best audio of one video into `folder`; a part that lies there from an interrupted attempt is continued.
@@ -135,7 +136,7 @@ def fetch(
             on_progress(min(1.0, status.get("downloaded_bytes", 0) / total), "Downloading")
 
     def refuse(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
-        why = _policy(info, max_duration_s)
+        why = _policy(info, max_duration_s, age_restricted)
         if why:
             refused.append(why)
         return why
@@ -172,12 +173,14 @@ def fetch(
     )
 
 
-def _policy(info: dict[str, Any], max_duration_s: float) -> str | None:
+def _policy(info: dict[str, Any], max_duration_s: float, age_restricted: bool) -> str | None:
     """Why a video is not taken, or None."""
     if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
         return "it is a live stream; only finished recordings are taken"
     if (info.get("duration") or 0) > max_duration_s:
         return f"it is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken"
+    if (info.get("age_limit") or 0) >= 18 and not age_restricted:
+        return "it is age-restricted, and the dataset takes no such videos"
     return None
 
 

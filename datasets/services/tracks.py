@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
+from datasets.errors import DiskFull, PolicyRefused, SourceRefused, TrackExists, WrongState
 from datasets.methods import addresses, audio, youtube
 from datasets.models import AudioFile, Dataset, Job, Label, Track, Word
 from datasets.services import queue
@@ -212,6 +212,23 @@ def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], 
             licence=track.licence or fetched.licence[:100],
         )
         queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
+
+
+def refuse_by_policy(track: Track, duration_s: float) -> None:
+    """Raises PolicyRefused when the dataset does not take such a recording."""
+    dataset = track.dataset
+    if duration_s < dataset.shortest_s:
+        raise PolicyRefused(
+            _("The recording is %(duration).1f seconds long; “%(dataset)s” takes none shorter than %(limit).1f seconds.")
+            % {"duration": duration_s, "dataset": dataset, "limit": dataset.shortest_s}
+        )
+    if dataset.longest_s is not None and duration_s > dataset.longest_s:
+        raise PolicyRefused(
+            _("The recording is %(duration).1f seconds long; “%(dataset)s” takes none longer than %(limit).1f seconds.")
+            % {"duration": duration_s, "dataset": dataset, "limit": dataset.longest_s}
+        )
+    if dataset.licence_required and not track.licence:
+        raise PolicyRefused(_("No licence is known, and “%(dataset)s” takes no recording without one.") % {"dataset": dataset})
 
 
 def make_ready(track: Track, wav: File[bytes], sha256: str, converted: audio.Converted, measured: audio.Measured) -> None:

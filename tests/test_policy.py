@@ -1,0 +1,77 @@
+"""What a dataset takes in: length, licence, age limits; and tracks that turn out to have vocals."""
+
+import pytest
+from django.core.files import File
+from django.core.files.base import ContentFile
+
+from annotate.models import Rating
+from datasets import jobs
+from datasets.methods import youtube
+from datasets.models import Dataset, Event, Job, Track
+from datasets.services import queue, tracks
+from tests.conftest import tone
+
+pytestmark = pytest.mark.django_db
+
+
+def bring_in(dataset, seconds: float = 3.0, **values) -> Track:
+    file = File(ContentFile(tone(seconds, seed=int(10 * seconds)), name="piece.wav"))
+    job = tracks.add_file(dataset=Dataset.objects.get(pk=dataset.pk), file=file, filename="piece.wav", wake_worker=False, **values)
+    queue.run_job(job.pk, jobs.convert_track)
+    return Track.objects.get(pk=job.subject_id)
+
+
+@pytest.mark.parametrize(
+    ("policy", "why"),
+    [
+        ({"shortest_s": 5}, "takes none shorter than 5.0 seconds"),
+        ({"longest_s": 2}, "takes none longer than 2.0 seconds"),
+        ({"licence_required": True}, "No licence is known"),
+    ],
+)
+def test_what_the_dataset_does_not_take_is_refused_and_can_be_tried_again(dataset, policy, why):
+    Dataset.objects.filter(pk=dataset.pk).update(**policy)
+    track = bring_in(dataset)
+    assert track.state == "failed" and why in track.reason
+    Dataset.objects.filter(pk=dataset.pk).update(shortest_s=0.5, longest_s=None, licence_required=False)
+    job = Job.objects.get(subject="track", subject_id=track.pk)
+    queue.retry(job)
+    assert queue.run_job(job.pk, jobs.convert_track).state == "done"
+
+
+def test_a_licence_and_a_fitting_length_come_in(dataset):
+    Dataset.objects.filter(pk=dataset.pk).update(shortest_s=2, longest_s=4, licence_required=True)
+    assert bring_in(dataset, licence="CC0-1.0").state == "ready"
+
+
+def test_silence_is_refused_with_its_share(dataset):
+    import io
+    import wave
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1), file.setsampwidth(2), file.setframerate(22_050)
+        file.writeframes(bytes(4 * 22_050))
+    job = tracks.add_file(
+        dataset=dataset, file=File(ContentFile(buffer.getvalue(), name="s.wav")), filename="s.wav", wake_worker=False
+    )
+    queue.run_job(job.pk, jobs.convert_track)
+    assert "100% of the recording is silence" in Track.objects.get().reason
+
+
+@pytest.mark.parametrize(("age_limit", "takes", "refused"), [(18, False, True), (18, True, False), (0, False, False)])
+def test_age_restricted_videos_are_taken_only_where_they_are_wanted(age_limit, takes, refused):
+    assert bool(youtube._policy({"age_limit": age_limit, "duration": 60}, 600, takes)) is refused
+
+
+def test_a_curator_leaves_a_track_out_because_raters_hear_vocals(client, curator, make_track, rate, questionnaire):
+    track = make_track("Sung")
+    rate(track, "happy happy calm")
+    Rating.objects.filter(rater__pseudonym__in=["R0", "R1"]).update(vocals=True)
+    client.force_login(curator)
+    panel = client.get(f"/tracks/{track.pk}/ratings/").content.decode()
+    assert "2 raters hear vocals." in panel and 'value="Has vocals, say 2 of 3 raters"' in panel
+    client.post(f"/tracks/{track.pk}/exclude/", {"reason": "Has vocals, say 2 of 3 raters"})
+    track.refresh_from_db()
+    assert (track.state, track.reason) == ("excluded", "Has vocals, say 2 of 3 raters")
+    assert Event.objects.filter(subject="track", to_state="excluded", actor=curator).exists()
