@@ -77,11 +77,11 @@ class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
 UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
-class WavRenderer(BaseRenderer):
+class AudioRenderer(BaseRenderer):
     """Lets a player ask for audio; the bytes are sent as they are."""
 
-    media_type = "audio/wav"
-    format = "wav"
+    media_type = "audio/*"
+    format = "audio"
 
     def render(self, data: object, *args: object, **kwargs: object) -> bytes:
         """Only errors come here as data."""
@@ -144,14 +144,14 @@ class AssignmentViewSet(viewsets.GenericViewSet[Assignment]):
         slots.decline(self.get_object(), **serializer.validated_data)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    @extend_schema(responses={(200, "audio/wav"): OpenApiTypes.BINARY})
-    @action(detail=True, renderer_classes=[WavRenderer])
+    @extend_schema(responses={(200, "audio/*"): OpenApiTypes.BINARY})
+    @action(detail=True, renderer_classes=[AudioRenderer])
     def audio(self, request: Request, key: str) -> HttpResponseBase:
         """The sound of the caller's slot, by HTTP Range."""
-        wav = ground.wav_of(self.get_object().track)
-        if wav is None:
+        played = ground.played_file(self.get_object().track)
+        if played is None:
             raise Http404
-        return audio_response(request._request, wav.file)
+        return audio_response(request._request, played.file)
 
 
 class RatingViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Rating]):

@@ -139,8 +139,14 @@ def convert_track(ticket: Ticket) -> None:
         measured = audio.measure(wav)
         if measured.silence_share >= MOST_SILENCE:
             raise audio.AudioUnreadable(f"{measured.silence_share:.0%} of the recording is silence (below -60 dB of full scale).")
-        with wav.open("rb") as file:
-            tracks.make_ready(track, File(file), audio.sha256_of(file), converted, measured)
+        plays = audio.plays_as_it_is(source, converted, is_stretch=track.start_s is not None or track.end_s is not None)
+        stream = None
+        if not plays:
+            ticket.progress(0.9, "Making the copy for players", force=True)
+            stream = audio.streaming_copy(
+                source, Path(folder), converted, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s
+            )
+        tracks.make_ready(track, wav, stream, converted, measured)
 
 
 RELEASE_README = """# {name}

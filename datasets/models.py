@@ -158,6 +158,7 @@ class AudioFile(models.Model):
     class Kind(models.TextChoices):
         ORIGINAL = "original", _("Original")
         WAV = "wav", _("22,050 Hz mono wav")
+        STREAM = "stream", _("For players")
 
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="files")
     kind = models.CharField(max_length=10, choices=Kind)
@@ -168,6 +169,7 @@ class AudioFile(models.Model):
     sample_rate = models.PositiveIntegerField(null=True)
     channels = models.PositiveSmallIntegerField(null=True)
     duration_s = models.FloatField(null=True)
+    plays = models.BooleanField(default=False, help_text="Every browser plays it, and it tells nothing of the piece.")
     loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
     peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
     silence_share = models.FloatField(null=True, help_text="Share of 50 ms blocks below -60 dB of full scale.")

@@ -14,27 +14,30 @@ from datasets.errors import MERError
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 BLOCK = 1 << 16
+TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "m4a": "audio/mp4"}
 LONGEST = 1 << 20  # players ask for the rest; a paused one must not hold a thread of the server
 
 
 def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
-    """The bytes that were asked for (RFC 9110, section 14), as wav; the file's name tells nothing of the track."""
+    """The bytes that were asked for (RFC 9110, section 14); the file's name tells nothing of the track, and its type is one of ours."""
+    suffix = str(stored.name).rpartition(".")[2]
+    suffix = suffix if suffix in TYPES else "wav"
     size = stored.size
     match = RANGE.match(request.headers.get("Range", ""))
     response: HttpResponseBase
     if not match or match.groups() == ("", "") or _backwards(*match.groups()):
-        response = FileResponse(stored.open("rb"), content_type="audio/wav")
+        response = FileResponse(stored.open("rb"), content_type=TYPES[suffix])
     else:
         first, last = match.groups()
         start = int(first) if first else max(0, size - int(last))
         stop = min(int(last) if first and last else size - 1, size - 1, start + LONGEST - 1)
         if start >= size or not size:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-        response = StreamingHttpResponse(_read(stored.open("rb"), start, stop + 1 - start), status=206, content_type="audio/wav")
+        response = StreamingHttpResponse(_read(stored.open("rb"), start, stop + 1 - start), status=206, content_type=TYPES[suffix])
         response["Content-Range"] = f"bytes {start}-{stop}/{size}"
         response["Content-Length"] = str(stop + 1 - start)
     response["Accept-Ranges"] = "bytes"
-    response["Content-Disposition"] = 'inline; filename="track.wav"'
+    response["Content-Disposition"] = f'inline; filename="track.{suffix}"'
     response["Cache-Control"] = "private, max-age=3600"
     return response
 

@@ -50,6 +50,14 @@ def events_of(subject: str, subject_id: int) -> QuerySet[Event]:
     return Event.objects.filter(subject=subject, subject_id=subject_id).select_related("actor")
 
 
+def played_file(track: Track) -> AudioFile | None:
+    """What players get: the copy made for them, the original where that plays and tells nothing, else the wav."""
+    files = {file.kind: file for file in track.files.all()}
+    original = files.get(AudioFile.Kind.ORIGINAL)
+    playable = original if original and original.plays and AudioFile.Kind.WAV in files else None
+    return files.get(AudioFile.Kind.STREAM) or playable or files.get(AudioFile.Kind.WAV)
+
+
 def wav_of(track: Track) -> AudioFile | None:
     return track.files.filter(kind=AudioFile.Kind.WAV).first()
 

@@ -80,10 +80,10 @@ def test_done_again_after_a_dead_worker_it_leaves_the_same_as_done_once(dataset)
         del ticket
     assert queue.run_job(job.pk, jobs.convert_track).state == "done"
     track = Track.objects.get()
-    assert track.state == "ready" and track.files.count() == 2
+    assert track.state == "ready" and sorted(track.files.values_list("kind", flat=True)) == ["original", "stream", "wav"]
     folder = track.files.get(kind="wav").file.storage
     _, names = folder.listdir(f"audio/{track.token[:2]}")
-    assert len(names) == 2
+    assert len(names) == 3
 
 
 def test_a_failed_track_can_be_tried_again(dataset, monkeypatch):

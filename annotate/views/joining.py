@@ -157,10 +157,10 @@ def gold_audio(request: HttpRequest, pk: int, gold: int) -> HttpResponseBase:
     """The sound of an example or a practice piece. Hidden checks are not reached from here."""
     here = participation(request, pk)
     shown = get_object_or_404(Gold.objects.exclude(use=Gold.Use.CHECK), pk=gold, questionnaire=here.questionnaire)
-    wav = ground.wav_of(shown.track)
-    if wav is None:
+    played = ground.played_file(shown.track)
+    if played is None:
         raise Http404
-    return audio_response(request, wav.file)
+    return audio_response(request, played.file)
 
 
 # --- the rater's own page -----------------------------------------------------------------------------------------

@@ -233,10 +233,10 @@ def _told(request: HttpRequest, pk: int, action: Callable[[], object], done: str
 @require_safe
 @login_required
 def rate_audio(request: HttpRequest, key: UUID) -> HttpResponseBase:
-    wav = ground.wav_of(slot_of(request, key).track)
-    if wav is None:
+    played = ground.played_file(slot_of(request, key).track)
+    if played is None:
         raise Http404
-    return audio_response(request, wav.file)
+    return audio_response(request, played.file)
 
 
 @require_safe

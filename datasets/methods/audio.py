@@ -49,12 +49,17 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Probe:
-    """What the file's first audio stream says of itself; `channels` is None for a layout without a number."""
+    """What the file says of itself and its first audio stream; `channels` is None for a layout without a number.
+
+    tells : it carries tags or a picture that may name the piece.
+    """
 
     codec: str
     sample_rate: int
     channels: int | None
     claimed_s: float | None
+    container: str = ""
+    tells: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,18 @@ class Converted:
     loudness: Loudness
 
 
+CONTAINER = re.compile(r"Input #0, ([\w,]+), from")
+TAG = re.compile(r"^ +([\w-]+)\s+: \S", re.MULTILINE)
+HARMLESS = {
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "creation_time",
+    "handler_name",
+    "vendor_id",
+    "language",
+}
 STREAM = re.compile(r"Stream #0:\d+[^\n]*?: Audio: (\w+)[^\n]*?, (\d+) Hz, ([^,\n]+)")
 CLAIMED = re.compile(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)")
 LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
@@ -107,8 +124,8 @@ def convert(
         raise AudioUnreadable("The file is empty (0 bytes).")
     longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
     # A microphone's or a file's many channels become one as in `-ac 1`; one copy is written, the other only measured.
-    chain = f"[0:a:0]atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS,"
-    chain += f"aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono,asplit[wav][measured];"
+    chain = f"[0:a:0]{_stretch(start_s, longest)},asplit[written][measured];"
+    chain += f"[written]aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono[wav];"
     chain += "[measured]ebur128=framelog=quiet:peak=sample,anullsink"
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
     command += ["-i", f"file:{source}", "-filter_complex", chain, "-map", "[wav]", "-map_metadata", "-1"]
@@ -127,6 +144,65 @@ def convert(
     if duration_s > max_duration_s:
         raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
     return Converted(duration_s, _probe(said), _loudness(said))
+
+
+def _stretch(start_s: float | None, longest: float) -> str:
+    return f"atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS"
+
+
+EVERYWHERE = {"mp3": "mp3", "aac": "m4a"}  # codecs that every browser plays, and the container that they go into
+MOST_STREAMED = 24_000  # bytes a second: 192 kbit/s
+
+
+def plays_as_it_is(source: Path, converted: Converted, *, is_stretch: bool) -> bool:
+    """Whether raters can be given the original: every browser plays it, it is small, and it tells nothing of the piece."""
+    probe = converted.probe
+    suits = {"mp3": probe.container == "mp3", "aac": "m4a" in probe.container}.get(probe.codec, False)
+    return suits and not probe.tells and not is_stretch and _is_small(source, converted)
+
+
+def _is_small(source: Path, converted: Converted) -> bool:
+    return source.stat().st_size <= MOST_STREAMED * converted.duration_s + 64_000
+
+
+def streaming_copy(
+    source: Path,
+    folder: Path,
+    converted: Converted,
+    *,
+    max_duration_s: float,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    timeout_s: float = 600,
+) -> Path:
+    """A copy for raters' players, without tags: the same samples in a new container where they are small and play everywhere, else
+    mp3 of good quality (LAME -V4, at most two channels, 48 kHz). Raises AudioUnreadable when ffmpeg makes none."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    probe = converted.probe
+    as_they_are = probe.codec in EVERYWHERE and start_s is None and end_s is None and _is_small(source, converted)
+    suffix = EVERYWHERE[probe.codec] if as_they_are else "mp3"
+    target = folder / f"stream.{suffix}"
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
+    command += ["-i", f"file:{source}", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-bitexact"]
+    if as_they_are:
+        command += ["-c:a", "copy"]
+    else:
+        longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
+        command += ["-af", _stretch(start_s, longest), "-ac", str(min(2, probe.channels or 2)), "-c:a", "libmp3lame", "-q:a", "4"]
+        command += ["-ar", str(probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100)]
+    muxer = ["-f", "mp4", "-movflags", "+faststart"] if suffix == "m4a" else ["-f", "mp3", "-id3v2_version", "0"]
+    limits = _limits(int((max_duration_s + 10) * 48_000))
+    try:
+        done = subprocess.run(
+            [*command, *muxer, f"file:{target}"], capture_output=True, timeout=timeout_s, preexec_fn=limits, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise AudioUnreadable(f"The copy for players took longer than {timeout_s:.0f} seconds and was stopped.") from None
+    if not target.exists() or not target.stat().st_size:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise AudioUnreadable(f"No copy for players could be made ({said[-1][:200] if said else 'no reason given'}).")
+    return target
 
 
 def _why_nothing(said: str) -> str:
@@ -148,7 +224,10 @@ def _probe(said: str) -> Probe:
     number = re.match(r"(\d+) channels", layout)
     channels = int(number.group(1)) if number else LAYOUTS.get(layout.split("(")[0].strip())
     seconds = sum(60**place * float(part) for place, part in enumerate(reversed(claimed.groups()))) if claimed else None
-    return Probe(codec, int(sample_rate), channels, seconds)
+    about = said.split("Stream mapping:")[0]
+    container = CONTAINER.search(about)
+    tells = bool({key.lower() for key in TAG.findall(about)} - HARMLESS) or ": Video:" in about
+    return Probe(codec, int(sample_rate), channels, seconds, container.group(1) if container else "", tells)
 
 
 def _loudness(said: str) -> Loudness:

@@ -231,19 +231,32 @@ def refuse_by_policy(track: Track, duration_s: float) -> None:
         raise PolicyRefused(_("No licence is known, and “%(dataset)s” takes no recording without one.") % {"dataset": dataset})
 
 
-def make_ready(track: Track, wav: File[bytes], sha256: str, converted: audio.Converted, measured: audio.Measured) -> None:
-    """Store the wav, then record it with what was measured and announce the track in one step."""
-    name = put_file(track, AudioFile.Kind.WAV, wav, "wav")
+def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Converted, measured: audio.Measured) -> None:
+    """Store the wav and the copy for players, then record them with what was measured and announce the track in one step.
+
+    Without such a copy, players get the original.
+    """
     source, loudness, duration_s = converted.probe, converted.loudness, converted.duration_s
+    facts: dict[str, object] = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "peaks": measured.peaks}
+    facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db}
+    facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
+    made = {AudioFile.Kind.WAV: (wav, facts)}
+    if stream:
+        codec = next(codec for codec, suffix in audio.EVERYWHERE.items() if stream.suffix == f".{suffix}")
+        made[AudioFile.Kind.STREAM] = (stream, {"codec": codec, "plays": True})
+    stored = []
+    for kind, (path, values) in made.items():
+        with path.open("rb") as file:
+            name = put_file(track, kind, File(file), path.suffix[1:])
+            stored.append((kind, name, {"size": path.stat().st_size, "sha256": audio.sha256_of(file), **values}))
     with transaction.atomic():
-        facts = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "duration_s": duration_s}
-        facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db, "peaks": measured.peaks}
-        facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
-        record_file(track, AudioFile.Kind.WAV, name, size=wav.size, sha256=sha256, **facts)
+        for kind, name, values in stored:
+            record_file(track, kind, name, duration_s=duration_s, **values)
         AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
             codec=source.codec,
             sample_rate=source.sample_rate,
             channels=source.channels,
+            plays=stream is None,
             duration_s=duration_s if track.start_s is None and track.end_s is None else source.claimed_s,
         )
         change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)

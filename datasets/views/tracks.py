@@ -105,8 +105,8 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @curator_required
 def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
-    wav = get_object_or_404(Track, pk=pk).files.filter(kind="wav").first()
-    return audio_response(request, wav.file) if wav else HttpResponse(_("The track has no converted file yet."), status=404)
+    played = selectors.played_file(get_object_or_404(Track, pk=pk))
+    return audio_response(request, played.file) if played else HttpResponse(_("The track has no converted file yet."), status=404)
 
 
 @curator_action

@@ -146,8 +146,9 @@ def test_a_stretch_of_the_original_becomes_the_track(wav_file, tmp_path):
 
 def test_the_loudness_is_that_of_a_pass_of_its_own(wav_file, tmp_path):
     target = tmp_path / "out.wav"
-    measured = audio.convert(encoded(wav_file(5.0), ".mp3"), target, max_duration_s=60).loudness
-    line = [get_ffmpeg_exe(), "-nostats", "-i", target, "-af", "ebur128=framelog=quiet:peak=sample", "-f", "null", "-"]
+    source = encoded(wav_file(5.0), ".mp3", "-ac", "2")
+    measured = audio.convert(source, target, max_duration_s=60).loudness
+    line = [get_ffmpeg_exe(), "-nostats", "-i", source, "-af", "ebur128=framelog=quiet:peak=sample", "-f", "null", "-"]
     said = subprocess.run(line, capture_output=True, check=True, text=True).stderr
     assert f"I:         {measured.integrated_lufs:.1f} LUFS" in said and f"Peak:       {measured.peak_db:.1f} dBFS" in said
 
@@ -171,3 +172,59 @@ def test_what_unpacks_into_more_than_it_may_is_stopped(tmp_path):
     with pytest.raises(audio.AudioUnreadable, match="longer than 1 minutes"):
         audio.convert(path, target, max_duration_s=60)
     assert target.stat().st_size < 70 * 22_050 * 2
+
+
+def played(source: Path, tmp_path: Path, **stretch) -> tuple[bool, Path | None, audio.Converted]:
+    """Whether the original is played as it is, else the copy for players."""
+    converted = audio.convert(source, tmp_path / "w.wav", max_duration_s=600, **stretch)
+    if audio.plays_as_it_is(source, converted, is_stretch=bool(stretch)):
+        return True, None, converted
+    return False, audio.streaming_copy(source, tmp_path, converted, max_duration_s=600, **stretch), converted
+
+
+def test_a_small_mp3_without_tags_is_played_as_it_is(wav_file, tmp_path):
+    source = encoded(wav_file(3.0), ".mp3", "-map_metadata", "-1", "-bitexact", "-id3v2_version", "0")
+    assert played(source, tmp_path)[0]
+
+
+@pytest.mark.parametrize(("suffix", "copy"), [(".mp3", ".mp3"), (".m4a", ".m4a")])
+def test_tags_that_tell_are_left_out_of_the_copy_and_the_sound_stays_the_same(wav_file, tmp_path, suffix, copy):
+    source = encoded(wav_file(3.0), suffix, "-metadata", "title=Bengawan Solo", "-metadata", "comment=<b>sad</b>")
+    as_it_is, target, converted = played(source, tmp_path)
+    assert converted.probe.tells and not as_it_is and target.suffix == copy
+    assert b"Bengawan" not in target.read_bytes() and b"sad" not in target.read_bytes()
+    before, after = (audio.convert(path, tmp_path / f"{n}.wav", max_duration_s=600) for n, path in enumerate((source, target)))
+    assert not after.probe.tells and after.probe.codec == before.probe.codec
+    y, z = audio.read_wav(tmp_path / "0.wav"), audio.read_wav(tmp_path / "1.wav")
+    n = min(len(y), len(z))
+    assert abs(len(y) - len(z)) < 3000 and np.corrcoef(y[:n], z[:n])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".wav", ".x.aiff", ".opus"])
+def test_what_not_every_browser_plays_becomes_a_small_mp3(wav_file, tmp_path, suffix):
+    options = ("-c:a", "libvorbis") if suffix == ".ogg" else ()
+    source = encoded(wav_file(5.0, name="source.wav"), f".y{suffix}", *options, "-ac", "2")
+    as_it_is, target, _converted = played(source, tmp_path)
+    assert not as_it_is and target.suffix == ".mp3" and target.stat().st_size < 24_000 * 5 + 64_000
+    copy = audio.convert(target, tmp_path / "c.wav", max_duration_s=600)
+    assert (copy.probe.codec, copy.probe.channels) == ("mp3", 2) and copy.duration_s == pytest.approx(5.0, abs=0.1)
+
+
+def test_a_stretch_is_all_that_the_copy_holds(wav_file, tmp_path):
+    source = encoded(wav_file(6.0), ".mp3", "-map_metadata", "-1", "-bitexact", "-id3v2_version", "0")
+    as_it_is, target, _converted = played(source, tmp_path, start_s=1.0, end_s=3.0)
+    assert not as_it_is
+    assert audio.convert(target, tmp_path / "c.wav", max_duration_s=600).duration_s == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_cover_picture_tells_too(wav_file, tmp_path):
+    cover = tmp_path / "cover.png"
+    subprocess.run(
+        [get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "color=red:s=32x32:d=1", "-frames:v", "1", cover], check=True
+    )
+    mp3 = encoded(wav_file(3.0), ".mp3", "-map_metadata", "-1", "-bitexact")
+    source = tmp_path / "with.mp3"
+    line = [get_ffmpeg_exe(), "-v", "error", "-i", mp3, "-i", cover, "-map", "0", "-map", "1", "-c", "copy", "-bitexact", source]
+    subprocess.run(line, check=True)
+    as_it_is, target, converted = played(source, tmp_path)
+    assert converted.probe.tells and not as_it_is and target.stat().st_size <= mp3.stat().st_size + 500
