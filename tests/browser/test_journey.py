@@ -47,7 +47,7 @@ def _reload_until_drawn(page) -> None:
 
 def test_both_networks_train_live_and_can_be_compared(log_in):
     page = log_in("curator")
-    page.goto("/releases/demo-v1/compare/")
+    page.goto("/releases/demo-v1/compare/", wait_until="commit")  # it may reload itself before it is loaded
     seen = set()
     until = time.monotonic() + 420
     while time.monotonic() < until:  # the page is live: it goes on by itself, and reloads itself when a run is done
