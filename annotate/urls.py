@@ -25,6 +25,7 @@ urlpatterns = [
     path("agreement/", agreement.agreement_list, name="agreement_list"),
     path("agreement/<int:pk>/", agreement.agreement, name="agreement"),
     path("reports/<int:pk>/close/", agreement.report_close, name="report_close"),
+    path("tracks/send-back/", agreement.tracks_send_back, name="tracks_send_back"),
     path("tracks/<int:pk>/ratings/", agreement.track_panel, name="track_panel"),
     path("questionnaires/<int:pk>/raters/", raters.rater_list, name="rater_list"),
     path("questionnaires/<int:pk>/raters/<int:rater>/", raters.rater_page, name="rater"),

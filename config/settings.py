@@ -125,11 +125,16 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ROUTES = {
     "datasets.tasks.fetch_track": {"queue": "fetch"},
     "datasets.tasks.read_import": {"queue": "fetch"},
+    "datasets.tasks.check_sources": {"queue": "fetch"},
+    "datasets.tasks.queue_checks": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
 }
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    "links": {"task": "datasets.tasks.queue_checks", "schedule": 6 * 3600.0, "options": {"expires": 3600}},
+}
 
 # --- accounts ----------------------------------------------------------------------------------------------------
 LOGIN_URL = "login"
@@ -152,8 +157,20 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "media"  # never served by address: every file goes through a view that asks for the right
+S3_BUCKET = env.str("S3_BUCKET", "")  # recordings and bundles go there instead of MEDIA_ROOT
+S3_OPTIONS = {
+    "bucket_name": S3_BUCKET,
+    "endpoint_url": env.str("S3_ENDPOINT_URL", "") or None,
+    "region_name": env.str("S3_REGION", "") or None,
+    "access_key": env.str("S3_ACCESS_KEY", "") or None,
+    "secret_key": env.str("S3_SECRET_KEY", "") or None,
+    "default_acl": None,  # private: the studio hands out the bytes, after asking for the right
+    "file_overwrite": True,
+}
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": S3_OPTIONS}
+    if S3_BUCKET
+    else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a folder of recordings at once

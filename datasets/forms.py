@@ -23,7 +23,11 @@ class SeveralFilesField(forms.FileField):
 class AddTracksForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
     recordings = SeveralFilesField(
-        required=False, label=_("Audio files"), help_text=_("mp3, flac, ogg, m4a, wav … several at once.")
+        required=False,
+        label=_("Audio files"),
+        help_text=_(
+            "mp3, flac, ogg, m4a, wav … drop them here or choose several at once; they come in as soon as they are chosen."
+        ),
     )
     address = forms.CharField(
         required=False, max_length=300, label=_("or a YouTube address"), help_text=_("One video, e.g. https://youtu.be/…")
@@ -42,6 +46,16 @@ class AddTracksForm(forms.Form):
         self.refused = refused or []
 
 
+class UploadForm(forms.Form):
+    """What a page says of a file before it sends its pieces."""
+
+    dataset = forms.ModelChoiceField(Dataset.objects.all())
+    filename = forms.CharField(max_length=300)
+    size = forms.IntegerField(min_value=0, max_value=2**50)
+    artist = forms.CharField(required=False, max_length=300)
+    licence = forms.CharField(required=False, max_length=100)
+
+
 class ImportForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
     addresses = forms.CharField(
@@ -54,7 +68,9 @@ class ImportForm(forms.Form):
     table = forms.FileField(
         required=False,
         label=_("or a list"),
-        help_text=_("CSV, TSV or XLSX with a column url; optional title, artist, licence, start, end."),
+        help_text=_(
+            "CSV, TSV or XLSX with a column url; optional title, artist, licence, genre, country, start, end, external_id."
+        ),
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx"}),
     )
     artist = forms.CharField(required=False, max_length=300, help_text=_("For rows that name none."))

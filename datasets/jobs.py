@@ -17,8 +17,8 @@ from django.db.models.fields.files import FieldFile
 from datasets import selectors
 from datasets.errors import JobInterrupted, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, youtube
-from datasets.models import AudioFile, Export, Import, Track
-from datasets.services import imports, queue, tracks
+from datasets.models import AudioFile, Dataset, Export, Import, Track
+from datasets.services import duplicates, imports, links, queue, tracks
 from datasets.services.queue import Ticket
 from datasets.signals import bundle_writing
 
@@ -116,6 +116,23 @@ def run_import(ticket: Ticket) -> None:
     imports.finish(owner)
 
 
+def check_sources(ticket: Ticket) -> None:
+    """Ask after the videos of a dataset without fetching them. Each answer is written at once: a second attempt goes on from there."""
+    dataset = Dataset.objects.get(pk=ticket.job.subject_id)
+    due = links.due(dataset)
+    for number, track in enumerate(due):
+        ticket.progress(number / len(due), f"{number} of {len(due)}")
+        try:
+            with _by_its_cure(ticket):
+                youtube.ask(track.external_id, access=imports.access())
+        except youtube.FetchFailed as fact:
+            if fact.problem == youtube.Problem.OUTDATED:
+                raise  # says nothing of the video
+            links.note(track, gone=str(fact))
+        else:
+            links.note(track, gone="")
+
+
 MOST_SILENCE = 0.98
 
 
@@ -146,6 +163,9 @@ def convert_track(ticket: Ticket) -> None:
             stream = audio.streaming_copy(
                 source, Path(folder), converted, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s
             )
+        if converted.fingerprint:
+            ticket.progress(0.95, "Looking for the same recording", force=True)
+            duplicates.remember(track, converted.fingerprint)
         tracks.make_ready(track, wav, stream, converted, measured)
 
 

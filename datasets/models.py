@@ -117,11 +117,14 @@ class Track(models.Model):
     title = models.CharField(max_length=300)
     artist = models.CharField(max_length=300, blank=True)
     licence = models.CharField(max_length=100, blank=True)
+    genre = models.CharField(max_length=100, blank=True)
+    country = models.CharField(max_length=100, blank=True)
     source = models.CharField(max_length=10, choices=Source)
     source_url = models.CharField(max_length=500, blank=True)
     external_id = models.CharField(
         max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list."
     )
+    reference = models.CharField(max_length=100, blank=True, help_text="Its name in the list that it came with.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the original file.")
     start_s = models.FloatField(null=True, blank=True, help_text="The track begins here in the original; empty: at its beginning.")
     end_s = models.FloatField(null=True, blank=True, help_text="The track ends here in the original; empty: at its end.")
@@ -129,11 +132,23 @@ class Track(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     reason = models.TextField(blank=True, help_text="Why it failed or was excluded.")
     problem = models.CharField(max_length=10, blank=True, help_text="The class of error of the last attempt to fetch it.")
+    source_checked_at = models.DateTimeField(null=True, help_text="When it was last asked whether its source is still there.")
+    source_gone = models.CharField(max_length=300, blank=True, help_text="Why the source can't be fetched any more; empty: it can.")
+    # What the floor above settled, as plain values: written by `services.tracks.note_consensus`
+    label = models.CharField(max_length=30, blank=True, help_text="Key of the settled label.")
+    agreement = models.FloatField(null=True, help_text="Share of the most frequent label, once all ratings are in.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["dataset", "state", "id"])]
+        indexes = [
+            models.Index(fields=["dataset", "state", "id"]),
+            models.Index(fields=["state", "id"]),
+            models.Index(fields=["label", "id"]),
+            models.Index(fields=["agreement", "id"]),
+            models.Index(fields=["duration_s", "id"]),
+            models.Index(fields=["title", "id"]),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["dataset", "sha256"], condition=~Q(sha256=""), name="track_file_unique"),
             models.UniqueConstraint(
@@ -182,6 +197,75 @@ class AudioFile(models.Model):
     @property
     def gain_db(self) -> float:
         return playback_gain(self.loudness_lufs, self.peak_db)
+
+
+class Fingerprint(models.Model):
+    """What a recording sounds like, for finding the same one again (datasets/methods/fingerprints.py)."""
+
+    track = models.OneToOneField(Track, on_delete=models.CASCADE, related_name="fingerprint")
+    items = models.BinaryField(help_text="chromaprint's numbers, 32 bits each, little-endian.")
+
+
+class FingerprintKey(models.Model):
+    """A sample of a fingerprint's values, by which candidates are looked up."""
+
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
+    value = models.BigIntegerField(db_index=True)
+
+
+class Duplicate(models.Model):
+    """Two tracks that hold the same recording: a curator merges them or keeps both."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("To be looked at")
+        KEPT = "kept", _("Both kept")
+        MERGED = "merged", _("Merged")
+
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="duplicates", help_text="The one that came later.")
+    other = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
+    similarity = models.FloatField(help_text="1 minus the share of differing bits of the fingerprints.")
+    offset_s = models.FloatField(help_text="Where the later one begins in the other.")
+    overlap_s = models.FloatField(help_text="Seconds that both hold.")
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    found_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [models.UniqueConstraint(fields=["track", "other"], name="duplicate_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.track} / {self.other}"
+
+
+def _part_path(part: UploadPart, filename: str) -> str:
+    return f"uploads/{part.upload.token}/{part.start}"
+
+
+class Upload(models.Model):
+    """A file that a browser sends piece by piece; after a broken connection it goes on with the first piece that is missing."""
+
+    token = models.CharField(max_length=20, unique=True, default=_new_token, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
+    filename = models.CharField(max_length=300)
+    size = models.BigIntegerField()
+    artist = models.CharField(max_length=300, blank=True)
+    licence = models.CharField(max_length=100, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.filename
+
+
+class UploadPart(models.Model):
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
+    start = models.BigIntegerField()
+    size = models.BigIntegerField()
+    file = models.FileField(upload_to=_part_path, max_length=200)
+
+    class Meta:
+        ordering = ["start"]
+        constraints = [models.UniqueConstraint(fields=["upload", "start"], name="upload_part_unique")]
 
 
 class Job(models.Model):
@@ -287,6 +371,9 @@ class ImportRow(models.Model):
     title = models.CharField(max_length=300, blank=True)
     artist = models.CharField(max_length=300, blank=True)
     licence = models.CharField(max_length=100, blank=True)
+    genre = models.CharField(max_length=100, blank=True)
+    country = models.CharField(max_length=100, blank=True)
+    reference = models.CharField(max_length=100, blank=True)
     start_s = models.FloatField(null=True)
     end_s = models.FloatField(null=True)
     refusal = models.CharField(max_length=500, blank=True, help_text="Why it is not brought in; empty: it is.")

@@ -2,13 +2,16 @@
 came of a button."""
 
 import re
-from collections.abc import Callable, Iterator
-from typing import IO
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, Any
 
 from django.contrib import messages
+from django.db.models import Model
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from datasets.errors import MERError
 
@@ -62,3 +65,22 @@ def attempt(request: HttpRequest, action: Callable[[], object], done: str) -> No
         messages.error(request, str(fact))
     else:
         messages.success(request, done)
+
+
+def attempt_each(request: HttpRequest, rows: Sequence[Model], action: Callable[[Any], object]) -> None:
+    """Do it with each row, and say how many it was done with and what was refused, with the reasons."""
+    done, refused = 0, []
+    for row in rows:
+        try:
+            action(row)
+            done += 1
+        except MERError as fact:
+            refused.append(str(fact))
+    if not rows:
+        messages.warning(request, _("Nothing was changed: tick the tracks first."))
+    if done:
+        messages.success(request, ngettext("Done with %(n)d track.", "Done with %(n)d tracks.", done) % {"n": done})
+    for reason in refused[:10]:
+        messages.error(request, reason)
+    if len(refused) > 10:
+        messages.error(request, ngettext("and %(n)d more", "and %(n)d more", len(refused) - 10) % {"n": len(refused) - 10})

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -13,12 +14,26 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import connection
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from datasets.methods.audio import playback_gain
-from datasets.models import AudioFile, Dataset, Event, Import, ImportRow, Job, QueuePause, Release, Split, SplitMember, Track
+from datasets.models import (
+    AudioFile,
+    Dataset,
+    Duplicate,
+    Event,
+    Import,
+    ImportRow,
+    Job,
+    Label,
+    QueuePause,
+    Release,
+    Split,
+    SplitMember,
+    Track,
+)
 
 
 def can_curate(user: AbstractBaseUser | AnonymousUser) -> bool:
@@ -26,20 +41,89 @@ def can_curate(user: AbstractBaseUser | AnonymousUser) -> bool:
     return isinstance(user, User) and user.has_perm("datasets.curate")
 
 
-def tracks_of(*, search: str = "", state: str = "", dataset: str = "") -> QuerySet[Track]:
+SORTS = {
+    "-id": _("Newest first"),
+    "id": _("Oldest first"),
+    "title": _("By title"),
+    "agreement": _("Least agreement first"),
+    "-agreement": _("Most agreement first"),
+    "-duration_s": _("Longest first"),
+    "duration_s": _("Shortest first"),
+}
+AGREEMENTS = {  # name: (words, least, most)
+    "all": (_("Unanimous"), 1.0, 1.0),
+    "most": (_("Above 50%"), 0.500001, 0.999999),
+    "half": (_("50% and below"), 0.0, 0.5),
+}
+
+
+def tracks_of(
+    *, search: str = "", state: str = "", dataset: str = "", source: str = "", label: str = "", agreement: str = "", reason: str = "",
+    mark: str = "",
+) -> QuerySet[Track]:  # fmt: skip
+    """Tracks by what they are filtered by; a value that is none of the choices filters nothing."""
     tracks = Track.objects.select_related("dataset")
     if search:
         tracks = tracks.filter(Q(title__icontains=search) | Q(artist__icontains=search) | Q(external_id__iexact=search))
-    if state:
-        tracks = tracks.filter(state=state)
-    if dataset:
-        tracks = tracks.filter(dataset__name=dataset)
-    return tracks.order_by("-id")
+    if reason:
+        tracks = tracks.filter(reason__icontains=reason)
+    if agreement in AGREEMENTS:
+        _words, least, most = AGREEMENTS[agreement]
+        tracks = tracks.filter(agreement__gte=least, agreement__lte=most)
+    if mark == "duplicate":
+        tracks = tracks.filter(Exists(Duplicate.objects.filter(track=OuterRef("pk"), state=Duplicate.State.OPEN)))
+    if mark == "gone":
+        tracks = tracks.exclude(source_gone="")
+    exact = {"state": state, "source": source, "label": label, "dataset__name": dataset}
+    return tracks.filter(**{name: value for name, value in exact.items() if value})
 
 
-def state_counts(*, search: str = "", dataset: str = "") -> list[dict[str, Any]]:
-    counts = dict(tracks_of(search=search, dataset=dataset).order_by().values_list("state").annotate(Count("id")))
-    return [{"value": state.value, "label": state.label, "n": counts.get(state.value, 0)} for state in Track.State]
+COUNTED = 1000  # more are shown as “1,000+”: counting a hundred thousand takes longer than showing fifty
+
+
+def state_counts(filters: dict[str, str]) -> list[dict[str, Any]]:
+    """How many tracks are in each state under the other filters, counted up to a thousand."""
+    others = filters | {"state": ""}
+    rows = []
+    for state in Track.State:
+        n = tracks_of(**others | {"state": state.value}).order_by()[: COUNTED + 1].count()
+        rows.append({"value": state.value, "label": state.label, "n": n, "text": f"{COUNTED:,}+" if n > COUNTED else str(n)})
+    return rows
+
+
+def labels_in_use() -> list[tuple[str, str]]:
+    """(key, name) of every label of every dataset, each key once."""
+    return list({label.key: (label.key, str(label)) for label in Label.objects.order_by("dataset_id", "order")}.values())
+
+
+def waves_of(tracks: Iterable[Track]) -> dict[int, list[int]]:
+    """The waveform of each track, for its thumbnail."""
+    rows = AudioFile.objects.filter(track__in=[track.pk for track in tracks], kind=AudioFile.Kind.WAV)
+    return dict(rows.values_list("track_id", "peaks"))
+
+
+def duplicates(state: str = Duplicate.State.OPEN) -> QuerySet[Duplicate]:
+    return Duplicate.objects.filter(state=state).select_related("track__dataset", "other__dataset")
+
+
+def twins_of(track: Track) -> list[Track]:
+    """Tracks that may hold the same recording, as far as nobody has ruled on it."""
+    pairs = duplicates().filter(Q(track=track) | Q(other=track))
+    return [pair.other if pair.track_id == track.pk else pair.track for pair in pairs]
+
+
+def sources_left(release: Release) -> dict[str, Any] | None:
+    """How much of a release's YouTube tracks can still be fetched; None when it has none."""
+    tracks = Track.objects.filter(pk__in=release.items.values("track"), source=Track.Source.YOUTUBE)
+    counts: dict[str, Any] = tracks.aggregate(
+        n=Count("pk"),
+        checked=Count("source_checked_at"),
+        gone=Count("pk", filter=~Q(source_gone="")),
+        last=Max("source_checked_at"),
+    )
+    if not counts["n"]:
+        return None
+    return counts | {"left": counts["checked"] - counts["gone"]}
 
 
 def jobs_of(subject: str, subject_id: int) -> QuerySet[Job]:
@@ -80,6 +164,12 @@ def sound_of(track_id: int) -> Sound:
         cursor.execute(SOUND, [track_id])
         duration_s, loudness_lufs, peak_db, peaks = cursor.fetchone()
     return Sound(duration_s or 0.0, playback_gain(loudness_lufs, peak_db), json.loads(peaks))
+
+
+def sounds_of(tracks: Iterable[Track]) -> dict[int, AudioFile]:
+    """The converted file of each track that has one, for players on pages of several."""
+    rows = AudioFile.objects.filter(track__in=[track.pk for track in tracks], kind=AudioFile.Kind.WAV)
+    return {row.track_id: row for row in rows}
 
 
 @dataclass(frozen=True)
@@ -168,6 +258,9 @@ class IngestHealth:
     waiting_to_retry: int
     last_success: datetime | None
     problems: list[tuple[str, int]]
+    n_sources: int
+    n_checked: int
+    n_gone: int
 
     @property
     def is_stale(self) -> bool:
@@ -189,6 +282,8 @@ def ingest_health() -> IngestHealth:
         waiting=Count("pk", filter=Q(state=Job.State.QUEUED, not_before__gt=timezone.now())),
         last=Max("finished_at", filter=Q(state=Job.State.DONE)),
     )
+    videos = Track.objects.filter(source=Track.Source.YOUTUBE, state__in=[Track.State.READY, Track.State.EXCLUDED])
+    sources = videos.aggregate(n=Count("pk"), checked=Count("source_checked_at"), gone=Count("pk", filter=~Q(source_gone="")))
     problems = Track.objects.exclude(problem="").values_list("problem").annotate(n=Count("pk")).order_by("-n")
     return IngestHealth(
         version=version,
@@ -200,6 +295,9 @@ def ingest_health() -> IngestHealth:
         waiting_to_retry=counts["waiting"],
         last_success=counts["last"],
         problems=[(str(PROBLEMS.get(problem, problem)), n) for problem, n in problems],
+        n_sources=sources["n"],
+        n_checked=sources["checked"],
+        n_gone=sources["gone"],
     )
 
 

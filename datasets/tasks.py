@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from datasets import jobs
-from datasets.services import queue
+from datasets.services import links, queue
 
 
 @shared_task(time_limit=30 * 60)
@@ -29,6 +29,16 @@ def run_import(job_id: int) -> None:
 @shared_task(time_limit=2 * 60 * 60)
 def write_export(job_id: int) -> None:
     queue.run_job(job_id, jobs.write_export)
+
+
+@shared_task(time_limit=2 * 60 * 60)
+def check_sources(job_id: int) -> None:
+    queue.run_job(job_id, jobs.check_sources)
+
+
+@shared_task(time_limit=60)
+def queue_checks() -> None:
+    links.queue_checks()
 
 
 @shared_task(time_limit=60)

@@ -12,5 +12,6 @@ urlpatterns = [
     path("releases/<slug:name>/train/", views.train, name="train"),
     path("releases/<slug:name>/runs/", views.release_panel, name="release_panel"),
     path("tracks/<int:pk>/spectrograms/", views.track_panel, name="track_panel"),
+    path("tracks/<int:pk>/spectrogram.png", views.track_spectrogram, name="track_spectrogram"),
     path("spectrograms/<int:pk>.png", views.spectrogram_image, name="spectrogram"),
 ]

@@ -119,6 +119,18 @@ def spectrogram_image(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @require_safe
 @curator_required
+def track_spectrogram(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The picture of a track in the default recipe, for lists; 404 while there is none."""
+    picture = selectors.spectrograms_of(get_object_or_404(Track, pk=pk)).exclude(image="").first()
+    if picture is None:
+        raise Http404("The track has no spectrogram.")
+    response = FileResponse(picture.image.open("rb"), content_type="image/png")
+    response["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+@require_safe
+@curator_required
 def network_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     run = get_object_or_404(Run, pk=pk)
     if not run.network_file:

@@ -12,6 +12,7 @@ from annotate.methods import consensus
 from annotate.models import Assignment, Consensus, Questionnaire
 from datasets.rows import loaded
 from datasets.services.audit import record
+from datasets.services.tracks import note_consensus
 
 
 def lock(questionnaire_id: int, track_id: int) -> Consensus:
@@ -44,6 +45,9 @@ def update_consensus(row: Consensus) -> None:
     moment = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(SETTLED, [row.state, json.dumps(row.votes), row.agreement, row.n_ratings, row.label_id, moment, row.pk])
+    if row.state != before or before != Consensus.State.OPEN:  # a settled track may change its label alone
+        settled = row.state != Consensus.State.OPEN
+        note_consensus(row.track_id, label=outcome.label or "", agreement=row.agreement if settled else None)
     if row.state != before:
         record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
 

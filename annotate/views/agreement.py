@@ -9,10 +9,12 @@ from django.views.decorators.http import require_safe
 from annotate import selectors
 from annotate.forms import FreezeForm
 from annotate.models import Assignment, Questionnaire
-from annotate.services import freezing, slots
+from annotate.services import freezing, questionnaires, slots
 from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, user_of
 from datasets.errors import MERError
 from datasets.models import Track
+from datasets.responses import attempt_each
+from datasets.views.tracks import back_to_list, chosen_tracks
 
 
 @require_safe
@@ -68,3 +70,11 @@ def report_close(request: HttpRequest, pk: int) -> HttpResponse:
     slot = get_object_or_404(Assignment, pk=pk)
     slots.close_report(slot, by=user_of(request))
     return redirect("annotate:agreement", slot.questionnaire_id)
+
+
+@curator_action
+def tracks_send_back(request: HttpRequest) -> HttpResponse:
+    """Two more ratings for each of the chosen tracks."""
+    by = user_of(request)
+    attempt_each(request, chosen_tracks(request), lambda track: questionnaires.ask_for_more(track, by=by))
+    return back_to_list(request)

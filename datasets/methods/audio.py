@@ -9,14 +9,18 @@ Conventions
 y : float samples in [-1, 1], mono. sr : samples per second. Durations in seconds.
 """
 
+import fcntl
 import hashlib
 import itertools
 import math
+import os
 import re
 import resource
 import subprocess
+import tempfile
 import wave
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -25,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import DatasetsError
+from datasets.methods import fingerprints
 
 SAMPLE_RATE = 22_050  # Hz; librosa's default, the rate of the paper's spectrograms
 N_PEAKS = 400  # as many as a phone's screen can show
@@ -72,11 +77,13 @@ class Loudness:
 
 @dataclass(frozen=True)
 class Converted:
-    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav."""
+    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav, and the raw
+    fingerprint (see `fingerprints.read_items`)."""
 
     duration_s: float
     probe: Probe
     loudness: Loudness
+    fingerprint: bytes = b""
 
 
 CONTAINER = re.compile(r"Input #0, ([\w,]+), from")
@@ -107,7 +114,7 @@ def convert(
 ) -> Converted:
     """Decode `source`, or the stretch from `start_s` to `end_s`, into a mono 16-bit wav at 22,050 Hz, and measure its loudness.
 
-    The paper's mp3 -> wav step, and EBU R128 (ITU-R BS.1770) by ffmpeg's ebur128 filter, from one decoding. Silence, and what is too
+    The paper's mp3 -> wav step, EBU R128 (ITU-R BS.1770) by ffmpeg's ebur128 filter, and a fingerprint, from one decoding. Silence, and what is too
     short or too quiet for the gates of the standard (-70 LUFS), has no loudness. pydub would hold the whole track in memory and asks
     for ffprobe; the same ffmpeg is called directly, in a process with limits, so that memory stays flat in the length of the track
     and nothing of a hostile file is looked at in the caller's process.
@@ -124,18 +131,20 @@ def convert(
         raise AudioUnreadable("The file is empty (0 bytes).")
     longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
     # A microphone's or a file's many channels become one as in `-ac 1`; one copy is written, the other only measured.
-    chain = f"[0:a:0]{_stretch(start_s, longest)},asplit[written][measured];"
-    chain += f"[written]aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono[wav];"
+    mono = f"aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono"
+    chain = f"[0:a:0]{_stretch(start_s, longest)},asplit[written][measured];[written]{mono},asplit[wav][heard];"
+    chain += f"[heard]atrim=duration={fingerprints.LONGEST_S}[print];"
     chain += "[measured]ebur128=framelog=quiet:peak=sample,anullsink"
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
     command += ["-i", f"file:{source}", "-filter_complex", chain, "-map", "[wav]", "-map_metadata", "-1"]
     command += ["-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
+    printed = target.with_suffix(".print")
+    command += ["-map", "[print]", "-f", "chromaprint", "-fp_format", "raw", f"file:{printed}"]
     most_bytes = int((max_duration_s + 10) * SAMPLE_RATE * 2)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=_limits(most_bytes), check=False)
+        said = _run(command, most_bytes=most_bytes, timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"Decoding took longer than {timeout_s:.0f} seconds and was stopped.") from None
-    said = done.stderr.decode("utf-8", "replace")
     if not target.exists() or target.stat().st_size <= 44:
         raise AudioUnreadable(_why_nothing(said))
     duration_s = wav_duration(target)
@@ -143,7 +152,8 @@ def convert(
         raise AudioUnreadable(f"The recording is {duration_s:.2f} seconds long; at least {MIN_DURATION_S} are needed.")
     if duration_s > max_duration_s:
         raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
-    return Converted(duration_s, _probe(said), _loudness(said))
+    fingerprint = printed.read_bytes() if printed.exists() else b""
+    return Converted(duration_s, _probe(said), _loudness(said), fingerprint)
 
 
 def _stretch(start_s: float | None, longest: float) -> str:
@@ -192,16 +202,14 @@ def streaming_copy(
         command += ["-af", _stretch(start_s, longest), "-ac", str(min(2, probe.channels or 2)), "-c:a", "libmp3lame", "-q:a", "4"]
         command += ["-ar", str(probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100)]
     muxer = ["-f", "mp4", "-movflags", "+faststart"] if suffix == "m4a" else ["-f", "mp3", "-id3v2_version", "0"]
-    limits = _limits(int((max_duration_s + 10) * 48_000))
+    most_bytes = int((max_duration_s + 10) * 48_000)
     try:
-        done = subprocess.run(
-            [*command, *muxer, f"file:{target}"], capture_output=True, timeout=timeout_s, preexec_fn=limits, check=False
-        )
+        said = _run([*command, *muxer, f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"The copy for players took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or not target.stat().st_size:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise AudioUnreadable(f"No copy for players could be made ({said[-1][:200] if said else 'no reason given'}).")
+        lines = said.strip().splitlines()
+        raise AudioUnreadable(f"No copy for players could be made ({lines[-1][:200] if lines else 'no reason given'}).")
     return target
 
 
@@ -243,14 +251,38 @@ def playback_gain(loudness_lufs: float | None, peak_db: float | None) -> float:
     return round(min(PLAYBACK_LUFS - loudness_lufs, -1.0 - peak_db), 2)
 
 
-def _limits(most_bytes: int) -> Callable[[], None]:
-    """Of the decoder's process: memory, and the size of what it writes."""
+def _run(command: list[str], *, most_bytes: int, timeout_s: float) -> str:
+    """What ffmpeg said, from a process with limits on time, memory, the size of what it writes, and on one processor core.
 
-    def set_them() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY, DECODER_MEMORY))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    ffmpeg would spread over all cores, so that a second worker gained nothing and people who rate meanwhile waited.
+    Raises subprocess.TimeoutExpired.
+    """
+    with _free_core() as core:
 
-    return set_them
+        def set_limits() -> None:
+            resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY, DECODER_MEMORY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+            if core is not None:
+                os.sched_setaffinity(0, {core})
+
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=set_limits, check=False)
+    return done.stderr.decode("utf-8", "replace")
+
+
+@contextmanager
+def _free_core() -> Iterator[int | None]:
+    """The first core that no other decoder of this user holds; None where all are taken or the system knows no affinity."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with ExitStack() as held:
+        for core in cores:
+            try:
+                lock = held.enter_context(Path(tempfile.gettempdir(), f"mer-decoder-{os.getuid()}-{core}").open("ab"))
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            yield core
+            return
+        yield None
 
 
 def wav_duration(path: Path) -> float:

@@ -1,7 +1,7 @@
 """Lists of tracks to bring in, one source a row: CSV, TSV and spreadsheets.
 
 Columns: file (a path, relative to the list; on the server only) or url (a video, playlist or channel of YouTube); optional title,
-artist, licence, start, end (seconds or m:ss), external_id. A list without a header of these names is a list of addresses.
+artist, licence, genre, country, start, end (seconds or m:ss), external_id. A list without a header of these names is a list of addresses.
 """
 
 import csv
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from datasets.errors import SourceRefused
 
-COLUMNS = ("file", "url", "title", "artist", "licence", "external_id", "start", "end")
-OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence"}  # fmt: skip
+COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "external_id", "start", "end")
+OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
 MOST_ROWS = 20_000
 MOST_BYTES = 20 * 1024**2
 MOST_UNPACKED = 200 * 1024**2
@@ -41,6 +41,9 @@ class Line:
     title: str = ""
     artist: str = ""
     licence: str = ""
+    genre: str = ""
+    country: str = ""
+    external_id: str = ""
     start_s: float | None = None
     end_s: float | None = None
     problem: str = ""
@@ -161,9 +164,9 @@ def _line(number: int, row: dict[str, str]) -> Line:
         problem = f"The end ({values['end']}) is not after the start ({values['start']})."
     if not values["url"]:
         problem = "There is no address in this row."
-    return Line(
-        number, values["url"][:500], values["title"][:300], values["artist"][:300], values["licence"][:100], start, end, problem
-    )
+    texts = {name: values[name][:100] for name in ("licence", "genre", "country", "external_id")}
+    address, title, artist = values["url"][:500], values["title"][:300], values["artist"][:300]
+    return Line(number, address, title, artist, start_s=start, end_s=end, problem=problem, **texts)
 
 
 def seconds(text: str) -> float:

@@ -173,6 +173,17 @@ def fetch(
     )
 
 
+def ask(identifier: str, *, access: Access) -> None:
+    """Whether a video can still be fetched, without fetching it. Raises FetchFailed with what stands in the way."""
+    import yt_dlp
+
+    try:
+        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(access.options()) as downloader:
+            downloader.extract_info(addresses.video(identifier).url, download=False)
+    except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
+        raise _failure(error) from None
+
+
 def _policy(info: dict[str, Any], max_duration_s: float, age_restricted: bool) -> str | None:
     """Why a video is not taken, or None."""
     if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):

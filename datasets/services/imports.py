@@ -51,7 +51,7 @@ def create_import(
 def _row(owner: Import, line: Line, *, artist: str, licence: str) -> ImportRow:
     row = ImportRow(
         owner=owner, number=line.number, address=line.address, title=line.title, artist=line.artist or artist,
-        licence=line.licence or licence, start_s=line.start_s, end_s=line.end_s, refusal=line.problem[:500],
+        licence=line.licence or licence, genre=line.genre, country=line.country, reference=line.external_id, start_s=line.start_s, end_s=line.end_s, refusal=line.problem[:500],
     )  # fmt: skip
     if not row.refusal:
         try:
@@ -100,7 +100,7 @@ def unfold(row: ImportRow, title: str, entries: Sequence[Entry]) -> None:
     videos = [
         ImportRow(
             owner=row.owner, number=row.number, address=addresses.video(entry.identifier).url, kind="video", identifier=entry.identifier,
-            title=entry.title[:300], artist=row.artist, licence=row.licence,
+            title=entry.title[:300], artist=row.artist, licence=row.licence, genre=row.genre, country=row.country,
         )
         for entry in entries
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def bring_in(owner: Import, row: ImportRow) -> None:
         with transaction.atomic():
             job = tracks.add_youtube(
                 dataset=owner.dataset, address=row.address, title=row.title, artist=row.artist, licence=row.licence,
-                start_s=row.start_s, end_s=row.end_s, by=owner.created_by,
+                genre=row.genre, country=row.country, reference=row.reference, start_s=row.start_s, end_s=row.end_s, by=owner.created_by,
             )  # fmt: skip
             ImportRow.objects.filter(pk=row.pk).update(track=job.subject_id)
     except DatasetsError as fact:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.methods import splits
-from datasets.models import Dataset, Export, Job, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
+from datasets.models import Dataset, Duplicate, Export, Job, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
 from datasets.services import queue
 from datasets.services.audit import record
 
@@ -70,7 +70,7 @@ def freeze_release(
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    parts = splits.draw_parts([item.label for item in items], [item.track.group for item in items], seed=seed)
+    parts = splits.draw_parts([item.label for item in items], _groups([item.track for item in items]), seed=seed)
     try:
         with transaction.atomic():
             release = Release.objects.create(
@@ -106,6 +106,16 @@ def freeze_release(
     release.refresh_from_db()
     record(release, to="frozen", actor=by, reason=f"{len(items)} tracks, {len(ratings)} ratings, seed {seed}")
     return release
+
+
+def _groups(tracks: Sequence[Track]) -> list[str]:
+    """What a split keeps in one part: the tracks of an artist, and those that hold the same recording, joined where they touch."""
+    group = {track.pk: track.group for track in tracks}
+    pairs = Duplicate.objects.exclude(state=Duplicate.State.MERGED).filter(track__in=group, other__in=group)
+    for one, other in pairs.order_by("pk").values_list("track_id", "other_id"):
+        kept, gone = sorted([group[one], group[other]])
+        group = {pk: kept if name == gone else name for pk, name in group.items()}
+    return [group[track.pk] for track in tracks]
 
 
 def content_hash(release: Release) -> str:

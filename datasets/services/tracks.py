@@ -70,7 +70,7 @@ def add_file(
 
     Raises SourceRefused for an empty or oversized file, TrackExists for one that is already in the dataset.
     """
-    _guard_size(filename, file.size)
+    guard_size(filename, file.size)
     sha256 = audio.sha256_of(file)
     if (twin := dataset.tracks.filter(sha256=sha256).first()) is not None:
         raise _exists(dataset, filename, twin)
@@ -111,6 +111,9 @@ def add_youtube(
     title: str = "",
     artist: str = "",
     licence: str = "",
+    genre: str = "",
+    country: str = "",
+    reference: str = "",
     start_s: float | None = None,
     end_s: float | None = None,
     by: User | None = None,
@@ -131,6 +134,9 @@ def add_youtube(
                 title=title or url,
                 artist=artist,
                 licence=licence,
+                genre=genre,
+                country=country,
+                reference=reference,
                 source=Track.Source.YOUTUBE,
                 source_url=url,
                 external_id=identifier,
@@ -143,7 +149,8 @@ def add_youtube(
         raise _exists(dataset, url, _twin(dataset, external_id=identifier)) from None
 
 
-def _guard_size(filename: str, size: int) -> None:
+def guard_size(filename: str, size: int) -> None:
+    """Raises SourceRefused for an empty or oversized file."""
     if size == 0:
         raise SourceRefused(_("%(filename)s is empty (0 bytes). Choose the recording itself.") % {"filename": filename})
     if size > settings.UPLOAD_MAX_MB * 1024**2:
@@ -263,6 +270,11 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
         track_ready.send(Track, track=track)
 
 
+def note_consensus(track_id: int, *, label: str, agreement: float | None) -> None:
+    """What the floor above settled on a track, kept beside it for lists and filters."""
+    Track.objects.filter(pk=track_id).update(label=label, agreement=agreement)
+
+
 @transaction.atomic
 def exclude_track(track: Track, *, reason: str, by: User) -> None:
     if not reason.strip():
@@ -278,6 +290,14 @@ def restore_track(track: Track, *, by: User) -> None:
     state = Track.State.READY if has_wav else Track.State.FAILED
     change_state(track, to=state, allowed=(Track.State.EXCLUDED,), actor=by, reason="Restored")
     Track.objects.filter(pk=track.pk).update(reason="" if has_wav else "Restored without a converted file: retry it.")
+
+
+def retry_track(track: Track, *, by: User) -> None:
+    """Try the work again that a track failed at."""
+    job = Job.objects.filter(subject="track", subject_id=track.pk, task__in=[FETCH, CONVERT]).order_by("-id").first()
+    if track.state != Track.State.FAILED or job is None:
+        raise WrongState(_("“%(title)s” has not failed: there is nothing to try again.") % {"title": track.title})
+    queue.retry(job, by=by)
 
 
 def _job_failed(sender: object, job: Job, **kwargs: object) -> None:

@@ -7,13 +7,14 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
 from datasets.access import HtmxHttpRequest, curator_action, curator_required, user_of
 from datasets.models import Job
 from datasets.responses import attempt
-from datasets.services import queue
+from datasets.services import links, queue
 
 
 @require_safe
@@ -73,4 +74,12 @@ def queue_pause(request: HttpRequest) -> HttpResponse:
 def queue_resume(request: HttpRequest) -> HttpResponse:
     queue.resume("fetch", by=user_of(request))
     messages.success(request, _("Fetching goes on."))
+    return redirect("datasets:ingest_health")
+
+
+@curator_action
+def check_sources(request: HttpRequest) -> HttpResponse:
+    n = links.queue_checks()
+    text = ngettext("The sources of %(n)d dataset are being checked.", "The sources of %(n)d datasets are being checked.", n)
+    messages.success(request, text % {"n": n} if n else _("Nothing to check: every source was asked after in the last month."))
     return redirect("datasets:ingest_health")

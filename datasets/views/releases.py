@@ -35,6 +35,7 @@ def release_page(request: HttpRequest, name: str) -> HttpResponse:
         "items": Paginator(release.items.all(), 50).get_page(request.GET.get("page")),
         "exports": release.exports.select_related("job"),
         "formats": Export.Format,
+        "sources": selectors.sources_left(release),
     }
     return render(request, "datasets/release.html", ctx)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlencode
+
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
@@ -16,24 +19,68 @@ from datasets import selectors
 from datasets.access import curator_action, curator_required, user_of
 from datasets.errors import MERError
 from datasets.forms import AddTracksForm, ReasonForm
+from datasets.keyset import keyset_page
 from datasets.models import Track
-from datasets.responses import attempt, audio_response
+from datasets.responses import attempt, attempt_each, audio_response
 from datasets.services import tracks
+
+FILTERS = ("search", "state", "dataset", "source", "label", "agreement", "reason", "mark")
 
 
 @require_safe
 @curator_required
 def track_list(request: HttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in ("search", "state", "dataset")}
-    page = Paginator(selectors.tracks_of(**filters), 50).get_page(request.GET.get("page"))
+    filters = {name: request.GET.get(name, "").replace("\0", "") for name in FILTERS}
+    sort = request.GET.get("sort", "")
+    sort = sort if sort in selectors.SORTS else "-id"
+    places = {name: request.GET.get(name, "") for name in ("after", "before")}
+    page = keyset_page(selectors.tracks_of(**filters), order=sort, size=50, **places)
+    waves = selectors.waves_of(page.rows)
     ctx = {
         "page": page,
+        "rows": [(track, waves.get(track.pk)) for track in page.rows],
         "filters": filters,
-        "states": selectors.state_counts(search=filters["search"], dataset=filters["dataset"]),
+        "filtered": any(filters.values()),
+        "sort": sort,
+        "sorts": selectors.SORTS.items(),
+        "agreements": [(name, words) for name, (words, *_range) in selectors.AGREEMENTS.items()],
+        "states": selectors.state_counts(filters),
+        "sources": Track.Source.choices,
+        "labels": selectors.labels_in_use(),
         "datasets": selectors.datasets(),
-        "moving": any(track.state in ("waiting", "fetching", "converting") for track in page),
+        "moving": any(track.state in ("waiting", "fetching", "converting") for track in page.rows),
+        "n_duplicates": selectors.duplicates()[:100].count(),
     }
     return render(request, "datasets/track_list.html", ctx)
+
+
+@curator_action
+def tracks_bulk(request: HttpRequest) -> HttpResponse:
+    """One action on all the chosen tracks; what is refused is listed with its reason, the rest is done."""
+    chosen = chosen_tracks(request)
+    action, reason, by = request.POST.get("action", ""), request.POST.get("reason", ""), user_of(request)
+    verbs: dict[str, Callable[[Track], object]] = {
+        "retry": lambda track: tracks.retry_track(track, by=by),
+        "exclude": lambda track: tracks.exclude_track(track, reason=reason, by=by),
+        "restore": lambda track: tracks.restore_track(track, by=by),
+    }
+    if action not in verbs:
+        messages.error(request, _("“%(action)s” is nothing that can be done with tracks.") % {"action": action[:40]})
+    else:
+        attempt_each(request, chosen, verbs[action])
+    return back_to_list(request)
+
+
+def chosen_tracks(request: HttpRequest) -> list[Track]:
+    """The tracks whose boxes were ticked; numbers that are none are passed over."""
+    numbers = [int(value) for value in request.POST.getlist("track") if value.isdecimal() and len(value) < 19]
+    return list(Track.objects.filter(pk__in=numbers[:1000]).select_related("dataset").order_by("pk"))
+
+
+def back_to_list(request: HttpRequest) -> HttpResponse:
+    """To the list as it was filtered."""
+    query = request.POST.get("query", "")
+    return redirect(f"{reverse('datasets:track_list')}?{urlencode(parse_qsl(query))}" if query else reverse("datasets:track_list"))
 
 
 @curator_required
@@ -97,6 +144,7 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
         "wav": selectors.wav_of(track),
         "job": selectors.jobs_of("track", track.pk).filter(task__startswith="datasets.").first(),
         "events": selectors.events_of("track", track.pk)[:50],
+        "duplicates": selectors.twins_of(track),
         "form": ReasonForm(),
     }
     return render(request, "datasets/track.html", ctx)

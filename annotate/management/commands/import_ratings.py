@@ -61,7 +61,7 @@ def _tracks(dataset: Dataset) -> dict[str, int | str]:
     """
     found: dict[str, int | str] = {}
     titles: dict[str, list[Track]] = {}
-    rows = list(dataset.tracks.only("pk", "title", "external_id", "state", "reason"))
+    rows = list(dataset.tracks.only("pk", "title", "external_id", "reference", "state", "reason"))
     for track in rows:
         titles.setdefault(track.title, []).append(track)
     for title, same in titles.items():
@@ -70,6 +70,7 @@ def _tracks(dataset: Dataset) -> dict[str, int | str]:
         )
     found |= {str(track.pk): _usable(str(track.pk), track) for track in rows}
     found |= {track.external_id: _usable(track.external_id, track) for track in rows if track.external_id}
+    found |= {track.reference: _usable(track.reference, track) for track in rows if track.reference}
     return found
 
 

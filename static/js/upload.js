@@ -1,0 +1,84 @@
+// Files by drag and drop, piece by piece, each with its progress; a broken connection goes on where it stopped. Without this script the
+// form sends them as forms do.
+const form = document.querySelector("[data-uploads]");
+const input = form.querySelector('input[type="file"]'), list = form.querySelector("[data-files]"), zone = input.closest(".field");
+const words = form.dataset;
+const token = () => form.querySelector('input[name="csrfmiddlewaretoken"]').value;
+const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+let running = 0, waiting = [];
+
+async function send(url, body, headers = {}) {
+  const answer = await fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token(), ...headers } });
+  if (answer.redirected || !(answer.headers.get("Content-Type") || "").includes("json")) {
+    throw Object.assign(new Error(answer.status === 413 ? words.large : words.refused), { final: answer.status < 500 });
+  }
+  return { status: answer.status, ...(await answer.json()) };
+}
+
+// A connection that breaks is tried again, for longer and longer, up to a minute apart; a refusal is final.
+async function patiently(row, step) {
+  for (let pause = 1000; ; pause = Math.min(2 * pause, 60000)) {
+    try { return await step(); } catch (error) {
+      if (error.final) throw error;
+      row.say(words.waiting);
+      await wait(pause);
+    }
+  }
+}
+
+async function upload(row, file) {
+  const about = new FormData();
+  for (const name of ["dataset", "artist", "licence"]) about.set(name, form.elements[name].value);
+  about.set("filename", file.name);
+  about.set("size", file.size);
+  const begun = await patiently(row, () => send(words.uploads, about));
+  if (begun.status !== 200) return row.end(begun.reason, false);
+  let here = begun.received;
+  while (here < file.size) {
+    const piece = file.slice(here, here + begun.part_bytes), start = here;
+    const answer = await patiently(row, () => send(begun.part, piece, { "X-Start": String(start), "Content-Type": "application/octet-stream" }));
+    if (answer.received === undefined || (answer.status !== 200 && answer.received === start)) return row.end(answer.reason, false);
+    here = answer.received;
+    row.progress(here / file.size);
+  }
+  const done = await patiently(row, () => send(begun.finish, new FormData()));
+  row.end(done.status === 201 ? words.done : done.reason, done.status === 201, done.url);
+}
+
+function addRow(file) {
+  const item = list.appendChild(document.createElement("li"));
+  item.innerHTML = '<span class="name"></span><progress max="1" value="0"></progress><span class="small soft" role="status"></span>';
+  const [name, bar, said] = item.children;
+  name.textContent = file.name;
+  bar.setAttribute("aria-label", file.name);
+  return {
+    say: (text) => { said.textContent = text; },
+    progress: (share) => { bar.value = share; said.textContent = `${Math.round(100 * share)}%`; },
+    end: (text, good, url) => {
+      bar.value = good ? 1 : bar.value;
+      item.className = good ? "good" : "bad";
+      said.textContent = text;
+      if (url) { const link = document.createElement("a"); link.href = url; link.textContent = file.name; name.replaceChildren(link); }
+    },
+  };
+}
+
+function next() {
+  while (running < 2 && waiting.length) {
+    const [row, file] = waiting.shift();
+    running += 1;
+    upload(row, file).catch((error) => row.end(error.message, false)).finally(() => { running -= 1; next(); });
+  }
+  form.querySelector("[data-after]").hidden = Boolean(running || waiting.length) || !list.children.length;
+}
+
+function take(files) {
+  for (const file of files) waiting.push([addRow(file), file]);
+  next();
+}
+
+input.addEventListener("change", () => { take([...input.files]); input.value = ""; });
+zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+zone.addEventListener("dragleave", () => zone.classList.remove("over"));
+zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); take([...event.dataTransfer.files]); });
+window.addEventListener("beforeunload", (event) => { if (running) event.preventDefault(); });

@@ -1,0 +1,154 @@
+"""The list of tracks: filters, order, pages that cost the same everywhere, and work on many at once."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from annotate.models import Consensus
+from datasets.keyset import keyset_page
+from datasets.models import Event, Job, Track
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def many(dataset) -> list[Track]:
+    return Track.objects.bulk_create(
+        Track(
+            dataset=dataset, title=f"Piece {number % 40:02d}", source="file", state=("ready", "failed")[number % 2],
+            reason="" if number % 2 == 0 else "The file is empty.", duration_s=float(number % 7), label=("", "happy", "sad")[number % 3],
+            agreement=None if number % 3 == 0 else 0.4 + 0.2 * (number % 4),
+        )
+        for number in range(130)
+    )  # fmt: skip
+
+
+def walk(order: str, size: int = 13) -> list[int]:
+    found, after = [], ""
+    while True:
+        page = keyset_page(Track.objects.all(), order=order, size=size, after=after)
+        found += [row.pk for row in page.rows]
+        if not page.next:
+            return found
+        after = page.next
+
+
+@pytest.mark.parametrize("order", ["id", "-id", "title", "-title", "duration_s", "-duration_s", "agreement", "-agreement"])
+def test_page_after_page_is_the_whole_list_in_order_and_back_again(many, order):
+    field, falling = order.removeprefix("-"), order.startswith("-")
+    rows = [row for row in Track.objects.all() if getattr(row, field) is not None]
+    expected = [row.pk for row in sorted(rows, key=lambda row: (getattr(row, field), row.pk), reverse=falling)]
+    assert walk(order) == expected
+    last = keyset_page(Track.objects.all(), order=order, size=13, after="")
+    places = []
+    while last.next:
+        places.append(last)
+        last = keyset_page(Track.objects.all(), order=order, size=13, after=last.next)
+    for earlier in reversed(places):
+        last = keyset_page(Track.objects.all(), order=order, size=13, before=last.previous)
+        assert [row.pk for row in last.rows] == [row.pk for row in earlier.rows]
+    assert not last.previous
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["x", "[]", "[1]", '["a", 1]', "[1, -1]", "[1e400, 1]", "[null, 1]", '[1, "1"]', "[99999999999999999999, 1]", '["\\u0000", 1]'],
+)
+def test_a_place_that_is_none_gives_the_first_page(client, curator, many, place):
+    client.force_login(curator)
+    first = client.get("/tracks/").content
+    assert client.get("/tracks/", {"after": place}).status_code == 200
+    assert b"Piece" in first
+
+
+@pytest.mark.parametrize(
+    ("query", "n"),
+    [
+        ("state=failed", 65), ("label=sad", 43), ("reason=empty", 65), ("agreement=all", 21), ("search=piece+07", 4), ("source=youtube", 0),
+        ("mark=gone", 0), ("mark=duplicate", 0), ("state=nonsense", 0), ("agreement=nonsense", 130),
+    ],
+)  # fmt: skip
+def test_every_filter_leaves_what_it_names(client, curator, many, query, n):
+    client.force_login(curator)
+    seen, address = 0, f"/tracks/?{query}"
+    while address:
+        page = client.get(address).content.decode()
+        seen += page.count('name="track"')
+        found = re.search(r'href="(\?[^"]+)"\s+rel="next"', page)
+        address = "/tracks/" + found.group(1).replace("&amp;", "&") if found else ""
+    assert seen == n
+
+
+def test_the_page_asks_the_database_as_often_for_many_tracks_as_for_few(client, curator, dataset, many):
+    client.force_login(curator)
+    counts = []
+    for n in (60, 130):
+        Track.objects.filter(pk__gt=many[n - 1].pk).update(state="excluded")
+        client.get("/tracks/")
+        with CaptureQueriesContext(connection) as queries:
+            client.get("/tracks/?sort=title")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def test_ticked_tracks_are_left_out_and_what_cannot_be_is_listed(client, curator, make_track):
+    client.force_login(curator)
+    one, two = make_track("One"), make_track("Two")
+    Track.objects.filter(pk=two.pk).update(state="converting")
+    page = client.post(
+        "/tracks/bulk/", {"action": "exclude", "reason": "has vocals", "track": [one.pk, two.pk, "x", "9" * 40]}, follow=True
+    )
+    said = page.content.decode()
+    assert "Done with 1 track." in said and "is converting" in said
+    one.refresh_from_db()
+    assert (one.state, one.reason) == ("excluded", "has vocals")
+    assert Event.objects.filter(subject="track", subject_id=one.pk, to_state="excluded", actor=curator).exists()
+
+
+def test_leaving_out_needs_a_reason_and_ticks(client, curator, make_track):
+    client.force_login(curator)
+    track = make_track("One")
+    assert "Say why" in client.post("/tracks/bulk/", {"action": "exclude", "track": [track.pk]}, follow=True).content.decode()
+    assert "tick the tracks" in client.post("/tracks/bulk/", {"action": "exclude", "reason": "x"}, follow=True).content.decode()
+    assert (
+        "nothing that can be done"
+        in client.post("/tracks/bulk/", {"action": "drop", "track": [track.pk]}, follow=True).content.decode()
+    )
+    track.refresh_from_db()
+    assert track.state == "ready"
+
+
+def test_failed_tracks_are_tried_again_and_the_list_stays_as_it_was_filtered(client, curator, dataset):
+    client.force_login(curator)
+    track = Track.objects.create(dataset=dataset, title="Lost", source="file", state="failed")
+    job = Job.objects.create(
+        task="datasets.tasks.convert_track", subject="track", subject_id=track.pk, title="Convert", state="failed"
+    )
+    answer = client.post("/tracks/bulk/", {"action": "retry", "track": [track.pk], "query": "state=failed&sort=title"})
+    assert answer.url == "/tracks/?state=failed&sort=title"
+    job.refresh_from_db()
+    assert job.state == "queued"
+
+
+def test_ticked_tracks_go_back_to_the_raters_for_two_more_ratings(client, curator, make_track, rate):
+    client.force_login(curator)
+    settled, fresh = make_track("Settled"), make_track("Fresh")
+    rate(settled, "happy happy happy sad calm")
+    settled.refresh_from_db()
+    assert (settled.label, settled.agreement) == ("positive", 0.6)
+    page = client.post("/tracks/send-back/", {"track": [settled.pk, fresh.pk]}, follow=True).content.decode()
+    assert "Done with 1 track." in page and "0 of 5 ratings are in" in page
+    row = Consensus.objects.get(track=settled)
+    assert (row.state, row.target, row.n_ratings) == ("open", 7, 5)
+    settled.refresh_from_db()
+    assert (settled.label, settled.agreement) == ("", None)
+
+
+def test_raters_may_do_none_of_it(client, rater, make_track):
+    client.force_login(rater)
+    track = make_track("One")
+    for address in ("/tracks/bulk/", "/tracks/send-back/"):
+        assert client.post(address, {"action": "exclude", "reason": "x", "track": [track.pk]}).status_code == 403
+    assert client.get(f"/tracks/{track.pk}/spectrogram.png").status_code == 403
