@@ -22,6 +22,8 @@ class SeveralFilesField(forms.FileField):
 
 class AddTracksForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
+    artist = forms.CharField(required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split."))
+    licence = forms.CharField(required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded."))
     recordings = SeveralFilesField(
         required=False,
         label=_("Audio files"),
@@ -32,8 +34,6 @@ class AddTracksForm(forms.Form):
     address = forms.CharField(
         required=False, max_length=300, label=_("or a YouTube address"), help_text=_("One video, e.g. https://youtu.be/…")
     )
-    artist = forms.CharField(required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split."))
-    licence = forms.CharField(required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded."))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}

@@ -1,8 +1,8 @@
 // Files by drag and drop, piece by piece, each with its progress; a broken connection goes on where it stopped. Without this script the
 // form sends them as forms do.
-const form = document.querySelector("[data-uploads]");
+const form = document.querySelector("[data-pieces]");
 const input = form.querySelector('input[type="file"]'), list = form.querySelector("[data-files]"), zone = input.closest(".field");
-const words = form.dataset;
+const words = list.dataset;
 const token = () => form.querySelector('input[name="csrfmiddlewaretoken"]').value;
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 let running = 0, waiting = [];

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Error, expect
 
 from tests.conftest import tone
+from tests.methods.test_fingerprints import encoded, melody
 
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 
@@ -21,19 +22,48 @@ def test_an_uploaded_file_becomes_a_track_with_waveform_and_spectrogram(log_in):
             {"name": "Noise.mp3", "mimeType": "audio/mpeg", "buffer": b"no music" * 999},
         ]
     )
-    page.get_by_role("button", name="Bring them in").click()
-    expect(page.get_by_text("2 tracks are coming in")).to_be_visible()
+    expect(page.get_by_text("It is here, and is being converted.")).to_have_count(2)
+    page.get_by_role("link", name="See how far they are").click()
     row = page.get_by_role("row", name=re.compile("Long tone"))
     expect(row.get_by_text("Ready")).to_be_visible(timeout=30_000)
     failed = page.get_by_role("row", name=re.compile("Noise"))
     expect(failed.get_by_text("Failed")).to_be_visible(timeout=30_000)
     expect(failed).to_contain_text("not a recording")
-    row.get_by_role("link").click()
+    row.get_by_role("link", name="Long tone").click()
     _reload_until_drawn(page)
     size = page.evaluate(
         "(() => { const i = document.querySelector('img.spectrogram'); return [i.naturalWidth, i.naturalHeight]; })()"
     )
     assert size == [256, 128]
+
+
+def test_a_file_goes_on_by_itself_after_a_broken_connection_and_a_copy_of_it_is_shown_beside_it(log_in, tmp_path):
+    page = log_in("curator")
+    page.goto("/tracks/add/")
+    page.get_by_label("Dataset").select_option("Demo")
+    wav = melody(tmp_path / "melody.wav", seed=5, seconds=110)  # more than one piece of an upload
+    pieces = []
+
+    def flaky(route):
+        pieces.append(route.request.headers["x-start"])
+        route.abort() if len(pieces) == 2 else route.continue_()
+
+    page.route(re.compile(r"/uploads/[\w-]+/$"), flaky)
+    page.get_by_label("Audio files").set_input_files(wav)
+    expect(page.get_by_text("It is here, and is being converted.")).to_be_visible(timeout=30_000)
+    assert pieces == ["0", "4194304", "4194304"]
+    page.problems.clear()
+    copy = encoded(wav, tmp_path / "the same again.mp3", "-ss", "5")
+    page.get_by_label("Audio files").set_input_files(copy)
+    expect(page.get_by_text("It is here, and is being converted.")).to_have_count(2)
+    for _ in range(60):
+        page.goto("/tracks/duplicates/")
+        if page.locator("[data-player]").count() == 2:
+            break
+        page.wait_for_timeout(500)
+    page.get_by_role("button", name=re.compile("Keep both")).click()
+    expect(page.get_by_text("Both are kept")).to_be_visible()
+    assert page.problems == []
 
 
 def _reload_until_drawn(page) -> None:
