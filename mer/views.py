@@ -117,13 +117,16 @@ def spectrogram_image(request: HttpRequest, pk: int) -> HttpResponseBase:
     return FileResponse(spectrogram.image.open("rb"), content_type="image/png")
 
 
+NO_PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+
+
 @require_safe
 @curator_required
 def track_spectrogram(request: HttpRequest, pk: int) -> HttpResponseBase:
-    """The picture of a track in the default recipe, for lists; 404 while there is none."""
+    """The picture of a track in the default recipe, for lists; an empty one while there is none."""
     picture = selectors.spectrograms_of(get_object_or_404(Track, pk=pk)).exclude(image="").first()
     if picture is None:
-        raise Http404("The track has no spectrogram.")
+        return HttpResponse(NO_PICTURE, content_type="image/svg+xml", headers={"Cache-Control": "no-store"})
     response = FileResponse(picture.image.open("rb"), content_type="image/png")
     response["Cache-Control"] = "private, max-age=3600"
     return response

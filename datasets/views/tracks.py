@@ -41,6 +41,7 @@ def track_list(request: HttpRequest) -> HttpResponse:
         "rows": [(track, waves.get(track.pk)) for track in page.rows],
         "filters": filters,
         "filtered": any(filters.values()),
+        "more_filters": any(value for name, value in filters.items() if name not in ("search", "state")),
         "sort": sort,
         "sorts": selectors.SORTS.items(),
         "agreements": [(name, words) for name, (words, *_range) in selectors.AGREEMENTS.items()],
