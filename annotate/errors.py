@@ -53,3 +53,7 @@ class WayNotDone(AnnotateError):
 
 class EraseRefused(AnnotateError):
     """The account has other work here, and cannot be destroyed as a rater's."""
+
+
+class RatersUnconnected(AnnotateError):
+    """No rater rated two tracks: a model of the raters cannot be fitted."""

@@ -114,3 +114,25 @@ class SetAsideForm(forms.Form):
     def clean_since(self) -> datetime:
         day: date = self.cleaned_data["since"]
         return timezone.make_aware(datetime.combine(day, time.min))
+
+
+class RuleForm(forms.Form):
+    """A rule to be tried; what is left out is as it is now."""
+
+    raters = forms.IntegerField(
+        label=_("Raters a track"), min_value=1, max_value=50, help_text=_("The first so many ratings of each track.")
+    )
+    fewest = forms.IntegerField(
+        label=_("Fewest ratings"), min_value=1, max_value=50, help_text=_("Tracks with fewer are not settled.")
+    )
+    threshold = forms.IntegerField(label=_("Threshold in %"), min_value=0, max_value=99, help_text=_("Agreement must be above it."))
+    aside = forms.CharField(label=_("Without the rater"), required=False, max_length=60)
+
+    def __init__(self, *args: Any, names: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", _("nobody is left out")), *((name, name) for name in names)]
+        self.fields["aside"].widget = forms.Select(choices=choices)
+        for name, top in (("raters", 15), ("fewest", 15), ("threshold", 99)):
+            self.fields[name].widget = forms.NumberInput(
+                attrs={"type": "range", "min": 0 if name == "threshold" else 1, "max": top, "step": 1}
+            )

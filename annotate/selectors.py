@@ -86,9 +86,9 @@ def summarise(questionnaire: Questionnaire) -> Summary:
         per_label={key: sum(1 for row in agreed if row[2] == key) for key in labels},
         n_split=len(full) - len(agreed),
         n_open=len(rows) - len(full),
-        alpha=_number(alpha),
-        alpha_low=_number(low),
-        alpha_high=_number(high),
+        alpha=number_or_none(alpha),
+        alpha_low=number_or_none(low),
+        alpha_high=number_or_none(high),
         acceptance=len(agreed) / len(full) if full else None,
         chance_acceptance=agreement.chance_acceptance(questionnaire.raters_per_track, len(labels), questionnaire.threshold),
         histogram=_histogram(agreement.agreement(counts) if full else np.array([]), questionnaire),
@@ -96,7 +96,7 @@ def summarise(questionnaire: Questionnaire) -> Summary:
     )
 
 
-def _number(value: float) -> float | None:
+def number_or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
@@ -105,19 +105,17 @@ def count_table(votes: list[dict[str, int]], labels: list[str]) -> NDArray[np.in
 
 
 def _histogram(values: NDArray[np.float64], questionnaire: Questionnaire) -> list[dict[str, object]]:
+    return bars_of(values, questionnaire.raters_per_track, questionnaire.dataset.labels.count(), questionnaire.threshold)
+
+
+def bars_of(values: NDArray[np.float64], n: int, n_labels: int, threshold: float) -> list[dict[str, object]]:
     """Tracks per value of agreement: those that can occur with this number of raters, and any other that did."""
-    n = questionnaire.raters_per_track
-    lowest = math.ceil(n / questionnaire.dataset.labels.count())
+    lowest = math.ceil(n / n_labels)
     found = Counter(round(float(value), 4) for value in values)
     shares = sorted({round(count / n, 4) for count in range(lowest, n + 1)} | set(found))
     top = max(found.values(), default=1)
     return [
-        {
-            "agreement": share,
-            "n": found[share],
-            "accepted": share > questionnaire.threshold,
-            "height": round(100 * found[share] / top),
-        }
+        {"agreement": share, "n": found[share], "accepted": share > threshold, "height": round(100 * found[share] / top)}
         for share in shares
     ]
 

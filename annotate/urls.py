@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotate.views import agreement, joining, raters, rating
+from annotate.views import agreement, joining, laboratory, raters, rating
 
 app_name = "annotate"
 urlpatterns = [
@@ -24,6 +24,8 @@ urlpatterns = [
     path("me/erase/", joining.erase_me, name="erase_me"),
     path("agreement/", agreement.agreement_list, name="agreement_list"),
     path("agreement/<int:pk>/", agreement.agreement, name="agreement"),
+    path("agreement/<int:pk>/laboratory/", laboratory.laboratory, name="laboratory"),
+    path("agreement/<int:pk>/threshold/", laboratory.threshold_change, name="threshold_change"),
     path("reports/<int:pk>/close/", agreement.report_close, name="report_close"),
     path("tracks/send-back/", agreement.tracks_send_back, name="tracks_send_back"),
     path("tracks/<int:pk>/ratings/", agreement.track_panel, name="track_panel"),

@@ -5,6 +5,8 @@ Conventions
 counts : int array [shape=(n_tracks, n_labels)], how many raters chose each label. Rows may have different totals.
 """
 
+import itertools
+from collections.abc import Sequence
 from math import comb
 
 import numpy as np
@@ -30,12 +32,43 @@ def agreement(counts: ArrayLike) -> NDArray[np.float64]:
     return shares
 
 
-def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
-    """Share of tracks that the rule accepts when every rater guesses evenly, exact.
+def pairwise(counts: ArrayLike) -> NDArray[np.float64]:
+    """Share of the pairs of raters of each track who chose the same label, float in [0, 1] [shape=(n_tracks,)]; nan below two raters.
+
+    Fleiss' P_i (J. L. Fleiss, Psychological Bulletin 76, 1971).
+    """
+    table = np.asarray(counts, dtype=np.float64)
+    totals = table.sum(axis=1)
+    shares = np.full(len(table), np.nan)
+    np.divide((table * (table - 1)).sum(axis=1), totals * (totals - 1), out=shares, where=totals >= 2)
+    return shares
+
+
+def entropy(counts: ArrayLike) -> NDArray[np.float64]:
+    """Shannon entropy of each track's vote shares in bits, float in [0, log2(n_labels)] [shape=(n_tracks,)]; nan without ratings."""
+    table = np.asarray(counts, dtype=np.float64)
+    totals = table.sum(axis=1, keepdims=True)
+    shares = np.divide(table, totals, out=np.zeros_like(table), where=totals > 0)
+    bits = -(shares * np.log2(shares, out=np.zeros_like(shares), where=shares > 0)).sum(axis=1)
+    return np.where(totals[:, 0] > 0, np.abs(bits), np.nan)
+
+
+def chance_acceptance(n_raters: int, n_labels: int, threshold: float, *, marginals: Sequence[float] | None = None) -> float:
+    """Share of tracks that the rule accepts when every rater draws a label at random, exact.
 
     A track is accepted when one label alone has the most votes and their share is strictly above `threshold` (a tie settles
-    nothing, see `consensus.settle`). The label and its m votes can be placed in `n_labels * comb(n, m)` ways; the other votes
-    are then sequences in which no other label comes m times or more.
+    nothing, see `consensus.settle`). The winner's m votes are placed in comb(n, m) ways; the other votes are sequences in which no other
+    label comes m times or more, counted by their generating functions.
+
+    Parameters
+    ----------
+    n_raters, n_labels : int > 0. threshold : float in [0, 1].
+    marginals : float > 0, adding up to 1 [length n_labels], optional. How often each label is drawn; evenly where not given.
+
+    Raises
+    ------
+    ValueError
+        No rater, no label, or marginals that are no distribution over the labels.
 
     Examples
     --------
@@ -43,17 +76,88 @@ def chance_acceptance(n_raters: int, n_labels: int, threshold: float) -> float:
     0.63
     >>> round(chance_acceptance(5, 3, 0.7), 3)
     0.136
+    >>> round(chance_acceptance(5, 3, 0.5, marginals=[0.6, 0.2, 0.2]), 3)
+    0.715
     """
+    drawn = _marginals(n_raters, n_labels, marginals)
+    accepted = 0.0
+    for winner, share in enumerate(drawn):
+        others = [p for label, p in enumerate(drawn) if label != winner]
+        for m in range(1, n_raters + 1):
+            if m / n_raters > threshold:
+                accepted += comb(n_raters, m) * share**m * _sequences(n_raters - m, others, m - 1)
+    return min(1.0, accepted)
+
+
+def _marginals(n_raters: int, n_labels: int, marginals: Sequence[float] | None) -> list[float]:
     if n_raters < 1 or n_labels < 1:
         raise ValueError("at least one rater and one label are needed")
-    winning = [m for m in range(1, n_raters + 1) if m / n_raters > threshold]
-    ways = sum(comb(n_raters, m) * _sequences(n_raters - m, n_labels - 1, m - 1) for m in winning)
-    return float(n_labels * ways / n_labels**n_raters)
+    drawn = [1 / n_labels] * n_labels if marginals is None else [float(value) for value in marginals]
+    if len(drawn) != n_labels or min(drawn) < 0 or abs(sum(drawn) - 1) > 1e-6:
+        raise ValueError(f"marginals must be {n_labels} shares that add up to 1, not {marginals}")
+    return drawn
 
 
-def _sequences(length: int, n_labels: int, most: int) -> int:
-    """Sequences of `length` votes over `n_labels` labels in which each label comes at most `most` times."""
-    ways = [1] + [0] * length
-    for _ in range(n_labels):
-        ways = [sum(comb(total, k) * ways[total - k] for k in range(min(most, total) + 1)) for total in range(length + 1)]
+def _sequences(length: int, drawn: Sequence[float], most: int) -> float:
+    """Probability of all sequences of `length` votes for labels drawn with these shares in which each comes at most `most` times."""
+    ways = [1.0] + [0.0] * length
+    for p in drawn:
+        ways = [sum(comb(total, k) * p**k * ways[total - k] for k in range(min(most, total) + 1)) for total in range(length + 1)]
     return ways[length]
+
+
+MOST_STATES = 300_000
+
+
+def sequential_chance_acceptance(
+    stages: Sequence[int], n_labels: int, threshold: float, *, marginals: Sequence[float] | None = None
+) -> float:
+    """The same for a rule that asks further raters while a track is split, exact: (5, 7) asks a sixth and a seventh once.
+
+    Parameters
+    ----------
+    stages : int, rising. Numbers of ratings at which the rule looks at a track that is not accepted yet.
+
+    Raises
+    ------
+    ValueError
+        Stages that do not rise, or more ways to vote than can be walked through (many labels with uneven marginals).
+
+    Examples
+    --------
+    >>> round(sequential_chance_acceptance((5, 7), 3, 0.5), 3)
+    0.712
+    """
+    if not stages or any(later <= earlier for earlier, later in itertools.pairwise(stages)):
+        raise ValueError(f"stages must rise, not {stages}")
+    drawn = _marginals(stages[0], n_labels, marginals)
+    even = max(drawn) - min(drawn) < 1e-12
+    states: dict[tuple[int, ...], float] = {(): 1.0} if even else {(0,) * n_labels: 1.0}
+    accepted, n = 0.0, 0
+    for stage in stages:
+        while n < stage:
+            states = _another_rater(states, drawn, even)
+            n += 1
+        for votes in list(states):
+            ranked = sorted(votes, reverse=True)
+            if ranked[0] / n > threshold and (len(ranked) == 1 or ranked[1] < ranked[0]):
+                accepted += states.pop(votes)
+    return min(1.0, accepted)
+
+
+def _another_rater(states: dict[tuple[int, ...], float], drawn: list[float], even: bool) -> dict[tuple[int, ...], float]:
+    """Every way to vote after one more rater. With even marginals only the sorted counts matter, which keeps them few."""
+    after: dict[tuple[int, ...], float] = {}
+    for votes, probability in states.items():
+        if even:
+            unused = len(drawn) - len(votes)
+            moves = [((*votes[:i], count + 1, *votes[i + 1 :]), 1 / len(drawn)) for i, count in enumerate(votes)]
+            moves += [((*votes, 1), unused / len(drawn))] if unused else []
+            moves = [(tuple(sorted(found, reverse=True)), p) for found, p in moves]
+        else:
+            moves = [((*votes[:i], votes[i] + 1, *votes[i + 1 :]), p) for i, p in enumerate(drawn) if p > 0]
+        for found, p in moves:
+            after[found] = after.get(found, 0.0) + probability * p
+    if len(after) > MOST_STATES:
+        raise ValueError(f"{len(drawn)} labels with uneven marginals have too many ways to vote to be walked through one by one")
+    return after

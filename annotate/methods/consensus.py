@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -57,3 +60,35 @@ def settle(labels: Iterable[str], *, target: int, threshold: float) -> Outcome:
     if agreement > threshold and not tied:
         return Outcome("agreed", top, agreement, dict(ranked))
     return Outcome("split", None, agreement, dict(ranked))
+
+
+def first_ratings(tracks: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Which ratings are among the first `most` of their track, bool [shape=(n_ratings,)].
+
+    Parameters
+    ----------
+    tracks : int array [shape=(n_ratings,)], the track of each rating, in the order of rating.
+    """
+    order = np.argsort(tracks, kind="stable")
+    found = tracks[order]
+    starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]]) if found.size else np.zeros(0, np.int64)
+    place = np.arange(found.size) - np.repeat(starts, np.diff(np.r_[starts, found.size]))
+    kept = np.empty(found.size, bool)
+    kept[order] = place < most
+    return kept
+
+
+def settle_table(counts: NDArray[np.int64], *, fewest: int, threshold: float) -> NDArray[np.int64]:
+    """The rule on many tracks at once: the label that each is settled on, -1 where it is split, -2 where ratings are missing.
+
+    Parameters
+    ----------
+    counts : int array [shape=(n_tracks, n_labels)]. fewest : int > 0, ratings that must be in. threshold : as in `settle`.
+    """
+    if fewest < 1 or not 0 <= threshold <= 1:
+        raise ValueError(f"fewest must be positive and threshold in [0, 1], not {fewest} and {threshold}")
+    totals = counts.sum(axis=1)
+    ranked = np.sort(counts, axis=1)
+    alone = ranked[:, -1] > (ranked[:, -2] if counts.shape[1] > 1 else 0)
+    wins = (ranked[:, -1] / np.maximum(totals, 1) > threshold) & alone
+    return np.where(totals < fewest, -2, np.where(wins, counts.argmax(axis=1), -1))

@@ -2,11 +2,13 @@
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
+from annotate.methods import consensus as rule
 from annotate.models import Consensus, Questionnaire, place_in_queue
 from annotate.services import consensus
-from datasets.errors import WrongState
+from datasets.errors import ValueRefused, WrongState
 from datasets.models import Dataset, Track
 from datasets.services.audit import record
 from datasets.signals import track_ready
@@ -25,6 +27,38 @@ def apply_rule(questionnaire: Questionnaire) -> None:
         row.target = questionnaire.raters_per_track
         row.position = place_in_queue(questionnaire.seed, row.track_id)
     Consensus.objects.bulk_update(rows, ["target", "position"], batch_size=500)
+
+
+def change_threshold(questionnaire: Questionnaire, *, threshold: float, by: User | None = None) -> int:
+    """Settle every fully rated track anew under another threshold; each that changes leaves an event. Returns how many did.
+
+    Frozen releases stay as they are.
+    """
+    if not 0 <= threshold < 1:
+        raise ValueRefused(_("The threshold %(threshold)s is not between 0%% and 100%%.") % {"threshold": threshold})
+    old = questionnaire.threshold
+    with transaction.atomic():
+        if not Questionnaire.objects.filter(pk=questionnaire.pk, threshold=old).update(threshold=threshold):
+            raise WrongState(_("Somebody changed the rule meanwhile. Reload the page to see it as it is."))
+        record(questionnaire, to="rule changed", actor=by, reason=f"threshold {old:g} -> {threshold:g}")
+        questionnaire.threshold = threshold
+        n = _settle_anew(questionnaire)
+    with transaction.atomic():  # tracks whose last rating was on its way with the old threshold
+        return n + _settle_anew(questionnaire)
+
+
+def _settle_anew(questionnaire: Questionnaire) -> int:
+    full = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gte=F("target"))
+    changed = 0
+    for track, votes, target, state, label in full.order_by("track_id").values_list(
+        "track_id", "votes", "target", "state", "label__key"
+    ):
+        labels = [key for key, n in votes.items() for _number in range(n)]
+        outcome = rule.settle(labels, target=target, threshold=questionnaire.threshold)
+        if (outcome.state, outcome.label) != (state, label):
+            consensus.update_consensus(consensus.lock(questionnaire.pk, track))
+            changed += 1
+    return changed
 
 
 MOST_RATINGS = 50

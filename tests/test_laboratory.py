@@ -1,0 +1,108 @@
+"""The rule laboratory: other rules are tried without changing anything, and a threshold is applied with an event for each flip."""
+
+import pytest
+
+from annotate import laboratory
+from annotate.models import Consensus, Questionnaire, Rater
+from annotate.services import questionnaires
+from datasets.errors import ValueRefused, WrongState
+from datasets.models import Event, Track
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+VOTES = ("happy happy happy sad calm", "happy happy happy happy sad", "sad sad calm calm happy", "calm calm calm calm calm")
+
+
+@pytest.fixture
+def rated(make_track, rate, questionnaire) -> Questionnaire:
+    for number, words in enumerate(VOTES):
+        rate(make_track(f"Piece {number}"), words)
+    return Questionnaire.objects.select_related("dataset").get(pk=questionnaire.pk)
+
+
+def test_the_rule_as_it_is_changes_nothing(rated):
+    trial = laboratory.try_rule(rated, raters=5, fewest=5, threshold=0.5)
+    assert (trial.n_tracks, trial.n_full, trial.n_split, trial.n_open, trial.n_flips) == (4, 4, 1, 0, 0)
+    assert trial.per_label == {"positive": 2, "neutral": 1, "negative": 0}
+    assert trial.chance_acceptance == pytest.approx(153 / 243)
+    assert trial.chance_as_answered > trial.chance_acceptance
+    assert 0 < trial.expected_accuracy <= 1 and trial.model == ""
+
+
+def test_a_stricter_threshold_names_the_tracks_that_would_flip(rated):
+    trial = laboratory.try_rule(rated, raters=5, fewest=5, threshold=0.7)
+    (flip,) = trial.flips
+    assert (flip.title, flip.before, flip.after) == ("Piece 0", "positive", "split")
+    assert flip.votes == "3 positive - 1 negative - 1 neutral"
+    assert Consensus.objects.filter(state="agreed").count() == 3
+
+
+def test_fewer_raters_are_the_first_that_rated_and_a_rater_can_be_left_out(rated):
+    three = laboratory.try_rule(rated, raters=3, fewest=3, threshold=0.5)
+    assert three.per_label["positive"] == 2 and three.n_split == 0
+    without = laboratory.try_rule(rated, raters=5, fewest=4, threshold=0.5, aside="R0")
+    assert without.n_full == 4 and without.n_split == 2
+    assert laboratory.try_rule(rated, raters=5, fewest=5, threshold=0.5, aside="R0").n_open == 4
+
+
+def test_raters_of_one_track_each_get_no_model_and_are_told_why(make_track, questionnaire, rated):
+    for rating in list(rated.ratings.all()):
+        rating.rater = Rater.objects.create()
+        rating.save()
+    trial = laboratory.try_rule(rated, raters=5, fewest=5, threshold=0.5)
+    assert trial.expected_accuracy is None and "one track only" in trial.model
+
+
+def test_without_ratings_there_is_nothing_and_no_error(questionnaire, make_track):
+    make_track("Silent")
+    trial = laboratory.try_rule(Questionnaire.objects.get(pk=questionnaire.pk), raters=5, fewest=5, threshold=0.5)
+    assert trial.n_open == 1 and trial.alpha is None and trial.acceptance is None
+
+
+def test_applying_a_threshold_settles_the_tracks_anew_with_an_event_each(rated, curator):
+    assert questionnaires.change_threshold(rated, threshold=0.7, by=curator) == 1
+    row = Consensus.objects.get(track__title="Piece 0")
+    assert row.state == "split" and row.label is None
+    assert Event.objects.filter(subject="consensus", subject_id=row.pk, from_state="agreed", to_state="split").count() == 1
+    assert Event.objects.filter(subject="questionnaire", to_state="rule changed", actor=curator).count() == 1
+    assert Track.objects.get(title="Piece 0").label == ""
+    assert questionnaires.change_threshold(rated, threshold=0.5, by=curator) == 1
+    assert Consensus.objects.get(track__title="Piece 0").label.key == "positive"
+
+
+def test_a_rule_that_somebody_changed_meanwhile_is_not_overwritten(rated, curator):
+    Questionnaire.objects.filter(pk=rated.pk).update(threshold=0.6)
+    with pytest.raises(WrongState, match="Somebody changed the rule"):
+        questionnaires.change_threshold(rated, threshold=0.7, by=curator)
+    with pytest.raises(ValueRefused, match="not between"):
+        questionnaires.change_threshold(rated, threshold=1.5, by=curator)
+
+
+def test_the_page_tries_and_applies(client, curator, rated):
+    client.force_login(curator)
+    address = f"/agreement/{rated.pk}/laboratory/"
+    assert "Every label stays as it is." in client.get(address).content.decode()
+    page = client.get(address, {"raters": 5, "fewest": 5, "threshold": 70, "aside": ""}).content.decode()
+    assert "1 track would change" in page and "Apply the threshold of 70%" in page
+    part = client.get(address, {"threshold": 70}, headers={"HX-Request": "true"}).content.decode()
+    assert part.lstrip().startswith('<div id="trial"')
+    answer = client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": "70"}, follow=True).content.decode()
+    assert "The threshold is 70% now; 1 track changed." in answer
+
+
+@pytest.mark.parametrize("query", ["threshold=x", "raters=0", "fewest=99", "threshold=100", "aside=" + "x" * 99])
+def test_a_rule_that_is_none_is_told_and_nothing_breaks(client, curator, rated, query):
+    client.force_login(curator)
+    assert "cannot be tried" in client.get(f"/agreement/{rated.pk}/laboratory/?{query}").content.decode()
+
+
+@pytest.mark.parametrize("threshold", ["", "x", "100", "-1", "9" * 30])
+def test_a_threshold_that_is_none_is_not_applied(client, curator, rated, threshold):
+    client.force_login(curator)
+    client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": threshold})
+    assert Questionnaire.objects.get(pk=rated.pk).threshold == 0.5
+
+
+def test_raters_see_nothing_of_it(client, rater, rated):
+    client.force_login(rater)
+    assert client.get(f"/agreement/{rated.pk}/laboratory/").status_code == 403
+    assert client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": "70"}).status_code == 403
