@@ -52,6 +52,7 @@ class UploadForm(forms.Form):
     dataset = forms.ModelChoiceField(Dataset.objects.all())
     filename = forms.CharField(max_length=300)
     size = forms.IntegerField(min_value=0, max_value=2**50)
+    mark = forms.CharField(max_length=64)
     artist = forms.CharField(required=False, max_length=300)
     licence = forms.CharField(required=False, max_length=100)
 

@@ -126,7 +126,7 @@ def check_sources(ticket: Ticket) -> None:
             with _by_its_cure(ticket):
                 youtube.ask(track.external_id, access=imports.access())
         except youtube.FetchFailed as fact:
-            if fact.problem == youtube.Problem.OUTDATED:
+            if fact.problem in (youtube.Problem.OUTDATED, youtube.Problem.REFUSED):
                 raise  # says nothing of the video
             links.note(track, gone=str(fact))
         else:

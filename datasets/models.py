@@ -244,12 +244,23 @@ def _part_path(part: UploadPart, filename: str) -> str:
 class Upload(models.Model):
     """A file that a browser sends piece by piece; after a broken connection it goes on with the first piece that is missing."""
 
+    class State(models.TextChoices):
+        OPEN = "open", _("Coming in")
+        JOINING = "joining", _("Being put together")
+        DONE = "done", _("Done")
+
     token = models.CharField(max_length=20, unique=True, default=_new_token, editable=False)
     dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
     filename = models.CharField(max_length=300)
     size = models.BigIntegerField()
+    mark = models.CharField(
+        max_length=64, help_text="What the browser reckoned of its bytes: another file of this name and size differs."
+    )
     artist = models.CharField(max_length=300, blank=True)
     licence = models.CharField(max_length=100, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    joining_since = models.DateTimeField(null=True)
+    track = models.ForeignKey(Track, null=True, on_delete=models.SET_NULL, related_name="+")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -61,7 +61,7 @@ def tracks_of(
     *, search: str = "", state: str = "", dataset: str = "", source: str = "", label: str = "", agreement: str = "", reason: str = "",
     mark: str = "",
 ) -> QuerySet[Track]:  # fmt: skip
-    """Tracks by what they are filtered by; a value that is none of the choices filters nothing."""
+    """Tracks by what they are filtered by; an agreement or a mark that is none of the choices filters nothing."""
     tracks = Track.objects.select_related("dataset")
     if search:
         tracks = tracks.filter(Q(title__icontains=search) | Q(artist__icontains=search) | Q(external_id__iexact=search))
@@ -71,7 +71,8 @@ def tracks_of(
         _words, least, most = AGREEMENTS[agreement]
         tracks = tracks.filter(agreement__gte=least, agreement__lte=most)
     if mark == "duplicate":
-        tracks = tracks.filter(Exists(Duplicate.objects.filter(track=OuterRef("pk"), state=Duplicate.State.OPEN)))
+        pairs = Duplicate.objects.filter(Q(track=OuterRef("pk")) | Q(other=OuterRef("pk")), state=Duplicate.State.OPEN)
+        tracks = tracks.filter(Exists(pairs))
     if mark == "gone":
         tracks = tracks.exclude(source_gone="")
     exact = {"state": state, "source": source, "label": label, "dataset__name": dataset}

@@ -8,7 +8,7 @@ from annotate.services import freezing
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods import fingerprints
 from datasets.models import Duplicate, Event, FingerprintKey, SplitMember, Track
-from datasets.services import duplicates, tracks
+from datasets.services import duplicates, releases, tracks
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +72,35 @@ def test_only_one_of_the_two_can_be_kept(pair, curator, make_track):
         duplicates.merge(pair, keep=make_track("Third").pk, by=curator)
     pair.refresh_from_db()
     assert pair.state == "open"
+
+
+def test_one_that_is_not_ready_cannot_be_the_one_that_is_kept(pair, curator):
+    Track.objects.filter(pk=pair.other_id).update(state="failed")
+    with pytest.raises(WrongState, match="is failed"):
+        duplicates.merge(pair, keep=pair.other_id, by=curator)
+    assert Track.objects.get(pk=pair.track_id).state == "ready"
+
+
+def test_of_three_copies_one_is_left_whatever_is_pressed(pair, curator, make_track):
+    third = make_track("Third")
+    remember(third, sound(1)[20:])
+    assert Duplicate.objects.count() == 3
+    for keep in (pair.other_id, pair.track_id, third.pk):
+        for row in Duplicate.objects.filter(state="open"):
+            if keep in (row.track_id, row.other_id):
+                duplicates.merge(row, keep=keep, by=curator)
+    assert list(Track.objects.filter(state="ready").values_list("title", flat=True)) == ["First"]
+    assert not Duplicate.objects.filter(state="open").exists()
+
+
+def test_copies_stay_together_whatever_was_ruled_and_through_tracks_outside_the_release(pair, make_track):
+    third = make_track("Third")
+    remember(third, sound(1)[20:])
+    Duplicate.objects.update(state="merged")
+    Duplicate.objects.filter(track=third, other=pair.other_id).delete()
+    groups = releases._groups([Track.objects.get(title="First"), third])
+    assert groups[0] == groups[1]
+    assert len(set(releases._groups([third, make_track("Other")]))) == 2
 
 
 def test_a_ruling_can_be_looked_at_again(pair, curator):

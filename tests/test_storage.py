@@ -99,14 +99,14 @@ def test_a_track_goes_through_ingest_playing_drawing_and_export_in_the_bucket(
 def test_pieces_of_an_upload_lie_there_until_it_is_whole(bucket, curator, dataset, monkeypatch):
     monkeypatch.setattr(uploads, "PART_BYTES", 20_000)
     content = tone(1.0)
-    upload = uploads.begin(dataset=dataset, filename="Piece.wav", size=len(content), by=curator)
+    upload = uploads.begin(dataset=dataset, filename="Piece.wav", size=len(content), mark="m", by=curator)
     here = 0
     while here < len(content):
         here = uploads.take_part(upload, here, ContentFile(content[here : here + 20_000]))
     assert len(names(bucket)) == UploadPart.objects.count() == 3
-    job = uploads.finish(upload, by=curator)
+    track = uploads.finish(upload, by=curator)
     (name,) = names(bucket)
-    assert name == AudioFile.objects.get(track=job.subject_id).file.name
+    assert name == AudioFile.objects.get(track=track).file.name
 
 
 def test_a_storage_that_is_away_fails_the_work_with_a_reason_and_it_can_be_tried_again(bucket, dataset):

@@ -54,13 +54,16 @@ def test_page_after_page_is_the_whole_list_in_order_and_back_again(many, order):
 
 @pytest.mark.parametrize(
     "place",
-    ["x", "[]", "[1]", '["a", 1]', "[1, -1]", "[1e400, 1]", "[null, 1]", '[1, "1"]', "[99999999999999999999, 1]", '["\\u0000", 1]'],
-)
+    [
+        "x", "[]", "[1]", '[["a"], 1]', '["P", -1]', "[1e400, 1]", "[null, 1]", '["P", "1"]', "[99999999999999999999, 1]", "[NaN, 1]",
+        '["\\u0000", 1]', '["\\ud800", 1]', "[" * 7000, '{"a": 1}',
+    ],
+)  # fmt: skip
 def test_a_place_that_is_none_gives_the_first_page(client, curator, many, place):
     client.force_login(curator)
-    first = client.get("/tracks/").content
-    assert client.get("/tracks/", {"after": place}).status_code == 200
-    assert b"Piece" in first
+    for sort in ("-id", "title", "agreement"):
+        page = client.get("/tracks/", {"after": place, "sort": sort})
+        assert page.status_code == 200 and b"Piece" in page.content
 
 
 @pytest.mark.parametrize(
@@ -144,6 +147,35 @@ def test_ticked_tracks_go_back_to_the_raters_for_two_more_ratings(client, curato
     assert (row.state, row.target, row.n_ratings) == ("open", 7, 5)
     settled.refresh_from_db()
     assert (settled.label, settled.agreement) == ("", None)
+
+
+def test_an_order_that_leaves_tracks_out_says_so(client, curator, make_track):
+    client.force_login(curator)
+    make_track("Unrated")
+    page = client.get("/tracks/?sort=agreement").content.decode()
+    assert "No track that fits has a value to sort by yet." in page and "No tracks yet" not in page
+    assert "are not in this order" in client.get("/tracks/?sort=duration_s").content.decode()
+
+
+def test_reasons_and_searches_have_bounds(client, curator, make_track):
+    client.force_login(curator)
+    track = make_track("One")
+    for reason in ("x" * 501, "a\0b"):
+        client.post(
+            "/tracks/bulk/", {"action": "exclude", "reason": reason, "track": [track.pk], "query": "search=" + "y" * 20_000}
+        )
+    track.refresh_from_db()
+    assert track.state == "ready"
+    assert client.get("/tracks/", {"search": "%" * 60_000, "reason": "x" * 60_000}).status_code == 200
+
+
+def test_fifty_ratings_are_the_most_that_can_be_asked_for(client, curator, make_track, questionnaire):
+    client.force_login(curator)
+    track = make_track("Known")
+    Consensus.objects.filter(track=track).update(n_ratings=49, target=49)
+    assert "at most 50" in client.post("/tracks/send-back/", {"track": [track.pk]}, follow=True).content.decode()
+    Consensus.objects.filter(track=track).delete()
+    assert "0 of 5" in client.post("/tracks/send-back/", {"track": [track.pk]}, follow=True).content.decode()
 
 
 def test_raters_may_do_none_of_it(client, rater, make_track):

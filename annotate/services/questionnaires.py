@@ -72,9 +72,16 @@ def ask_for_more(track: Track, *, more: int = 2, by: User | None = None, reason:
             _("“%(title)s” is %(state)s; only tracks that are ready can be rated.")
             % {"title": track.title, "state": track.get_state_display().lower()}
         )
-    row = consensus.lock(questionnaire_of(track.dataset).pk, track.pk)
+    questionnaire = questionnaire_of(track.dataset)
+    Consensus.objects.get_or_create(questionnaire=questionnaire, track=track, defaults={"target": questionnaire.raters_per_track})
+    row = consensus.lock(questionnaire.pk, track.pk)
     target = max(row.target, row.n_ratings + more)
-    if row.n_ratings < row.target or target > MOST_RATINGS:
+    if target > MOST_RATINGS:
+        raise WrongState(
+            _("“%(title)s” has %(n)d ratings; at most %(most)d can be asked for.")
+            % {"title": track.title, "n": row.n_ratings, "most": MOST_RATINGS}
+        )
+    if row.n_ratings < row.target:
         raise WrongState(
             _("“%(title)s” is with the raters already: %(n)d of %(target)d ratings are in.")
             % {"title": track.title, "n": row.n_ratings, "target": row.target}

@@ -86,7 +86,7 @@ class Converted:
     fingerprint: bytes = b""
 
 
-CONTAINER = re.compile(r"Input #0, ([\w,]+), from")
+CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.MULTILINE)
 TAG = re.compile(r"^ +([\w-]+)\s+: \S", re.MULTILINE)
 HARMLESS = {
     "encoder",
@@ -98,8 +98,9 @@ HARMLESS = {
     "vendor_id",
     "language",
 }
-STREAM = re.compile(r"Stream #0:\d+[^\n]*?: Audio: (\w+)[^\n]*?, (\d+) Hz, ([^,\n]+)")
-CLAIMED = re.compile(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)")
+# At the places where ffmpeg itself writes them: tags stand further to the right, and may say the same.
+STREAM = re.compile(r"^  Stream #0:\d+[^\n]*?: Audio: (\w{1,40})[^\n]*?, (\d{1,7}) Hz, ([^,\n]{1,40})", re.MULTILINE)
+CLAIMED = re.compile(r"^  Duration: (\d{1,5}):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 
 

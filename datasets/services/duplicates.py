@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from datasets.errors import ValueRefused
+from datasets.errors import ValueRefused, WrongState
 from datasets.methods import fingerprints
 from datasets.models import Duplicate, Fingerprint, FingerprintKey, Track
 from datasets.services.audit import change_state, record
@@ -57,7 +58,16 @@ def merge(pair: Duplicate, *, keep: int, by: User) -> Track:
         raise ValueRefused(_("Track %(keep)s is neither of the two.") % {"keep": keep})
     kept = both.pop(keep)
     (left,) = both.values()
+    if kept.state != Track.State.READY:
+        raise WrongState(
+            _("“%(title)s” (track %(pk)s) is %(state)s: keep the other one, or mend this one first.")
+            % {"title": kept.title, "pk": kept.pk, "state": kept.get_state_display().lower()}
+        )
     change_state(pair, to=Duplicate.State.MERGED, allowed=(Duplicate.State.OPEN,), actor=by)
+    # Its other pairs have nothing left to rule on; the one that is kept has pairs of its own with them.
+    others = Duplicate.objects.filter(Q(track=left) | Q(other=left), state=Duplicate.State.OPEN)
+    for other in others:
+        change_state(other, to=Duplicate.State.MERGED, allowed=(Duplicate.State.OPEN,), actor=by)
     if left.state != Track.State.EXCLUDED:
         reason = _("The same recording as “%(title)s” (track %(pk)s).") % {"title": kept.title, "pk": kept.pk}
         exclude_track(left, reason=reason, by=by)

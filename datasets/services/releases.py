@@ -109,13 +109,24 @@ def freeze_release(
 
 
 def _groups(tracks: Sequence[Track]) -> list[str]:
-    """What a split keeps in one part: the tracks of an artist, and those that hold the same recording, joined where they touch."""
+    """What a split keeps in one part: the tracks of an artist, and those that hold the same recording, joined where they touch.
+
+    Whatever was ruled on a pair, and also through tracks that are not in the release: A and C are joined where both repeat B.
+    """
     group = {track.pk: track.group for track in tracks}
-    pairs = Duplicate.objects.exclude(state=Duplicate.State.MERGED).filter(track__in=group, other__in=group)
-    for one, other in pairs.order_by("pk").values_list("track_id", "other_id"):
-        kept, gone = sorted([group[one], group[other]])
-        group = {pk: kept if name == gone else name for pk, name in group.items()}
-    return [group[track.pk] for track in tracks]
+    joined: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    pairs = Duplicate.objects.filter(track__dataset__in={track.dataset_id for track in tracks}).order_by("pk")
+    for one, other in pairs.values_list("track_id", "other_id"):
+        first, second = sorted(root(group.get(pk, f"track:{pk}")) for pk in (one, other))
+        if first != second:
+            joined[second] = first
+    return [root(group[track.pk]) for track in tracks]
 
 
 def content_hash(release: Release) -> str:

@@ -76,7 +76,7 @@ def add_file(
         raise _exists(dataset, filename, twin)
     track = Track(
         dataset=dataset,
-        title=(title or Path(filename).stem)[:300],
+        title=(title or Path(filename).stem or _("Untitled"))[:300],
         artist=artist[:300],
         licence=licence[:100],
         source=source,

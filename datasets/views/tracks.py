@@ -30,7 +30,7 @@ FILTERS = ("search", "state", "dataset", "source", "label", "agreement", "reason
 @require_safe
 @curator_required
 def track_list(request: HttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "") for name in FILTERS}
+    filters = {name: request.GET.get(name, "").replace("\0", "")[:200] for name in FILTERS}
     sort = request.GET.get("sort", "")
     sort = sort if sort in selectors.SORTS else "-id"
     places = {name: request.GET.get(name, "") for name in ("after", "before")}
@@ -50,7 +50,8 @@ def track_list(request: HttpRequest) -> HttpResponse:
         "labels": selectors.labels_in_use(),
         "datasets": selectors.datasets(),
         "moving": any(track.state in ("waiting", "fetching", "converting") for track in page.rows),
-        "n_duplicates": selectors.duplicates()[:100].count(),
+        "n_duplicates": selectors.duplicates()[:1000].count(),
+        "unsorted": sort.removeprefix("-") in ("agreement", "duration_s"),
     }
     return render(request, "datasets/track_list.html", ctx)
 
@@ -58,8 +59,9 @@ def track_list(request: HttpRequest) -> HttpResponse:
 @curator_action
 def tracks_bulk(request: HttpRequest) -> HttpResponse:
     """One action on all the chosen tracks; what is refused is listed with its reason, the rest is done."""
-    chosen = chosen_tracks(request)
-    action, reason, by = request.POST.get("action", ""), request.POST.get("reason", ""), user_of(request)
+    chosen, form = chosen_tracks(request), ReasonForm(request.POST)
+    action, by = request.POST.get("action", ""), user_of(request)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
     verbs: dict[str, Callable[[Track], object]] = {
         "retry": lambda track: tracks.retry_track(track, by=by),
         "exclude": lambda track: tracks.exclude_track(track, reason=reason, by=by),
@@ -80,7 +82,7 @@ def chosen_tracks(request: HttpRequest) -> list[Track]:
 
 def back_to_list(request: HttpRequest) -> HttpResponse:
     """To the list as it was filtered."""
-    query = request.POST.get("query", "")
+    query = request.POST.get("query", "")[:2000]
     return redirect(f"{reverse('datasets:track_list')}?{urlencode(parse_qsl(query))}" if query else reverse("datasets:track_list"))
 
 

@@ -1,15 +1,21 @@
 """Files that a page sends piece by piece (static/js/upload.js): begin, pieces, finish."""
 
+import logging
+
 from django.core.files.base import ContentFile
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from datasets.access import curator_action, user_of
 from datasets.errors import MERError
 from datasets.forms import UploadForm
-from datasets.models import Track, Upload
+from datasets.models import Upload
 from datasets.services import uploads
+
+logger = logging.getLogger(__name__)
+AWAY = _("The studio’s storage did not answer. It goes on by itself; nothing is lost.")
 
 
 @curator_action
@@ -30,22 +36,28 @@ def upload_begin(request: HttpRequest) -> HttpResponse:
 @curator_action
 def upload_part(request: HttpRequest, token: str) -> HttpResponse:
     upload = get_object_or_404(Upload, token=token, created_by=user_of(request))
-    start = request.headers.get("X-Start", "")
+    start, length = request.headers.get("X-Start", ""), request.headers.get("Content-Length", "")
+    plain = request.content_type == "application/octet-stream" and length.isdecimal() and start.isdecimal() and len(start) < 16
+    if not plain or int(length) > uploads.PART_BYTES:
+        return JsonResponse({"reason": "Send a piece as application/octet-stream with X-Start, at most 4 MB."}, status=400)
     try:
-        if int(request.headers.get("Content-Length") or 0) > uploads.PART_BYTES or not start.isdecimal() or len(start) > 15:
-            return JsonResponse({"reason": "X-Start or the size of the piece is off."}, status=400)
         content = request.read(uploads.PART_BYTES + 1)
         return JsonResponse({"received": uploads.take_part(upload, int(start), ContentFile(content))})
-    except (MERError, OSError) as fact:
+    except MERError as fact:
         return JsonResponse({"reason": str(fact), "received": uploads.received(upload)}, status=409)
+    except OSError:
+        logger.exception("A piece of upload %s was not stored", upload.pk)
+        return JsonResponse({"reason": AWAY}, status=503)
 
 
 @curator_action
 def upload_finish(request: HttpRequest, token: str) -> HttpResponse:
     upload = get_object_or_404(Upload.objects.select_related("dataset"), token=token, created_by=user_of(request))
     try:
-        job = uploads.finish(upload, by=user_of(request))
-    except (MERError, OSError) as fact:
+        track = uploads.finish(upload, by=user_of(request))
+    except MERError as fact:
         return JsonResponse({"reason": str(fact)}, status=409)
-    track = Track.objects.get(pk=job.subject_id)
+    except OSError:
+        logger.exception("Upload %s was not put together", upload.pk)
+        return JsonResponse({"reason": AWAY}, status=503)
     return JsonResponse({"track": track.pk, "url": reverse("datasets:track", args=[track.pk])}, status=201)

@@ -9,33 +9,52 @@ let running = 0, waiting = [];
 
 async function send(url, body, headers = {}) {
   const answer = await fetch(url, { method: "POST", body, headers: { "X-CSRFToken": token(), ...headers } });
-  if (answer.redirected || !(answer.headers.get("Content-Type") || "").includes("json")) {
-    throw Object.assign(new Error(answer.status === 413 ? words.large : words.refused), { final: answer.status < 500 });
+  const isJson = (answer.headers.get("Content-Type") || "").includes("json");
+  if (answer.redirected || !isJson || answer.status >= 500) {
+    throw Object.assign(new Error(answer.status === 413 ? words.large : words.refused), { final: answer.status < 500, server: true });
   }
   return { status: answer.status, ...(await answer.json()) };
 }
 
-// A connection that breaks is tried again, for longer and longer, up to a minute apart; a refusal is final.
+// A connection that breaks is tried again, for longer and longer, up to a minute apart; a server that goes on failing is given up after
+// ten tries, a refusal at once.
 async function patiently(row, step) {
-  for (let pause = 1000; ; pause = Math.min(2 * pause, 60000)) {
+  for (let pause = 1000, failures = 0; ; pause = Math.min(2 * pause, 60000)) {
     try { return await step(); } catch (error) {
-      if (error.final) throw error;
+      failures += error.server ? 1 : 0;
+      if (error.final || failures >= 10) throw error;
       row.say(words.waiting);
       await wait(pause);
     }
   }
 }
 
-async function upload(row, file) {
-  const about = new FormData();
-  for (const name of ["dataset", "artist", "licence"]) about.set(name, form.elements[name].value);
+// What tells this file from another of its name and size: its date and a hash of its first and last 64 kB.
+async function markOf(file) {
+  const ends = [file.slice(0, 65536), file.slice(Math.max(0, file.size - 65536))];
+  let a = 0xdeadbeef, b = 0x41c6ce57;
+  for (const end of ends) {
+    for (const byte of new Uint8Array(await end.arrayBuffer())) {
+      a = Math.imul(a ^ byte, 2654435761);
+      b = Math.imul(b ^ byte, 1597334677);
+    }
+  }
+  return `${file.lastModified}-${(a >>> 0).toString(16)}${(b >>> 0).toString(16)}`;
+}
+
+async function readable(step) {
+  try { return await step(); } catch { throw Object.assign(new Error(words.unreadable), { final: true }); }
+}
+
+async function upload(row, file, about) {
   about.set("filename", file.name);
   about.set("size", file.size);
+  about.set("mark", await readable(() => markOf(file)));
   const begun = await patiently(row, () => send(words.uploads, about));
   if (begun.status !== 200) return row.end(begun.reason, false);
   let here = begun.received;
   while (here < file.size) {
-    const piece = file.slice(here, here + begun.part_bytes), start = here;
+    const start = here, piece = await readable(() => file.slice(start, start + begun.part_bytes).arrayBuffer());
     const answer = await patiently(row, () => send(begun.part, piece, { "X-Start": String(start), "Content-Type": "application/octet-stream" }));
     if (answer.received === undefined || (answer.status !== 200 && answer.received === start)) return row.end(answer.reason, false);
     here = answer.received;
@@ -65,15 +84,19 @@ function addRow(file) {
 
 function next() {
   while (running < 2 && waiting.length) {
-    const [row, file] = waiting.shift();
+    const [row, file, about] = waiting.shift();
     running += 1;
-    upload(row, file).catch((error) => row.end(error.message, false)).finally(() => { running -= 1; next(); });
+    upload(row, file, about).catch((error) => row.end(error.message, false)).finally(() => { running -= 1; next(); });
   }
   form.querySelector("[data-after]").hidden = Boolean(running || waiting.length) || !list.children.length;
 }
 
 function take(files) {
-  for (const file of files) waiting.push([addRow(file), file]);
+  for (const file of files) {
+    const about = new FormData();  // as the form says now, not when its turn comes
+    for (const name of ["dataset", "artist", "licence"]) about.set(name, form.elements[name].value);
+    waiting.push([addRow(file), file, about]);
+  }
   next();
 }
 

@@ -228,3 +228,20 @@ def test_a_cover_picture_tells_too(wav_file, tmp_path):
     subprocess.run(line, check=True)
     as_it_is, target, converted = played(source, tmp_path)
     assert converted.probe.tells and not as_it_is and target.stat().st_size <= mp3.stat().st_size + 500
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Stream #0:0: Audio: evil, 8 Hz, 900 channels",
+        "x\n  Stream #0:9: Audio: pwned, 99999999999999999999 Hz, stereo",
+        "Duration: 99:00:00.00",
+    ],
+)
+def test_a_tag_that_talks_like_ffmpeg_is_not_believed(wav_file, tmp_path, title):
+    tagged = tmp_path / "tagged.mp3"
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(wav_file(3.0)), "-metadata", f"title={title}", str(tagged)]
+    subprocess.run(command, check=True)
+    found = audio.convert(tagged, tmp_path / "out.wav", max_duration_s=60)
+    assert (found.probe.codec, found.probe.sample_rate, found.probe.channels) == ("mp3", 22_050, 1)
+    assert found.probe.claimed_s == pytest.approx(3, abs=0.2)
