@@ -133,7 +133,7 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
-    "links": {"task": "datasets.tasks.queue_checks", "schedule": 6 * 3600.0, "options": {"expires": 3600}},
+    "links": {"task": "datasets.tasks.queue_checks", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- accounts ----------------------------------------------------------------------------------------------------

@@ -102,6 +102,11 @@ def read_import(ticket: Ticket) -> None:
         except youtube.FetchFailed as fact:
             imports.refuse(row, str(fact))
             continue
+        except TryLater as fact:
+            if fact.free:
+                raise  # the queue is paused
+            imports.refuse(row, f"{imports.NOT_REACHED} {fact}")  # the other rows need not wait for it
+            continue
         imports.unfold(row, title, entries)
     imports.ready_for_preview(owner)
 
@@ -167,6 +172,17 @@ def convert_track(ticket: Ticket) -> None:
             ticket.progress(0.95, "Looking for the same recording", force=True)
             duplicates.remember(track, converted.fingerprint)
         tracks.make_ready(track, wav, stream, converted, measured)
+
+
+def fingerprint_track(ticket: Ticket) -> None:
+    """The fingerprint of a track that came in before there were any."""
+    track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
+    wav = AudioFile.objects.get(track=track, kind=AudioFile.Kind.WAV)
+    with tempfile.TemporaryDirectory(prefix="print-", dir=settings.WORK_DIR) as folder:
+        local = Path(folder, "track.wav")
+        with wav.file.open("rb") as stored, local.open("wb") as copy:
+            shutil.copyfileobj(stored, copy, 1 << 20)
+        duplicates.remember(track, audio.fingerprint(local))
 
 
 RELEASE_README = """# {name}

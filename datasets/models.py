@@ -9,6 +9,7 @@ import secrets
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
@@ -48,6 +49,10 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        if self.longest_s is not None and self.shortest_s is not None and self.longest_s < self.shortest_s:
+            raise ValidationError({"longest_s": _("The longest is shorter than the shortest: no recording would be taken.")})
 
 
 class Label(models.Model):
@@ -227,6 +232,9 @@ class Duplicate(models.Model):
     offset_s = models.FloatField(help_text="Where the later one begins in the other.")
     overlap_s = models.FloatField(help_text="Seconds that both hold.")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    left_out = models.ForeignKey(
+        Track, null=True, on_delete=models.SET_NULL, related_name="+", help_text="The one that the ruling left out."
+    )
     found_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -395,6 +403,14 @@ class ImportRow(models.Model):
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def facts(self) -> str:
+        """What the list says of it, besides title and address."""
+        stretch = ""
+        if self.start_s is not None or self.end_s is not None:
+            stretch = f"{self.start_s or 0:g}–{'' if self.end_s is None else f'{self.end_s:g}'} s"
+        return " · ".join(part for part in (self.artist, self.licence, self.genre, self.country, stretch, self.reference) if part)
 
 
 class Event(models.Model):

@@ -2,6 +2,7 @@
 came of a button."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
@@ -69,18 +70,18 @@ def attempt(request: HttpRequest, action: Callable[[], object], done: str) -> No
 
 def attempt_each(request: HttpRequest, rows: Sequence[Model], action: Callable[[Any], object]) -> None:
     """Do it with each row, and say how many it was done with and what was refused, with the reasons."""
-    done, refused = 0, []
+    done, refused = 0, Counter[str]()
     for row in rows:
         try:
             action(row)
             done += 1
         except MERError as fact:
-            refused.append(str(fact))
+            refused[str(fact)] += 1
     if not rows:
         messages.warning(request, _("Nothing was changed: tick the tracks first."))
     if done:
         messages.success(request, ngettext("Done with %(n)d track.", "Done with %(n)d tracks.", done) % {"n": done})
-    for reason in refused[:10]:
-        messages.error(request, reason)
+    for reason, times in list(refused.items())[:10]:
+        messages.error(request, reason if times == 1 else f"{reason} ({times} ×)")
     if len(refused) > 10:
         messages.error(request, ngettext("and %(n)d more", "and %(n)d more", len(refused) - 10) % {"n": len(refused) - 10})

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from datasets import jobs
-from datasets.services import links, queue
+from datasets.services import duplicates, links, queue
 
 
 @shared_task(time_limit=30 * 60)
@@ -36,9 +36,15 @@ def check_sources(job_id: int) -> None:
     queue.run_job(job_id, jobs.check_sources)
 
 
+@shared_task(time_limit=10 * 60)
+def fingerprint_track(job_id: int) -> None:
+    queue.run_job(job_id, jobs.fingerprint_track)
+
+
 @shared_task(time_limit=60)
 def queue_checks() -> None:
     links.queue_checks()
+    duplicates.queue_missing()
 
 
 @shared_task(time_limit=60)

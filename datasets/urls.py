@@ -20,6 +20,7 @@ urlpatterns = [
     path("imports/<int:pk>/", imports.import_page, name="import"),
     path("imports/<int:pk>/confirm/", imports.import_confirm, name="import_confirm"),
     path("imports/<int:pk>/discard/", imports.import_discard, name="import_discard"),
+    path("imports/<int:pk>/read-again/", imports.import_read_again, name="import_read_again"),
     path("imports/<int:pk>/retry/", imports.import_retry, name="import_retry"),
     path("jobs/health/", jobs.ingest_health, name="ingest_health"),
     path("jobs/pause/", jobs.queue_pause, name="queue_pause"),

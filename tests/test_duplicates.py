@@ -5,10 +5,11 @@ import pytest
 
 from annotate.models import Questionnaire
 from annotate.services import freezing
+from datasets import jobs
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods import fingerprints
-from datasets.models import Duplicate, Event, FingerprintKey, SplitMember, Track
-from datasets.services import duplicates, releases, tracks
+from datasets.models import Duplicate, Event, Fingerprint, FingerprintKey, Job, SplitMember, Track
+from datasets.services import duplicates, queue, releases, tracks
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +111,20 @@ def test_a_ruling_can_be_looked_at_again(pair, curator):
     assert pair.state == "open"
 
 
+def test_looking_again_at_a_merge_brings_the_other_copy_back(pair, curator):
+    duplicates.merge(pair, keep=pair.other_id, by=curator)
+    duplicates.look_again(Duplicate.objects.get(), by=curator)
+    assert set(Track.objects.values_list("state", flat=True)) == {"ready"}
+    duplicates.merge(Duplicate.objects.get(), keep=pair.track_id, by=curator)
+    assert Track.objects.get(pk=pair.track_id).state == "ready" and Track.objects.get(pk=pair.other_id).state == "excluded"
+
+
+def test_a_copy_that_is_taken_back_in_opens_its_pair_again(pair, curator):
+    left = duplicates.merge(pair, keep=pair.other_id, by=curator)
+    tracks.restore_track(Track.objects.get(pk=left.pk), by=curator)
+    assert Duplicate.objects.get().state == "open"
+
+
 def test_a_pair_that_is_kept_stays_in_one_part_of_every_split(make_track, rate, questionnaire, curator):
     rows = []
     for number in range(20):
@@ -142,3 +157,13 @@ def test_a_ruling_that_is_none_changes_nothing(client, curator, pair, ruling):
     page = client.post(f"/tracks/duplicates/{pair.pk}/", {"ruling": ruling}, follow=True)
     assert "neither of the two" in page.content.decode()
     assert Duplicate.objects.get().state == "open"
+
+
+def test_tracks_from_before_there_were_fingerprints_get_theirs_once(make_track):
+    track = make_track("Old", seconds=12.0)
+    Fingerprint.objects.all().delete()
+    assert duplicates.queue_missing() == 1
+    assert duplicates.queue_missing() == 0
+    job = Job.objects.get(task=duplicates.PRINT)
+    assert queue.run_job(job.pk, jobs.fingerprint_track).state == "done"
+    assert len(fingerprints.read_items(bytes(Fingerprint.objects.get(track=track).items))) > 50

@@ -183,6 +183,38 @@ def test_a_bot_check_while_reading_a_playlist_pauses_and_goes_on_later(dataset, 
     assert owner.rows.count() == 2
 
 
+def test_a_playlist_that_is_not_reached_holds_up_nothing_and_can_be_read_again(client, dataset, curator, tab):
+    tab |= {"PLt5yu3": "Failed to resolve www.youtube.com"}
+    owner = make(dataset, PLAYLIST)
+    assert queue.run_job(Job.objects.get().pk, jobs.read_import).state == "done"
+    owner.refresh_from_db()
+    assert owner.state == "preview" and "read it again later" in owner.rows.get(kind="playlist").refusal
+    client.force_login(curator)
+    assert "Read 1 playlist again" in text(client.get(f"/imports/{owner.pk}/"))
+    tab["PLt5yu3"] = IDS[:2]
+    client.post(f"/imports/{owner.pk}/read-again/")
+    assert queue.run_job(Job.objects.latest("pk").pk, jobs.read_import).state == "done"
+    assert set(owner.rows.values_list("identifier", flat=True)) == set(IDS[:2])
+    assert "Every playlist of this list was read" in text(client.post(f"/imports/{owner.pk}/read-again/", follow=True))
+
+
+def test_the_preview_shows_what_a_row_holds_and_an_external_id_names_one_track(client, dataset, curator):
+    lines = lists.read_table(
+        b"url,artist,genre,country,start,end,external_id\n"
+        b"https://youtu.be/abcdefghijk,Rara,pop,Indonesia,10,1:10,x1\nhttps://youtu.be/abcdefghijl,Citra,,,,,x1\n",
+        "songs.csv",
+    )
+    owner = imports.create_import(dataset=dataset, name="songs.csv", lines=lines, by=curator)
+    client.force_login(curator)
+    page = text(client.get(f"/imports/{owner.pk}/"))
+    assert "Rara · pop · Indonesia · 10–70 s · x1" in page and "The same external id as in line 2" in page
+    imports.bring_in(owner, owner.rows.get(refusal=""))
+    track = Track.objects.get()
+    assert (track.genre, track.country, track.reference) == ("pop", "Indonesia", "x1")
+    page = text(client.get(f"/tracks/{track.pk}/"))
+    assert "Id in its list" in page and "Stretch of the original" in page
+
+
 def test_the_way_through_the_pages(client, curator, dataset):
     client.force_login(curator)
     table = SimpleUploadedFile("songs.csv", "\n".join(",".join(row) for row in [HEAD, *ROWS]).encode())

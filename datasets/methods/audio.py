@@ -157,6 +157,22 @@ def convert(
     return Converted(duration_s, _probe(said), _loudness(said), fingerprint)
 
 
+def fingerprint(wav: Path, *, timeout_s: float = 120) -> bytes:
+    """The raw fingerprint of a wav that `convert` made before it made fingerprints. AudioUnreadable when ffmpeg makes none."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    printed = wav.with_suffix(".print")
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-i", f"file:{wav}"]
+    command += ["-t", str(fingerprints.LONGEST_S), "-f", "chromaprint", "-fp_format", "raw", f"file:{printed}"]
+    try:
+        said = _run(command, most_bytes=2**20, timeout_s=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise AudioUnreadable(f"The fingerprint took longer than {timeout_s:.0f} seconds.") from None
+    if not printed.exists():
+        raise AudioUnreadable(f"No fingerprint could be made ({said.strip()[-200:]}).")
+    return printed.read_bytes()
+
+
 def _stretch(start_s: float | None, longest: float) -> str:
     return f"atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS"
 

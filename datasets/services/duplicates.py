@@ -9,10 +9,13 @@ from django.utils.translation import gettext as _
 
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods import fingerprints
-from datasets.models import Duplicate, Fingerprint, FingerprintKey, Track
-from datasets.services.audit import change_state, record
-from datasets.services.tracks import exclude_track
+from datasets.models import Duplicate, Fingerprint, FingerprintKey, Job, Track
+from datasets.services import queue
+from datasets.services.audit import change_state
+from datasets.services.tracks import exclude_track, restore_track
 
+PRINT = "datasets.tasks.fingerprint_track"
+AT_ONCE = 200
 MOST_CANDIDATES = 20
 TOO_COMMON = 200  # tracks that share a value; it is silence or a tuning tone, and says nothing
 
@@ -50,6 +53,16 @@ def _matches(track: Track, items: fingerprints.Items, keys: list[int]) -> list[t
     return found
 
 
+def queue_missing() -> int:
+    """Jobs for tracks that came in before there were fingerprints; each fails or succeeds once, and is not queued again."""
+    tried = Job.objects.filter(task=PRINT, subject="track").values("subject_id")
+    tracks = Track.objects.filter(state=Track.State.READY, fingerprint=None).exclude(pk__in=tried).order_by("id")
+    for track in (found := list(tracks[:AT_ONCE])):
+        with transaction.atomic():
+            queue.enqueue(PRINT, track, title=_("Fingerprint of “%(title)s”") % {"title": track.title}, url=f"/tracks/{track.pk}/")
+    return len(found)
+
+
 @transaction.atomic
 def merge(pair: Duplicate, *, keep: int, by: User) -> Track:
     """Keep one of the two; the other is left out with the reason. Returns the one that is left out."""
@@ -63,12 +76,13 @@ def merge(pair: Duplicate, *, keep: int, by: User) -> Track:
             _("“%(title)s” (track %(pk)s) is %(state)s: keep the other one, or mend this one first.")
             % {"title": kept.title, "pk": kept.pk, "state": kept.get_state_display().lower()}
         )
-    change_state(pair, to=Duplicate.State.MERGED, allowed=(Duplicate.State.OPEN,), actor=by)
+    is_out = left.state == Track.State.EXCLUDED
+    change_state(pair, to=Duplicate.State.MERGED, allowed=(Duplicate.State.OPEN,), actor=by, left_out=None if is_out else left)
     # Its other pairs have nothing left to rule on; the one that is kept has pairs of its own with them.
     others = Duplicate.objects.filter(Q(track=left) | Q(other=left), state=Duplicate.State.OPEN)
     for other in others:
         change_state(other, to=Duplicate.State.MERGED, allowed=(Duplicate.State.OPEN,), actor=by)
-    if left.state != Track.State.EXCLUDED:
+    if not is_out:
         reason = _("The same recording as “%(title)s” (track %(pk)s).") % {"title": kept.title, "pk": kept.pk}
         exclude_track(left, reason=reason, by=by)
     return left
@@ -82,6 +96,8 @@ def keep_both(pair: Duplicate, *, by: User) -> None:
 
 @transaction.atomic
 def look_again(pair: Duplicate, *, by: User) -> None:
-    """Undo either ruling. A track that was left out comes back from its own page."""
-    change_state(pair, to=Duplicate.State.OPEN, allowed=(Duplicate.State.KEPT, Duplicate.State.MERGED), actor=by)
-    record(pair.track, to=pair.track.state, actor=by, reason=_("Is it a duplicate? Looked at again."))
+    """Undo either ruling: the pair is open, and the track that it left out is back."""
+    left = pair.left_out if pair.left_out and pair.left_out.state == Track.State.EXCLUDED else None
+    change_state(pair, to=Duplicate.State.OPEN, allowed=(Duplicate.State.KEPT, Duplicate.State.MERGED), actor=by, left_out=None)
+    if left:
+        restore_track(left, by=by)

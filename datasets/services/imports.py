@@ -40,6 +40,7 @@ def create_import(
     owner = Import.objects.create(dataset=dataset, name=name[:300], created_by=by)
     rows = [_row(owner, line, artist=artist, licence=licence) for line in lines]
     _mark_repeats(owner, rows)
+    _mark_names(owner, rows)
     ImportRow.objects.bulk_create(rows, batch_size=500)
     record(owner, to=Import.State.PREVIEW, actor=by, reason=f"{len(rows)} rows")
     if rows_to_read(owner).exists():
@@ -108,6 +109,38 @@ def unfold(row: ImportRow, title: str, entries: Sequence[Entry]) -> None:
     ImportRow.objects.bulk_create(videos, batch_size=500)
     row.delete()
     return None
+
+
+def _mark_names(owner: Import, rows: Sequence[ImportRow]) -> None:
+    """An external id names one track: ratings that come later could not tell two apart."""
+    named = [row for row in rows if row.reference and not row.refusal]
+    known = set(owner.dataset.tracks.filter(reference__in={row.reference for row in named}).values_list("reference", flat=True))
+    first: dict[str, int] = {}
+    for row in named:
+        if row.reference in known:
+            row.refusal = f"The external id “{row.reference}” names another track of “{owner.dataset}” already."
+        elif row.reference in first:
+            row.refusal = f"The same external id as in line {first[row.reference]}: “{row.reference}”."
+        else:
+            first[row.reference] = row.number
+
+
+NOT_REACHED = "It could not be read now; read it again later."
+
+
+def rows_to_read_again(owner: Import) -> QuerySet[ImportRow]:
+    """Playlists and channels that were not reached."""
+    return owner.rows.filter(kind__in=["playlist", "channel"], refusal__startswith=NOT_REACHED)
+
+
+@transaction.atomic
+def read_again(owner: Import, *, by: User) -> Job:
+    """Try the playlists and channels once more that were not reached; then the preview shows their videos."""
+    if not rows_to_read_again(owner).exists():
+        raise WrongState(_("Every playlist of this list was read."))
+    change_state(owner, to=Import.State.READING, allowed=(Import.State.PREVIEW, Import.State.DONE), actor=by)
+    rows_to_read_again(owner).update(refusal="")
+    return queue.enqueue(READ, owner, title=f"Read the playlists of “{owner.name}”", url=owner.get_absolute_url(), by=by)
 
 
 def ready_for_preview(owner: Import) -> None:

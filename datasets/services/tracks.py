@@ -9,12 +9,13 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.errors import DiskFull, PolicyRefused, SourceRefused, TrackExists, WrongState
 from datasets.methods import addresses, audio, youtube
-from datasets.models import AudioFile, Dataset, Job, Label, Track, Word
+from datasets.models import AudioFile, Dataset, Duplicate, Job, Label, Track, Word
 from datasets.services import queue
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed, track_ready
@@ -285,11 +286,17 @@ def exclude_track(track: Track, *, reason: str, by: User) -> None:
 
 @transaction.atomic
 def restore_track(track: Track, *, by: User) -> None:
-    """Undo an exclusion: back to ready when the track has its wav, else to failed, from where it can be retried."""
+    """Undo an exclusion: back to ready when the track has its wav, else to failed, from where it can be retried.
+
+    Where it was left out as a duplicate, both copies are here again, and the pair is to be looked at again.
+    """
     has_wav = track.files.filter(kind=AudioFile.Kind.WAV).exists()
     state = Track.State.READY if has_wav else Track.State.FAILED
     change_state(track, to=state, allowed=(Track.State.EXCLUDED,), actor=by, reason="Restored")
     Track.objects.filter(pk=track.pk).update(reason="" if has_wav else "Restored without a converted file: retry it.")
+    pairs = Duplicate.objects.filter(Q(track=track) | Q(other=track), state=Duplicate.State.MERGED)
+    for pair in pairs.filter(track__state=Track.State.READY, other__state=Track.State.READY):
+        change_state(pair, to=Duplicate.State.OPEN, allowed=(Duplicate.State.MERGED,), actor=by, left_out=None)
 
 
 def retry_track(track: Track, *, by: User) -> None:

@@ -24,3 +24,9 @@ def percent(share: float | None) -> str:
 def percent1(share: float | None) -> str:
     """0.5833 -> "58.3"; nothing -> "–"."""
     return "–" if share is None else f"{100 * share:.1f}"
+
+
+@register.filter
+def seconds_later(offset_s: float) -> str:
+    """-12.04 -> "12.0": the same distance, told from the other side."""
+    return f"{-offset_s:.1f}"

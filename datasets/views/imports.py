@@ -49,6 +49,7 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
         "counts": counts,
         "outcome": outcome,
         "page": Paginator(selectors.import_rows(owner, outcome), 100).get_page(request.GET.get("page")),
+        "unread": imports.rows_to_read_again(owner).count(),
         "moving": owner.state in (Import.State.READING, Import.State.RUNNING) or counts["coming"] > 0,
         "pause": selectors.pause_of("fetch"),
     }
@@ -82,4 +83,11 @@ def import_retry(request: HttpRequest, pk: int) -> HttpResponse:
     n = imports.retry_failed(owner, by=user_of(request))
     text = ngettext("%(n)d track is tried again.", "%(n)d tracks are tried again.", n)
     messages.success(request, text % {"n": n})
+    return redirect(owner)
+
+
+@curator_action
+def import_read_again(request: HttpRequest, pk: int) -> HttpResponse:
+    owner = get_object_or_404(Import, pk=pk)
+    attempt(request, lambda: imports.read_again(owner, by=user_of(request)), _("The playlists are being read again."))
     return redirect(owner)
