@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def test_every_setting_is_in_the_table_of_the_readme():
     settings = (ROOT / "config" / "settings.py").read_text()
-    names = set(re.findall(r'env\.\w+\("([A-Z_]+)"', settings)) | {"DATABASE_URL", "AUDIO_CONCURRENCY"}
-    table = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), flags=re.M))
+    names = set(re.findall(r'env\.\w+\("([A-Z0-9_]+)"', settings)) | {"DATABASE_URL", "AUDIO_CONCURRENCY"}
+    table = set(re.findall(r"^\| `([A-Z0-9_]+)` \|", (ROOT / "README.md").read_text(), flags=re.M))
     assert names == table
 
 
