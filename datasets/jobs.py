@@ -66,8 +66,7 @@ def fetch_track(ticket: Ticket) -> None:
 def _longest_original(track: Track) -> float:
     """A video may be as long as a track; of one that only a stretch is taken from, as long as the studio takes at all."""
     studio = settings.TRACK_MAX_MINUTES * 60.0
-    is_stretch = track.start_s is not None or track.end_s is not None
-    return studio if is_stretch or track.dataset.longest_s is None else min(studio, track.dataset.longest_s)
+    return studio if track.stretch != (None, None) or track.dataset.longest_s is None else min(studio, track.dataset.longest_s)
 
 
 @contextmanager
@@ -155,19 +154,18 @@ def convert_track(ticket: Ticket) -> None:
             shutil.copyfileobj(stored, local, 1 << 20)
         ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
-        converted = audio.convert(source, wav, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s)
+        start_s, end_s = track.stretch
+        converted = audio.convert(source, wav, max_duration_s=longest, start_s=start_s, end_s=end_s)
         tracks.refuse_by_policy(track, converted.duration_s)
         ticket.progress(0.8, "Drawing the waveform", force=True)
         measured = audio.measure(wav)
         if measured.silence_share >= MOST_SILENCE:
             raise audio.AudioUnreadable(f"{measured.silence_share:.0%} of the recording is silence (below -60 dB of full scale).")
-        plays = audio.plays_as_it_is(source, converted, is_stretch=track.start_s is not None or track.end_s is not None)
+        plays = audio.plays_as_it_is(source, converted, is_stretch=track.stretch != (None, None))
         stream = None
         if not plays:
             ticket.progress(0.9, "Making the copy for players", force=True)
-            stream = audio.streaming_copy(
-                source, Path(folder), converted, max_duration_s=longest, start_s=track.start_s, end_s=track.end_s
-            )
+            stream = audio.streaming_copy(source, Path(folder), converted, max_duration_s=longest, start_s=start_s, end_s=end_s)
         if converted.fingerprint:
             ticket.progress(0.95, "Looking for the same recording", force=True)
             duplicates.remember(track, converted.fingerprint)

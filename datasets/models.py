@@ -37,6 +37,12 @@ class Dataset(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Longer ones are refused; empty: the studio's own limit.",
     )
+    range_start_s = models.FloatField(
+        "take from second", null=True, blank=True, validators=[MinValueValidator(0)], help_text="Empty: from the beginning."
+    )
+    range_end_s = models.FloatField(
+        "take to second", null=True, blank=True, validators=[MinValueValidator(0.5)], help_text="Empty: to the end."
+    )
     licence_required = models.BooleanField(default=False, help_text="Recordings without a licence are refused.")
     age_restricted = models.BooleanField(
         "take age-restricted videos", default=True, help_text="They need the cookies of an account; live streams are never taken."
@@ -53,6 +59,8 @@ class Dataset(models.Model):
     def clean(self) -> None:
         if self.longest_s is not None and self.shortest_s is not None and self.longest_s < self.shortest_s:
             raise ValidationError({"longest_s": _("The longest is shorter than the shortest: no recording would be taken.")})
+        if self.range_end_s is not None and self.range_end_s <= (self.range_start_s or 0):
+            raise ValidationError({"range_end_s": _("The range ends before it begins: no recording would be taken.")})
 
 
 class Label(models.Model):
@@ -167,6 +175,13 @@ class Track(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def stretch(self) -> tuple[float | None, float | None]:
+        """Where the track begins and ends in its original: as its list says, else as its dataset does."""
+        if self.start_s is not None or self.end_s is not None:
+            return self.start_s, self.end_s
+        return self.dataset.range_start_s, self.dataset.range_end_s
 
     @property
     def group(self) -> str:

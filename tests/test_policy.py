@@ -1,14 +1,16 @@
 """What a dataset takes in: length, licence, age limits; and tracks that turn out to have vocals."""
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files import File
 from django.core.files.base import ContentFile
 
 from annotate.models import Rating
 from datasets import jobs
 from datasets.methods import youtube
+from datasets.methods.lists import Line
 from datasets.models import Dataset, Event, Job, Track
-from datasets.services import queue, tracks
+from datasets.services import imports, queue, tracks
 from tests.conftest import tone
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +77,30 @@ def test_a_curator_leaves_a_track_out_because_raters_hear_vocals(client, curator
     track.refresh_from_db()
     assert (track.state, track.reason) == ("excluded", "Has vocals, say 2 of 3 raters")
     assert Event.objects.filter(subject="track", to_state="excluded", actor=curator).exists()
+
+
+def test_only_the_range_of_the_dataset_is_taken_of_each_recording(dataset):
+    Dataset.objects.filter(pk=dataset.pk).update(range_start_s=0.5, range_end_s=2.0)
+    track = bring_in(dataset, seconds=3.0)
+    assert (track.state, round(track.duration_s, 2)) == ("ready", 1.5)
+    assert track.files.filter(kind="stream").exists(), "raters get the range, not the original"
+
+
+def test_a_row_whose_stretch_leaves_the_range_is_refused_in_the_preview(dataset, curator):
+    Dataset.objects.filter(pk=dataset.pk).update(range_start_s=10, range_end_s=60)
+    lines = [
+        Line(number, f"https://youtu.be/abcdefghij{number}", start_s=start, end_s=end)
+        for number, (start, end) in enumerate([(None, None), (10, 60), (0, 60), (20, 90), (20, None)])
+    ]
+    owner = imports.create_import(dataset=Dataset.objects.get(pk=dataset.pk), name="x", lines=lines, by=curator)
+    refused = dict(owner.rows.values_list("number", "refusal"))
+    assert refused[0] == refused[1] == ""
+    assert all("10 s to 60 s" in refused[number] for number in (2, 3, 4))
+
+
+def test_a_policy_that_takes_nothing_is_not_saved(client, admin_person, dataset):
+    client.force_login(admin_person)
+    for wrong in ({"shortest_s": 120, "longest_s": 60}, {"range_start_s": 30, "range_end_s": 20}):
+        made = Dataset(name="Other", **wrong)
+        with pytest.raises(ValidationError, match="no recording would be taken"):
+            made.clean()

@@ -58,9 +58,21 @@ def _row(owner: Import, line: Line, *, artist: str, licence: str) -> ImportRow:
         try:
             found = addresses.parse(line.address)
             row.kind, row.identifier = found.kind, found.identifier[:120]
+            row.refusal = _outside(owner.dataset, row)
         except DatasetsError as fact:
             row.refusal = str(fact)[:500]
     return row
+
+
+def _outside(dataset: Dataset, row: ImportRow) -> str:
+    """Why a row's stretch is not within the range that its dataset takes; empty where it is."""
+    if row.start_s is None and row.end_s is None:
+        return ""
+    first, last = dataset.range_start_s or 0, dataset.range_end_s
+    if (row.start_s or 0) >= first and (last is None or (row.end_s is not None and row.end_s <= last)):
+        return ""
+    taken = f"{first:g} s to {'the end' if last is None else f'{last:g} s'}"
+    return f"Its stretch is not within the range that “{dataset}” takes: {taken}."
 
 
 def _mark_repeats(owner: Import, rows: Sequence[ImportRow]) -> None:

@@ -265,7 +265,7 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
             sample_rate=source.sample_rate,
             channels=source.channels,
             plays=stream is None,
-            duration_s=duration_s if track.start_s is None and track.end_s is None else source.claimed_s,
+            duration_s=duration_s if track.stretch == (None, None) else source.claimed_s,
         )
         change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
         track_ready.send(Track, track=track)

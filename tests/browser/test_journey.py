@@ -66,6 +66,29 @@ def test_a_file_goes_on_by_itself_after_a_broken_connection_and_a_copy_of_it_is_
     assert page.problems == []
 
 
+def test_an_upload_goes_on_after_the_page_was_loaded_again(log_in, tmp_path):
+    page = log_in("curator")
+    page.goto("/tracks/add/")
+    page.get_by_label("Dataset").select_option("Demo")
+    wav = melody(tmp_path / "second.wav", seed=9, seconds=110)
+    pieces = []
+
+    def silent(route):
+        pieces.append(route.request.headers["x-start"])
+        if len(pieces) != 2:  # the second piece is never answered
+            route.continue_()
+
+    page.route(re.compile(r"/uploads/[\w-]+/$"), silent)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_label("Audio files").set_input_files(wav)
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile("0.8"), timeout=20_000)
+    page.goto("/tracks/add/")
+    page.get_by_label("Dataset").select_option("Demo")
+    page.get_by_label("Audio files").set_input_files(wav)
+    expect(page.get_by_text("It is here, and is being converted.")).to_be_visible(timeout=20_000)
+    assert pieces == ["0", "4194304", "4194304"]
+
+
 def _reload_until_drawn(page) -> None:
     for _ in range(30):
         page.reload()

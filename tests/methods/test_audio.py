@@ -245,3 +245,41 @@ def test_a_tag_that_talks_like_ffmpeg_is_not_believed(wav_file, tmp_path, title)
     found = audio.convert(tagged, tmp_path / "out.wav", max_duration_s=60)
     assert (found.probe.codec, found.probe.sample_rate, found.probe.channels) == ("mp3", 22_050, 1)
     assert found.probe.claimed_s == pytest.approx(3, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["<img src=x onerror=alert(1)>", "\u202eعنوان الأغنية", "🎵🎶🥁" * 50, "x" * 10_000, "a\nb\tc", "=1+1"],
+    ids=["html", "rtl", "emoji", "long", "control", "formula"],
+)
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".m4a"])
+def test_odd_tags_hinder_nothing_and_do_not_go_along(wav_file, tmp_path, suffix, title):
+    tagged = encoded(wav_file(2.0), f".tagged{suffix}", "-metadata", f"title={title}", "-metadata", f"comment={title}")
+    playable, copy, converted = played(tagged, tmp_path)
+    assert converted.duration_s == pytest.approx(2, abs=0.1) and converted.probe.tells and not playable
+    assert title.encode()[:40] not in copy.read_bytes()
+
+
+def test_a_film_without_sound_is_refused(tmp_path):
+    film = tmp_path / "film.mp4"
+    line = [get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc=d=1:s=64x64:r=5", str(film)]
+    subprocess.run(line, check=True)
+    with pytest.raises(audio.AudioUnreadable, match="no sound in it"):
+        convert(film, tmp_path)
+
+
+def test_ten_hours_are_refused_after_the_length_that_is_taken(tmp_path):
+    """A file with a hole in it: ten hours that take no room."""
+    path, target, seconds, rate = tmp_path / "long.wav", tmp_path / "out.wav", 36_000, 8_000
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1), file.setsampwidth(1), file.setframerate(rate)
+        file.writeframes(b"\x80" * rate)
+    size = path.stat().st_size - rate + seconds * rate
+    with path.open("r+b") as file:
+        file.truncate(size)
+        for place, value in ((4, size - 8), (40, size - 44)):
+            file.seek(place)
+            file.write(value.to_bytes(4, "little"))
+    with pytest.raises(audio.AudioUnreadable, match="longer than 1 minutes"):
+        audio.convert(path, target, max_duration_s=60)
+    assert target.stat().st_size < 70 * 22_050 * 2
