@@ -104,7 +104,7 @@ def read_import(ticket: Ticket) -> None:
         except TryLater as fact:
             if fact.free:
                 raise  # the queue is paused
-            imports.refuse(row, f"{imports.NOT_REACHED} {fact}")  # the other rows need not wait for it
+            imports.refuse(row, f"{row.NOT_REACHED} {fact}")  # the other rows need not wait for it
             continue
         imports.unfold(row, title, entries)
     imports.ready_for_preview(owner)

@@ -397,6 +397,8 @@ class Import(models.Model):
 class ImportRow(models.Model):
     """One line of a list. A playlist or a channel is one line until it is read, then as many as it has videos."""
 
+    NOT_REACHED = "It could not be read now; read it again later."  # how such a refusal begins
+
     owner = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rows")
     number = models.PositiveIntegerField(help_text="Its line in the list.")
     address = models.CharField(max_length=500)

@@ -295,7 +295,8 @@ def ingest_health() -> IngestHealth:
         running=counts["running"],
         waiting_to_retry=counts["waiting"],
         last_success=counts["last"],
-        problems=[(str(PROBLEMS.get(problem, problem)), n) for problem, n in problems],
+        problems=[(str(PROBLEMS.get(problem, problem)), n) for problem, n in problems]
+        + ([(str(UNREAD), unread)] if (unread := _unread_lists()) else []),
         n_sources=sources["n"],
         n_checked=sources["checked"],
         n_gone=sources["gone"],
@@ -310,6 +311,13 @@ PROBLEMS = {
     "outdated": _("Not understood: is yt-dlp out of date?"),
     "refused": _("Led to a place where downloads may not go"),
 }
+
+
+UNREAD = _("Playlists and channels that were not reached")
+
+
+def _unread_lists() -> int:
+    return ImportRow.objects.filter(refusal__startswith=ImportRow.NOT_REACHED).count()
 
 
 def _javascript_runtime() -> str:

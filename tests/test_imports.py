@@ -191,6 +191,7 @@ def test_a_playlist_that_is_not_reached_holds_up_nothing_and_can_be_read_again(c
     assert owner.state == "preview" and "read it again later" in owner.rows.get(kind="playlist").refusal
     client.force_login(curator)
     assert "Read 1 playlist again" in text(client.get(f"/imports/{owner.pk}/"))
+    assert "Playlists and channels that were not reached" in text(client.get("/jobs/health/"))
     tab["PLt5yu3"] = IDS[:2]
     client.post(f"/imports/{owner.pk}/read-again/")
     assert queue.run_job(Job.objects.latest("pk").pk, jobs.read_import).state == "done"

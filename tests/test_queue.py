@@ -84,7 +84,7 @@ def test_a_queued_job_is_cancelled_at_once_a_running_one_at_its_next_step(job):
     queue.retry(Job.objects.get(pk=job.pk))
     queue.cancel(Job.objects.get(pk=job.pk))
     job.refresh_from_db()
-    assert job.state == "cancelled"
+    assert (job.state, job.reason) == ("cancelled", "Cancelled.")
 
 
 def test_a_finished_job_cannot_be_cancelled(job):

@@ -22,7 +22,7 @@ from datasets import jobs, selectors
 from datasets.errors import TrackExists
 from datasets.methods import network
 from datasets.models import Job, QueuePause, Track
-from datasets.services import queue, tracks
+from datasets.services import links, queue, tracks
 from tests.conftest import tone
 
 pytestmark = pytest.mark.django_db
@@ -275,3 +275,19 @@ def test_the_same_video_twice_is_refused(dataset, recorded):
     fetch(dataset)
     with pytest.raises(TrackExists, match="already in"):
         tracks.add_youtube(dataset=dataset, address="https://www.youtube.com/watch?v=-bWEtTTXHyI", wake_worker=False)
+
+
+def test_a_source_is_asked_after_without_fetching_it(dataset, recorded):
+    recorded()
+    _job, track = fetch(dataset)
+    Track.objects.filter(pk=track.pk).update(state="ready")
+    downloads = len(Site.asked)
+    assert queue.run_job(links.request_check(dataset).pk, jobs.check_sources).state == "done"
+    track.refresh_from_db()
+    assert track.source_checked_at and track.source_gone == ""
+    Track.objects.update(source_checked_at=None)
+    recorded(error="Video unavailable. This video has been removed by the uploader")
+    assert queue.run_job(links.request_check(dataset).pk, jobs.check_sources).state == "done"
+    track.refresh_from_db()
+    assert "removed by the uploader" in track.source_gone
+    assert len(Site.asked) == downloads

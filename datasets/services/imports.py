@@ -137,12 +137,9 @@ def _mark_names(owner: Import, rows: Sequence[ImportRow]) -> None:
             first[row.reference] = row.number
 
 
-NOT_REACHED = "It could not be read now; read it again later."
-
-
 def rows_to_read_again(owner: Import) -> QuerySet[ImportRow]:
     """Playlists and channels that were not reached."""
-    return owner.rows.filter(kind__in=["playlist", "channel"], refusal__startswith=NOT_REACHED)
+    return owner.rows.filter(kind__in=["playlist", "channel"], refusal__startswith=ImportRow.NOT_REACHED)
 
 
 @transaction.atomic

@@ -81,9 +81,12 @@ def cancel(job: Job, *, by: User | None = None) -> None:
     """End a queued job now; ask the worker of a running one to stop at its next step."""
     with transaction.atomic():
         try:
+            reason = f"Cancelled by {by}." if by else "Cancelled."
             change_state(
-                job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason="Cancelled."
+                job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason=reason
             )
+            Job.objects.filter(pk=job.pk).update(reason=reason)
+            job.reason = reason
             job_failed.send(Job, job=job)
         except WrongState:
             if not Job.objects.filter(pk=job.pk, state=Job.State.RUNNING).update(cancel_requested=True):
