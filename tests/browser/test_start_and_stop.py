@@ -94,7 +94,7 @@ def _upload(studio: Studio, token: str, content: bytes, name: str) -> None:
     headers = {"Authorization": f"Token {token}", "Content-Type": f"multipart/form-data; boundary={boundary}"}
     request = urllib.request.Request(f"{studio.address}/api/v1/tracks/", body, headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-        assert json.load(response)["state"] == "waiting"
+        assert json.load(response)["state"] in ("waiting", "converting", "ready")  # a worker may be quicker than the answer
 
 
 def test_one_ctrl_c_stops_everything_and_the_second_start_takes_seconds(studio, tmp_path):
