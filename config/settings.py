@@ -126,14 +126,14 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.fetch_track": {"queue": "fetch"},
     "datasets.tasks.read_import": {"queue": "fetch"},
     "datasets.tasks.check_sources": {"queue": "fetch"},
-    "datasets.tasks.queue_checks": {"queue": "sweep"},
+    "datasets.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
 }
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
-    "links": {"task": "datasets.tasks.queue_checks", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tidy": {"task": "datasets.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- accounts ----------------------------------------------------------------------------------------------------

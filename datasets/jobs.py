@@ -137,6 +137,12 @@ def check_sources(ticket: Ticket) -> None:
             links.note(track, gone="")
 
 
+def _copy(audio_file: AudioFile, local: Path) -> None:
+    """From the storage, wherever that is, to this machine."""
+    with audio_file.file.open("rb") as stored, local.open("wb") as target:
+        shutil.copyfileobj(stored, target, 1 << 20)
+
+
 MOST_SILENCE = 0.98
 
 
@@ -150,8 +156,7 @@ def convert_track(ticket: Ticket) -> None:
     with tempfile.TemporaryDirectory(prefix="convert-", dir=settings.WORK_DIR) as folder:
         source, wav = Path(folder, "original"), Path(folder, "track.wav")
         ticket.progress(0.05, "Copying", force=True)
-        with original.file.open("rb") as stored, source.open("wb") as local:
-            shutil.copyfileobj(stored, local, 1 << 20)
+        _copy(original, source)
         ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
         start_s, end_s = track.stretch
@@ -178,8 +183,7 @@ def fingerprint_track(ticket: Ticket) -> None:
     wav = AudioFile.objects.get(track=track, kind=AudioFile.Kind.WAV)
     with tempfile.TemporaryDirectory(prefix="print-", dir=settings.WORK_DIR) as folder:
         local = Path(folder, "track.wav")
-        with wav.file.open("rb") as stored, local.open("wb") as copy:
-            shutil.copyfileobj(stored, copy, 1 << 20)
+        _copy(wav, local)
         duplicates.remember(track, audio.fingerprint(local))
 
 

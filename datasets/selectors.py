@@ -97,12 +97,6 @@ def labels_in_use() -> list[tuple[str, str]]:
     return list({label.key: (label.key, str(label)) for label in Label.objects.order_by("dataset_id", "order")}.values())
 
 
-def waves_of(tracks: Iterable[Track]) -> dict[int, list[int]]:
-    """The waveform of each track, for its thumbnail."""
-    rows = AudioFile.objects.filter(track__in=[track.pk for track in tracks], kind=AudioFile.Kind.WAV)
-    return dict(rows.values_list("track_id", "peaks"))
-
-
 def duplicates(state: str = Duplicate.State.OPEN) -> QuerySet[Duplicate]:
     return Duplicate.objects.filter(state=state).select_related("track__dataset", "other__dataset")
 
@@ -168,7 +162,7 @@ def sound_of(track_id: int) -> Sound:
 
 
 def sounds_of(tracks: Iterable[Track]) -> dict[int, AudioFile]:
-    """The converted file of each track that has one, for players on pages of several."""
+    """The converted file of each track that has one, for players and thumbnails on pages of several."""
     rows = AudioFile.objects.filter(track__in=[track.pk for track in tracks], kind=AudioFile.Kind.WAV)
     return {row.track_id: row for row in rows}
 

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from datasets import jobs
-from datasets.services import duplicates, links, queue
+from datasets.services import duplicates, links, queue, uploads
 
 
 @shared_task(time_limit=30 * 60)
@@ -42,9 +42,10 @@ def fingerprint_track(job_id: int) -> None:
 
 
 @shared_task(time_limit=60)
-def queue_checks() -> None:
+def tidy() -> None:
     links.queue_checks()
     duplicates.queue_missing()
+    uploads.forget_old()
 
 
 @shared_task(time_limit=60)

@@ -18,7 +18,7 @@ References
 .. [2] J. L. Fleiss. Measuring nominal scale agreement among many raters. Psychological Bulletin 76, 1971.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -96,7 +96,9 @@ def kappa_interval(counts: ArrayLike, *, seed: int, draws: int = 1000, confidenc
     return _interval(lambda weights: _kappas(rows, weights), times, seed=seed, draws=draws, confidence=confidence)
 
 
-def _interval(statistic, times: NDArray[np.int64], *, seed: int, draws: int, confidence: float) -> tuple[float, float]:  # type: ignore[no-untyped-def]
+def _interval(
+    statistic: Callable[[Floats], Floats], times: NDArray[np.int64], *, seed: int, draws: int, confidence: float
+) -> tuple[float, float]:
     n = int(times.sum())
     if n < 2:
         return float("nan"), float("nan")

@@ -15,6 +15,7 @@ References
    20-28, 1979.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +108,9 @@ def _check(tracks: ArrayLike, raters: ArrayLike, labels: ArrayLike, n_labels: in
     return t, r, y
 
 
-def _fit(t: Ints, r: Ints, y: Ints, k: int, model, smoothing: float, most: int, tolerance: float) -> Fit:  # type: ignore[no-untyped-def]
+def _fit(
+    t: Ints, r: Ints, y: Ints, k: int, model: Callable[[Floats, float], Floats], smoothing: float, most: int, tolerance: float
+) -> Fit:
     n_tracks, n_raters = int(t.max()) + 1, int(r.max()) + 1
     votes = np.bincount(t * k + y, minlength=n_tracks * k).reshape(n_tracks, k).astype(np.float64)
     posterior = (votes + 1e-9) / (votes + 1e-9).sum(axis=1, keepdims=True)  # the vote shares, as in the paper
@@ -116,7 +119,7 @@ def _fit(t: Ints, r: Ints, y: Ints, k: int, model, smoothing: float, most: int, 
     for n in range(1, most + 1):
         prior = np.maximum(posterior.mean(axis=0), 1e-12)
         given = np.stack([np.bincount(cell, weights=posterior[t, true], minlength=n_raters * k) for true in range(k)])
-        confusion = model(given.reshape(k, n_raters, k).transpose(1, 0, 2), smoothing)
+        confusion = model(np.asarray(given.reshape(k, n_raters, k).transpose(1, 0, 2), dtype=np.float64), smoothing)
         logs = np.log(np.maximum(confusion, 1e-12))
         joint = np.log(prior)[None, :] + np.stack(
             [np.bincount(t, weights=logs[r, true, y], minlength=n_tracks) for true in range(k)], axis=1

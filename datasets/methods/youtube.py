@@ -87,14 +87,7 @@ def expand(address: addresses.Address, *, access: Access, most: int) -> tuple[st
     FetchFailed
         As `fetch` does.
     """
-    import yt_dlp
-
-    options = access.options() | {"extract_flat": True, "playlistend": most, "ignoreerrors": False}
-    try:
-        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(options) as downloader:
-            info = downloader.sanitize_info(downloader.extract_info(address.url, download=False)) or {}
-    except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
-        raise _failure(error) from None
+    info = _extract(address.url, access, {"extract_flat": True, "playlistend": most, "ignoreerrors": False}, download=False)
     entries = [
         Entry(str(entry["id"]), str(entry.get("title") or ""), entry.get("duration"))
         for entry in info.get("entries") or []
@@ -128,7 +121,6 @@ def fetch(
     FetchFailed
         With the reason in words, and its class.
     """
-    import yt_dlp
 
     def report(status: dict[str, Any]) -> None:
         total = status.get("total_bytes") or status.get("total_bytes_estimate")
@@ -142,7 +134,7 @@ def fetch(
         return why
 
     refused: list[str] = []
-    options = access.options() | {
+    options = {
         "format": "bestaudio/best",
         "noplaylist": True,
         "match_filter": refuse,
@@ -152,12 +144,7 @@ def fetch(
         "progress_hooks": [report],
         "updatetime": False,
     }
-    url = addresses.video(identifier).url
-    try:
-        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(options) as downloader:
-            info = downloader.sanitize_info(downloader.extract_info(url, download=True)) or {}
-    except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
-        raise _failure(error) from None
+    info = _extract(addresses.video(identifier).url, access, options, download=True)
     if refused:
         raise FetchFailed(f"The video was not taken: {refused[0]}.", Problem.POLICY)
     files = [path for path in folder.glob("original.*") if path.suffix not in (".part", ".ytdl")]
@@ -175,11 +162,16 @@ def fetch(
 
 def ask(identifier: str, *, access: Access) -> None:
     """Whether a video can still be fetched, without fetching it. Raises FetchFailed with what stands in the way."""
+    _extract(addresses.video(identifier).url, access, {}, download=False)
+
+
+def _extract(url: str, access: Access, options: dict[str, Any], *, download: bool) -> dict[str, Any]:
+    """The one door to yt-dlp: what it says of an address, through the allowed hosts only. Raises FetchFailed."""
     import yt_dlp
 
     try:
-        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(access.options()) as downloader:
-            downloader.extract_info(addresses.video(identifier).url, download=False)
+        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(access.options() | options) as downloader:
+            return downloader.sanitize_info(downloader.extract_info(url, download=download)) or {}
     except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
         raise _failure(error) from None
 

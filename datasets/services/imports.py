@@ -191,13 +191,10 @@ def finish(owner: Import) -> None:
 
 def retry_failed(owner: Import, *, by: User) -> int:
     """Try again the tracks of this list that failed."""
-    failed = Track.objects.filter(pk__in=owner.rows.values("track"), state=Track.State.FAILED).values("pk")
-    jobs = Job.objects.filter(subject="track", subject_id__in=failed, state__in=[Job.State.FAILED, Job.State.CANCELLED])
-    jobs = jobs.filter(task__in=[tracks.FETCH, tracks.CONVERT])
     n = 0
-    for job in jobs:
+    for track in Track.objects.filter(pk__in=owner.rows.values("track"), state=Track.State.FAILED):
         try:
-            queue.retry(job, by=by)
+            tracks.retry_track(track, by=by)
             n += 1
         except WrongState:
             continue  # somebody has tried it again meanwhile

@@ -29,7 +29,6 @@ def begin(*, dataset: Dataset, filename: str, size: int, mark: str, artist: str 
     mark : what the browser reckoned of the file's bytes; another file of the same name and size has another.
     """
     tracks.guard_size(filename, size)
-    forget_old()
     known = {"dataset": dataset, "filename": filename[:300], "size": size, "mark": mark, "created_by": by}
     texts = {"artist": artist[:300], "licence": licence[:100]}
     going_on = Upload.objects.filter(**known).exclude(state=Upload.State.DONE).order_by("-id").first()

@@ -35,10 +35,10 @@ def track_list(request: HttpRequest) -> HttpResponse:
     sort = sort if sort in selectors.SORTS else "-id"
     places = {name: request.GET.get(name, "") for name in ("after", "before")}
     page = keyset_page(selectors.tracks_of(**filters), order=sort, size=50, **places)
-    waves = selectors.waves_of(page.rows)
+    sounds = selectors.sounds_of(page.rows)
     ctx = {
         "page": page,
-        "rows": [(track, waves.get(track.pk)) for track in page.rows],
+        "rows": [(track, sounds.get(track.pk)) for track in page.rows],
         "filters": filters,
         "filtered": any(filters.values()),
         "more_filters": any(value for name, value in filters.items() if name not in ("search", "state")),
