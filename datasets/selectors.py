@@ -88,8 +88,12 @@ def state_counts(filters: dict[str, str]) -> list[dict[str, Any]]:
     rows = []
     for state in Track.State:
         n = tracks_of(**others | {"state": state.value}).order_by()[: COUNTED + 1].count()
-        rows.append({"value": state.value, "label": state.label, "n": n, "text": f"{COUNTED:,}+" if n > COUNTED else str(n)})
+        rows.append({"value": state.value, "label": state.label, "n": n, "text": as_counted(n)})
     return rows
+
+
+def as_counted(n: int) -> str:
+    return f"{COUNTED:,}+" if n > COUNTED else str(n)
 
 
 def labels_in_use() -> list[tuple[str, str]]:

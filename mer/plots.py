@@ -1,9 +1,11 @@
 """Coordinates of the server-made SVG plots; the templates draw them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mer.methods.params import SpectrogramParams
 from mer.models import Epoch, Evaluation
 from mer.selectors import CompareRow
 
@@ -18,6 +20,28 @@ class Curve:
     lines: list[tuple[str, str, str]]
     y_ticks: list[tuple[float, str]]
     x_ticks: list[tuple[float, str]]
+
+
+@dataclass(frozen=True)
+class Tick:
+    share: float  # of the axis, in percent
+    text: str
+
+
+def spectrogram_axes(params: SpectrogramParams) -> dict[str, list[Tick]]:
+    """Where some frequencies and times lie beside a picture: hertz from below on Slaney's mel scale (librosa's default), seconds."""
+    top = _mel(params.sr / 2)
+    hertz = [0.0, 500.0, 1000.0, 2000.0, 4000.0, params.sr / 2]
+    seconds = [*range(0, int(params.window_s) - 8, 10), params.window_s]
+    return {
+        "hertz": [Tick(round(100 * _mel(value) / top, 2), f"{value:,.0f} Hz") for value in hertz],
+        "seconds": [Tick(round(100 * value / params.window_s, 2), f"{round(value, 2):g} s") for value in seconds],
+    }
+
+
+def _mel(hertz: float) -> float:
+    """Linear below 1,000 Hz, logarithmic above (Slaney, Auditory Toolbox, 1998)."""
+    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * math.log(hertz / 1000) / math.log(6.4)
 
 
 def learning_curves(epochs: Sequence[Epoch]) -> list[Curve]:

@@ -103,6 +103,7 @@ def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "track": track,
         "spectrograms": selectors.spectrograms_of(track),
         "params": SpectrogramParams(),
+        "axes": plots.spectrogram_axes(SpectrogramParams()),
         "base": panel_base(request),
     }
     return render(request, "mer/track_panel.html", ctx)

@@ -12,7 +12,7 @@ from yt_dlp.utils import ExtractorError
 from datasets import jobs
 from datasets.errors import SourceRefused, WrongState
 from datasets.methods import lists
-from datasets.models import Import, ImportRow, Job, QueuePause, Track
+from datasets.models import Dataset, Import, ImportRow, Job, QueuePause, Track
 from datasets.services import imports, queue
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -115,7 +115,7 @@ def test_a_table_in_any_common_form_gives_the_same_rows(kind):
     [
         ("list.csv", b"", "has no rows"),
         ("list.csv", b"title,artist\na,b\n", "needs a column url"),
-        ("list.csv", b"url\n\xff\xfe\xfa", "not UTF-8"),
+        ("list.csv", b"url\n\xff\xfe\x00\x81", "is not text"),
         ("list.xlsx", b"PK no zip", "cannot be read as a spreadsheet"),
         ("list.pdf", b"%PDF", "is no list"),
         ("list.csv", b"url\n" + b"x\n" * 20_001, "at most 20,000"),
@@ -124,6 +124,19 @@ def test_a_table_in_any_common_form_gives_the_same_rows(kind):
 def test_a_file_that_is_no_list_is_refused_with_the_reason(name, data, why):
     with pytest.raises(SourceRefused, match=why):
         lists.read_table(data, name)
+
+
+def test_a_list_that_windows_saved_in_its_own_code_page_is_read():
+    found = lists.read_table("url,title\nhttps://youtu.be/dQw4w9WgXcQ,Café “Braga”\n".encode("cp1252"), "list.csv")
+    assert found[0].title == "Café “Braga”"
+
+
+def test_the_preview_says_how_many_rows_a_dataset_with_licences_would_refuse(client, curator, dataset):
+    Dataset.objects.filter(pk=dataset.pk).update(licence_required=True)
+    client.force_login(curator)
+    text = "https://youtu.be/dQw4w9WgXcQ\nhttps://youtu.be/9bZkp7q19f0"
+    page = client.post("/imports/", {"dataset": dataset.pk, "addresses": text}, follow=True)
+    assert "2 rows name no licence" in page.content.decode()
 
 
 def test_a_spreadsheet_that_unpacks_into_gigabytes_is_not_unpacked():

@@ -99,15 +99,57 @@ def test_the_page_asks_the_database_as_often_for_many_tracks_as_for_few(client, 
 def test_ticked_tracks_are_left_out_and_what_cannot_be_is_listed(client, curator, make_track):
     client.force_login(curator)
     one, two = make_track("One"), make_track("Two")
-    Track.objects.filter(pk=two.pk).update(state="converting")
+    Track.objects.filter(pk=two.pk).update(state="excluded")
     page = client.post(
         "/tracks/bulk/", {"action": "exclude", "reason": "has vocals", "track": [one.pk, two.pk, "x", "9" * 40]}, follow=True
     )
     said = page.content.decode()
-    assert "Done with 1 track." in said and "is converting" in said
+    assert "Done with 1 track." in said and "is excluded" in said
     one.refresh_from_db()
     assert (one.state, one.reason) == ("excluded", "has vocals")
     assert Event.objects.filter(subject="track", subject_id=one.pk, to_state="excluded", actor=curator).exists()
+
+
+@pytest.fixture
+def coming(dataset):
+    """Three tracks with a queued conversion each."""
+    tracks = [Track.objects.create(dataset=dataset, title=f"Coming {n}", source="file", state="waiting") for n in range(3)]
+    for track in tracks:
+        Job.objects.create(task="datasets.tasks.convert_track", subject="track", subject_id=track.pk, title=f"Convert {track}")
+    return tracks
+
+
+def test_tracks_that_are_coming_in_are_stopped_and_can_be_tried_again(client, curator, coming):
+    client.force_login(curator)
+    ticked = [track.pk for track in coming[:2]]
+    client.post("/tracks/bulk/", {"action": "cancel", "track": ticked})
+    assert list(Track.objects.order_by("pk").values_list("state", flat=True)) == ["failed", "failed", "waiting"]
+    assert list(Job.objects.order_by("pk").values_list("state", flat=True)) == ["cancelled", "cancelled", "queued"]
+    client.post("/tracks/bulk/", {"action": "retry", "track": ticked})
+    assert set(Job.objects.values_list("state", flat=True)) == {"queued"}
+    ready = client.post("/tracks/bulk/", {"action": "cancel", "track": [0]}, follow=True)
+    assert "tick the tracks" in ready.content.decode()
+
+
+def test_leaving_out_a_track_that_is_coming_in_ends_its_work(client, curator, coming):
+    client.force_login(curator)
+    client.post("/tracks/bulk/", {"action": "exclude", "reason": "has vocals", "track": [coming[0].pk]})
+    track = Track.objects.get(pk=coming[0].pk)
+    assert (track.state, track.reason) == ("excluded", "has vocals")
+    assert Job.objects.get(subject_id=track.pk).state == "cancelled"
+
+
+def test_all_that_fit_the_filters_are_taken_without_ticks(client, curator, coming, make_track, monkeypatch):
+    client.force_login(curator)
+    other = make_track("Other")
+    query = {"action": "exclude", "reason": "has vocals", "all": "1", "query": "search=Coming"}
+    monkeypatch.setattr("datasets.views.tracks.MOST_AT_ONCE", 2)
+    said = client.post("/tracks/bulk/", query, follow=True).content.decode()
+    assert "Only the first 2 tracks" in said and "Done with 2 tracks" in said
+    client.post("/tracks/bulk/", query | {"query": "search=Coming&state=waiting"})
+    assert list(Track.objects.order_by("pk").values_list("state", flat=True)) == ["excluded"] * 3 + ["ready"]
+    other.refresh_from_db()
+    assert other.state == "ready"
 
 
 def test_leaving_out_needs_a_reason_and_ticks(client, curator, make_track):

@@ -4,9 +4,11 @@ Columns: file (a path, relative to the list; on the server only) or url (a video
 artist, licence, genre, country, start, end (seconds or m:ss), external_id. A list without a header of these names is a list of addresses.
 """
 
+import contextlib
 import csv
 import io
 import math
+import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -121,10 +123,7 @@ def _few(lines: list[Line]) -> list[Line]:
 
 
 def _delimited(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SourceRefused(f"{filename} is not UTF-8 text (byte {error.start}). Save it as “CSV UTF-8”.") from None
+    text = _text(data, filename)
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     try:
@@ -132,6 +131,17 @@ def _delimited(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
         return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise SourceRefused(f"{filename} cannot be read as a table: {error}.") from None
+
+
+def _text(data: bytes, filename: str) -> str:
+    """UTF-8, or UTF-16 by its mark; what is neither is what spreadsheets on Windows write by default. The preview shows the titles."""
+    try:
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        with contextlib.suppress(UnicodeDecodeError):
+            if not re.search(rb"[\x00-\x08\x0e-\x1f]", data):
+                return data.decode("cp1252")
+        raise SourceRefused(f"{filename} is not text (byte {error.start} is not UTF-8). Save the list as “CSV UTF-8”.") from None
 
 
 def _sheet(data: bytes, filename: str) -> list[tuple[int, list[str]]]:

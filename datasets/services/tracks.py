@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -276,12 +276,19 @@ def note_consensus(track_id: int, *, label: str, agreement: float | None) -> Non
     Track.objects.filter(pk=track_id).update(label=label, agreement=agreement)
 
 
+MOVING = (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING)
+
+
 @transaction.atomic
 def exclude_track(track: Track, *, reason: str, by: User) -> None:
+    """Leave a track out; the work on one that is still coming in is cancelled."""
     if not reason.strip():
         raise WrongState(_("Say why the track is left out: the reason is shown with every release."))
-    change_state(track, to=Track.State.EXCLUDED, allowed=(Track.State.READY, Track.State.FAILED), actor=by, reason=reason.strip())
+    allowed = (Track.State.READY, Track.State.FAILED, *MOVING)
+    change_state(track, to=Track.State.EXCLUDED, allowed=allowed, actor=by, reason=reason.strip())
     Track.objects.filter(pk=track.pk).update(reason=reason.strip())
+    for job in _work_on(track).filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]):
+        queue.cancel(job, by=by)
 
 
 @transaction.atomic
@@ -299,9 +306,21 @@ def restore_track(track: Track, *, by: User) -> None:
         change_state(pair, to=Duplicate.State.OPEN, allowed=(Duplicate.State.MERGED,), actor=by, left_out=None)
 
 
+def _work_on(track: Track) -> QuerySet[Job]:
+    return Job.objects.filter(subject="track", subject_id=track.pk, task__in=[FETCH, CONVERT]).order_by("-id")
+
+
+def cancel_track(track: Track, *, by: User) -> None:
+    """Stop fetching or converting a track; from failed it can be tried again or left out."""
+    job = _work_on(track).filter(state__in=[Job.State.QUEUED, Job.State.RUNNING]).first()
+    if track.state not in MOVING or job is None:
+        raise WrongState(_("“%(title)s” is not coming in: there is nothing to cancel.") % {"title": track.title})
+    queue.cancel(job, by=by)
+
+
 def retry_track(track: Track, *, by: User) -> None:
     """Try the work again that a track failed at."""
-    job = Job.objects.filter(subject="track", subject_id=track.pk, task__in=[FETCH, CONVERT]).order_by("-id").first()
+    job = _work_on(track).first()
     if track.state != Track.State.FAILED or job is None:
         raise WrongState(_("“%(title)s” has not failed: there is nothing to try again.") % {"title": track.title})
     queue.retry(job, by=by)
@@ -312,7 +331,7 @@ def _job_failed(sender: object, job: Job, **kwargs: object) -> None:
     if job.task not in (CONVERT, FETCH):
         return
     track = Track.objects.filter(pk=job.subject_id).first()
-    if track and track.state in (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING):
+    if track and track.state in MOVING:
         change_state(track, to=Track.State.FAILED, allowed=(track.state,), reason=job.reason)
         Track.objects.filter(pk=track.pk).update(reason=job.reason)
 

@@ -52,6 +52,7 @@ def import_page(request: HttpRequest, pk: int) -> HttpResponse:
         "unread": imports.rows_to_read_again(owner).count(),
         "moving": owner.state in (Import.State.READING, Import.State.RUNNING) or counts["coming"] > 0,
         "pause": selectors.pause_of("fetch"),
+        "unlicensed": imports.rows_to_bring_in(owner).filter(licence="").count() if owner.dataset.licence_required else 0,
     }
     return render(request, "datasets/import.html", ctx)
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -30,12 +30,13 @@ FILTERS = ("search", "state", "dataset", "source", "label", "agreement", "reason
 @require_safe
 @curator_required
 def track_list(request: HttpRequest) -> HttpResponse:
-    filters = {name: request.GET.get(name, "").replace("\0", "")[:200] for name in FILTERS}
+    filters = _filters(request.GET)
     sort = request.GET.get("sort", "")
     sort = sort if sort in selectors.SORTS else "-id"
     places = {name: request.GET.get(name, "") for name in ("after", "before")}
     page = keyset_page(selectors.tracks_of(**filters), order=sort, size=50, **places)
     sounds = selectors.sounds_of(page.rows)
+    states = selectors.state_counts(filters)
     ctx = {
         "page": page,
         "rows": [(track, sounds.get(track.pk)) for track in page.rows],
@@ -45,11 +46,12 @@ def track_list(request: HttpRequest) -> HttpResponse:
         "sort": sort,
         "sorts": selectors.SORTS.items(),
         "agreements": [(name, words) for name, (words, *_range) in selectors.AGREEMENTS.items()],
-        "states": selectors.state_counts(filters),
+        "states": states,
         "sources": Track.Source.choices,
         "labels": selectors.labels_in_use(),
         "datasets": selectors.datasets(),
-        "moving": any(track.state in ("waiting", "fetching", "converting") for track in page.rows),
+        "moving": any(track.state in tracks.MOVING for track in page.rows),
+        "fitting": selectors.as_counted(sum(row["n"] for row in states if filters["state"] in ("", row["value"]))),
         "n_duplicates": selectors.duplicates()[:1000].count(),
         "unsorted": sort.removeprefix("-") in ("agreement", "duration_s"),
     }
@@ -64,6 +66,7 @@ def tracks_bulk(request: HttpRequest) -> HttpResponse:
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
     verbs: dict[str, Callable[[Track], object]] = {
         "retry": lambda track: tracks.retry_track(track, by=by),
+        "cancel": lambda track: tracks.cancel_track(track, by=by),
         "exclude": lambda track: tracks.exclude_track(track, reason=reason, by=by),
         "restore": lambda track: tracks.restore_track(track, by=by),
     }
@@ -74,10 +77,24 @@ def tracks_bulk(request: HttpRequest) -> HttpResponse:
     return back_to_list(request)
 
 
+MOST_AT_ONCE = 1000
+
+
 def chosen_tracks(request: HttpRequest) -> list[Track]:
-    """The tracks whose boxes were ticked; numbers that are none are passed over."""
+    """The tracks whose boxes were ticked, or all that fit the filters; numbers that are none are passed over."""
+    if request.POST.get("all"):
+        chosen = selectors.tracks_of(**_filters(QueryDict(request.POST.get("query", "")[:2000])))
+        if len(rows := list(chosen.order_by("pk")[: MOST_AT_ONCE + 1])) > MOST_AT_ONCE:
+            messages.warning(
+                request, _("Only the first %(n)d tracks were taken: do it again for the others.") % {"n": MOST_AT_ONCE}
+            )
+        return rows[:MOST_AT_ONCE]
     numbers = [int(value) for value in request.POST.getlist("track") if value.isdecimal() and len(value) < 19]
-    return list(Track.objects.filter(pk__in=numbers[:1000]).select_related("dataset").order_by("pk"))
+    return list(Track.objects.filter(pk__in=numbers[:MOST_AT_ONCE]).select_related("dataset").order_by("pk"))
+
+
+def _filters(query: QueryDict) -> dict[str, str]:
+    return {name: query.get(name, "").replace("\0", "")[:200] for name in FILTERS}
 
 
 def back_to_list(request: HttpRequest) -> HttpResponse:

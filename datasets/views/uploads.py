@@ -60,4 +60,9 @@ def upload_finish(request: HttpRequest, token: str) -> HttpResponse:
     except OSError:
         logger.exception("Upload %s was not put together", upload.pk)
         return JsonResponse({"reason": AWAY}, status=503)
-    return JsonResponse({"track": track.pk, "url": reverse("datasets:track", args=[track.pk])}, status=201)
+    about = {
+        "track": track.pk,
+        "url": reverse("datasets:track", args=[track.pk]),
+        "follow": reverse("track-detail", args=[track.pk]),
+    }
+    return JsonResponse(about, status=201)

@@ -62,7 +62,21 @@ async function upload(row, file, about) {
   }
   const done = await patiently(row, () => send(begun.finish, new FormData()));
   row.end(done.status === 201 ? words.done : done.reason, done.status === 201, done.url);
+  if (done.follow) followed.push({ row, url: done.follow });
 }
+
+// What became of the tracks that are here: one question at a time, so that a hundred files do not ask a hundred things a second.
+const followed = [];
+async function follow() {
+  for (const file of [...followed]) {
+    const track = await fetch(file.url, { headers: { Accept: "application/json" } }).then((answer) => answer.ok && answer.json()).catch(() => null);
+    if (!track || !["ready", "failed", "excluded"].includes(track.state)) continue;
+    followed.splice(followed.indexOf(file), 1);
+    file.row.end(track.state === "ready" ? words.ready : track.reason, track.state === "ready");
+  }
+  setTimeout(follow, 1500);
+}
+follow();
 
 function addRow(file) {
   const item = list.appendChild(document.createElement("li"));
