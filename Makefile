@@ -26,7 +26,13 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-test: $(VENV)/.dev lint  ## every test: SQLite, PostgreSQL, real workers, real browser
+$(VENV)/.readers: $(VENV)/bin/python requirements-readers.txt
+	@echo "Installing the libraries that read our exports ..."
+	@$(PY) -m venv $(VENV)/readers
+	@$(VENV)/readers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-readers.txt
+	@touch $@
+
+test: $(VENV)/.dev $(VENV)/.readers lint  ## every test: SQLite, PostgreSQL, real workers, real browser
 	@$(PY) -m tests.needs
 	@$(PY) -m pytest --no-cov -q -m stack > .stack.log 2>&1 & stack=$$!; \
 	$(PY) -m pytest -m "not stack"; sqlite=$$?; \

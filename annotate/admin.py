@@ -62,7 +62,7 @@ class QuestionnaireAdmin(ModelAdmin):
     def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
         if self.get_object(request, object_id) is None:
             raise Http404
-        return redirect(reverse("annotate:agreement", args=[object_id]) + "#freeze")
+        return redirect(reverse("annotate:freeze", args=[object_id]))
 
     @action(description=_("Raters and invites"))
     def raters(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from annotate.services.ratings import Answer, Listening
+from datasets.methods import splits
 from datasets.models import Release
 
 
@@ -20,6 +21,35 @@ class FreezeForm(forms.Form):
         number = Release.objects.filter(dataset__name=dataset_name).count() + 1
         initial = {"name": f"{slugify(dataset_name) or 'release'}-v{number}", "seed": secrets.randbelow(10_000)}
         super().__init__(*args, **({"initial": initial} | kwargs))
+
+    description = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    licence = forms.CharField(required=False, max_length=100, help_text=_("Of the labels, e.g. CC-BY-4.0."))
+    authors = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("One a line, in the order of a citation."),
+    )
+    without_incomplete = forms.BooleanField(
+        required=False,
+        label=_("Leave out tracks whose spectrogram is incomplete"),
+        help_text=_("As the paper did; the reason is listed."),
+    )
+    parts = forms.FileField(
+        required=False,
+        label=_("A fixed split"),
+        help_text=_("CSV with the columns track_id and part (train, validation, test). Without it the split is drawn."),
+    )
+
+    def clean_authors(self) -> list[str]:
+        return [line.strip()[:200] for line in self.cleaned_data["authors"].splitlines() if line.strip()]
+
+    def clean_parts(self) -> dict[int, str] | None:
+        file = self.cleaned_data["parts"]
+        try:
+            return splits.read_parts(file.read()) if file else None
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]

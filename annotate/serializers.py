@@ -29,6 +29,18 @@ class QuestionnaireSerializer(serializers.ModelSerializer[Questionnaire]):
 class FreezeSerializer(serializers.Serializer[Questionnaire]):
     name = serializers.SlugField(max_length=60)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+    description = serializers.CharField(required=False, allow_blank=True, max_length=2000)
+    licence = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    authors = serializers.ListField(child=serializers.CharField(max_length=200), required=False, max_length=200)
+    parts = serializers.DictField(
+        child=serializers.ChoiceField(["train", "validation", "test"]), required=False, help_text="A fixed split: {track id: part}."
+    )
+    without_incomplete = serializers.BooleanField(required=False, help_text="Leave out tracks whose spectrogram could not be made.")
+
+    def validate_parts(self, value: dict[str, str]) -> dict[int, str]:
+        if wrong := [key for key in value if not key.isdecimal() or len(key) > 18]:
+            raise serializers.ValidationError(f"“{wrong[0][:40]}” is no number of a track.")
+        return {int(key): part for key, part in value.items()}
 
 
 class AssignmentSerializer(serializers.ModelSerializer[Assignment]):

@@ -24,6 +24,7 @@ urlpatterns = [
     path("me/erase/", joining.erase_me, name="erase_me"),
     path("agreement/", agreement.agreement_list, name="agreement_list"),
     path("agreement/<int:pk>/", agreement.agreement, name="agreement"),
+    path("agreement/<int:pk>/freeze/", agreement.freeze, name="freeze"),
     path("agreement/<int:pk>/laboratory/", laboratory.laboratory, name="laboratory"),
     path("agreement/<int:pk>/threshold/", laboratory.threshold_change, name="threshold_change"),
     path("reports/<int:pk>/close/", agreement.report_close, name="report_close"),

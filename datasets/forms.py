@@ -84,5 +84,14 @@ class ImportForm(forms.Form):
         return data
 
 
+class ErratumForm(forms.Form):
+    text = forms.CharField(max_length=2000, label=_("What is wrong with this release"), widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class FaultForm(forms.Form):
+    track_id = forms.IntegerField(min_value=1, max_value=2**62, label=_("Number of the track"))
+    text = forms.CharField(max_length=1000, label=_("What is wrong with its label"))
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=500, widget=forms.TextInput(attrs={"placeholder": "e.g. has vocals"}))

@@ -5,18 +5,19 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files import File
-from django.db.models.fields.files import FieldFile
 
-from datasets import selectors
+from datasets import contents
 from datasets.errors import JobInterrupted, TryLater, WrongState
-from datasets.methods import addresses, audio, bundles, youtube
+from datasets.methods import addresses, audio, bundles, formats, youtube
+from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, refetch
+from datasets.methods.formats import tables as table_formats
 from datasets.models import AudioFile, Dataset, Export, Import, Track
 from datasets.services import duplicates, imports, links, queue, tracks
 from datasets.services.queue import Ticket
@@ -187,21 +188,15 @@ def fingerprint_track(ticket: Ticket) -> None:
         duplicates.remember(track, audio.fingerprint(local))
 
 
-RELEASE_README = """# {name}
-
-A frozen release of the dataset “{dataset}”{synthetic}.
-
-Rule: {rule}
-Content hash: {hash}
-
-- tracks.csv: one row a track, with its label, agreement, votes and part (train, validation, test)
-- ratings.csv: one row a rating, raters under pseudonyms
-- left_out.csv: every track that is not in the release, with the reason
-- audio/: the original files, named by track id (only tracks whose licence field is filled, or that are our own)
-- spectrograms/: mel spectrograms as 8-bit grey PNG
-
-Check the files: sha256sum -c SHA256SUMS
-"""
+FORMATS: dict[Export.Format, Callable[[formats.Contents, bundles.BundleWriter], None]] = {
+    Export.Format.CSV: table_formats.write_csv,
+    Export.Format.JSONL: table_formats.write_jsonl,
+    Export.Format.PARQUET: table_formats.write_parquet,
+    Export.Format.AUDIOFOLDER: audiofolder.write,
+    Export.Format.JAMS: jams.write,
+    Export.Format.MIRDATA: mirdata.write,
+    Export.Format.CROISSANT: croissant.write,
+}
 
 
 def write_export(ticket: Ticket) -> None:
@@ -211,42 +206,26 @@ def write_export(ticket: Ticket) -> None:
     with tempfile.TemporaryDirectory(prefix="export-", dir=settings.WORK_DIR) as folder:
         path = Path(folder, f"{release.name}.zip")
         writer = bundles.BundleWriter(path, release.name)
-        _write_tables(export, writer)
-        sent: Any = bundle_writing.send(type(release), release=release)
-        files = [*_audio_entries(export), *(entry for _, entries in sent for entry in entries)]
+        ticket.progress(0, "Tables", force=True)
+        of_release = contents.of(release)
+        writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
+        writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
+        writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
+        refetch.write(writer)
+        FORMATS[Export.Format(export.format)](of_release, writer)
+        files: list[tuple[str, Any]] = []
+        if export.format == Export.Format.CSV:
+            sent: Any = bundle_writing.send(type(release), release=release)
+            files = [(f"audio/{recording.name}", recording) for recording in of_release.recordings()]
+            files += [entry for _, entries in sent for entry in entries]
         for number, (name, stored) in enumerate(files, 1):
-            with stored.open("rb") as file:
+            with stored.open() as file:
                 writer.add(name, file)
             ticket.progress(number / (len(files) + 1), f"{number} of {len(files)} files")
         writer.close()
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
             _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
-
-
-def _write_tables(export: Export, writer: bundles.BundleWriter) -> None:
-    release = export.release
-    synthetic = " (synthetic: composed by a generator, rated by simulated raters)" if release.dataset.synthetic else ""
-    text = RELEASE_README.format(
-        name=release.name, dataset=release.dataset, synthetic=synthetic, rule=release.rule, hash=release.content_hash
-    )
-    writer.add_bytes("README.md", text.encode())
-    rows = selectors.vote_shares(release)
-    writer.add_bytes("tracks.csv", bundles.csv_table(list(rows[0]), rows))
-    columns = ["track_id", "pseudonym", "word", "label", "rated_at"]
-    ratings = ({**row, "rated_at": row["rated_at"].isoformat()} for row in release.ratings.values(*columns))
-    writer.add_bytes("ratings.csv", bundles.csv_table(columns, ratings))
-    writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
-
-
-def _audio_entries(export: Export) -> Iterator[tuple[str, FieldFile]]:
-    """Originals that may be passed on: the dataset is our own, or a licence is recorded."""
-    items = {item.track_id: item for item in export.release.items.all()}
-    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=items).order_by("track_id")
-    for audio_file in files:
-        if export.release.dataset.synthetic or items[audio_file.track_id].licence:
-            suffix = str(audio_file.file.name).rpartition(".")[2]
-            yield f"audio/{audio_file.track_id}.{suffix}", audio_file.file
 
 
 def _store_bundle(export: Export, file: File[bytes], name: str, sha256: str) -> None:

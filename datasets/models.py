@@ -459,6 +459,10 @@ class Release(models.Model):
     funnel = models.JSONField(default=list, help_text="[{name, n}]: how many tracks were left after each step.")
     left_out = models.JSONField(default=list, help_text="[{track, title, reason}]: every ready or failed track not in the release.")
     reliability = models.JSONField(default=dict, help_text="Agreement statistics at the time of freezing.")
+    leakage = models.JSONField(default=dict, help_text="What could let a network learn the part or the label by a side road.")
+    description = models.TextField(blank=True)
+    licence = models.CharField(max_length=100, blank=True, help_text="Of the labels.")
+    authors = models.JSONField(default=list, help_text="Names, in the order of a citation.")
     content_hash = models.CharField(max_length=64, help_text="SHA-256 over the exported tables and the split.")
     frozen_at = models.DateTimeField(auto_now_add=True)
     frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -483,6 +487,8 @@ class ReleaseItem(models.Model):
     external_id = models.CharField(max_length=100, blank=True)
     sha256 = models.CharField(max_length=64)
     duration_s = models.FloatField()
+    start_s = models.FloatField(null=True)
+    end_s = models.FloatField(null=True)
 
     class Meta:
         ordering = ["track_id"]
@@ -525,10 +531,45 @@ class SplitMember(models.Model):
 
     split = models.ForeignKey(Split, on_delete=models.CASCADE, related_name="members")
     item = models.ForeignKey(ReleaseItem, on_delete=models.CASCADE, related_name="memberships")
-    part = models.CharField(max_length=10, choices=Part)
+    part = models.CharField(max_length=20, help_text="A part of the hold-out split, or a fold.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["split", "item"], name="split_member_unique")]
+
+
+class Erratum(models.Model):
+    """What was found to be wrong with a frozen release. The release stays as it is; the next one is mended."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="errata")
+    text = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "errata"
+
+
+class Fault(models.Model):
+    """A user of a release says that a label is faulty; a curator looks at it."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        ACCEPTED = "accepted", _("Accepted")
+        DECLINED = "declined", _("Declined")
+
+    item = models.ForeignKey(ReleaseItem, on_delete=models.CASCADE, related_name="faults")
+    text = models.CharField(max_length=1000)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    answer = models.CharField(max_length=1000, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.item.title}: {self.text[:60]}"
 
 
 def _bundle_path(export: Export, filename: str) -> str:
@@ -538,6 +579,12 @@ def _bundle_path(export: Export, filename: str) -> str:
 class Export(models.Model):
     class Format(models.TextChoices):
         CSV = "csv", _("CSV tables, audio and spectrograms")
+        JSONL = "jsonl", _("JSON lines: tables only")
+        PARQUET = "parquet", _("Parquet: tables only")
+        AUDIOFOLDER = "audiofolder", _("AudioFolder: audio in parts, for Hugging Face")
+        JAMS = "jams", _("JAMS: every rater’s annotation, a file a track")
+        MIRDATA = "mirdata", _("mirdata: an index with checksums, and audio")
+        CROISSANT = "croissant", _("Croissant: CSV tables with machine-readable metadata")
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=20, choices=Format)

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -24,6 +24,7 @@ from datasets.models import (
     Dataset,
     Duplicate,
     Event,
+    Fault,
     Import,
     ImportRow,
     Job,
@@ -191,21 +192,55 @@ def part_table(split: Split) -> PartTable:
     return PartTable(labels, rows)
 
 
-def vote_shares(release: Release) -> list[dict[str, Any]]:
-    """The release's items as the rows of a table, in the order of their track."""
-    labels = list(release.labels)
-    parts = dict(SplitMember.objects.filter(split__release=release).values_list("item_id", "part"))
-    rows = []
-    for item in release.items.all():
-        row = {
-            name: getattr(item, name)
-            for name in ("track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "label", "agreement")
-        }
-        row["duration_s"] = round(item.duration_s, 3)
-        row["part"] = parts.get(item.pk, "")
-        row |= {f"votes_{label}": item.votes.get(label, 0) for label in labels}
-        rows.append(row)
-    return rows
+@dataclass(frozen=True)
+class Difference:
+    """What a release holds that the one before it did not, and the other way round; relabelled: (track, label before, label now)."""
+
+    added: list[int]
+    removed: list[int]
+    relabelled: list[tuple[int, str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.relabelled)
+
+
+def difference(before: dict[int, str], now: dict[int, str]) -> Difference:
+    """Both by track: its label."""
+    return Difference(
+        added=sorted(now.keys() - before.keys()),
+        removed=sorted(before.keys() - now.keys()),
+        relabelled=[
+            (track, before[track], now[track]) for track in sorted(now.keys() & before.keys()) if before[track] != now[track]
+        ],
+    )
+
+
+def labels_of(release: Release) -> dict[int, str]:
+    return dict(release.items.values_list("track_id", "label"))
+
+
+def releases_of(dataset: Dataset) -> QuerySet[Release]:
+    """Newest first."""
+    return dataset.releases.order_by("-id")
+
+
+def release_before(release: Release) -> Release | None:
+    return releases_of(release.dataset).filter(pk__lt=release.pk).first()
+
+
+def faults_of(release: Release) -> QuerySet[Fault]:
+    """Open ones first."""
+    faults = Fault.objects.filter(item__release=release).select_related("item", "by")
+    return faults.annotate(is_open=Q(state=Fault.State.OPEN)).order_by("-is_open", "-id")
+
+
+def label_table(labels: Sequence[str], rows: Iterable[tuple[str, str]], *, most: int = 100) -> list[dict[str, Any]]:
+    """How many of (label, group) carry each label, a row a group, the largest groups first."""
+    groups: dict[str, Counter[str]] = {}
+    for label, group in rows:
+        groups.setdefault(group, Counter())[label] += 1
+    largest = sorted(groups.items(), key=lambda pair: (-pair[1].total(), pair[0]))[:most]
+    return [{"name": name, "n": n.total(), "cells": [n[label] for label in labels]} for name, n in largest]
 
 
 def datasets() -> QuerySet[Dataset]:

@@ -43,7 +43,10 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 
     class Meta:
         model = Release
-        fields = ["name", "dataset", "rule", "n_items", "funnel", "left_out", "reliability", "content_hash", "frozen_at"]
+        fields = [
+            "name", "dataset", "description", "licence", "authors", "rule", "n_items", "funnel", "left_out", "reliability", "leakage",
+            "content_hash", "frozen_at",
+        ]  # fmt: skip
 
 
 class ExportSerializer(serializers.ModelSerializer[Export]):

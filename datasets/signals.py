@@ -3,6 +3,7 @@
 track_ready(track): sent inside the transaction that makes a track ready.
 job_failed(job): sent inside the transaction that ends a job as failed or cancelled.
 bundle_writing(release): receivers return an iterable of (path in the bundle, open function) to be written with it.
+release_preparing(tracks): receivers return {track id: reason} for those of the tracks whose files are not complete.
 """
 
 from django.dispatch import Signal
@@ -10,3 +11,4 @@ from django.dispatch import Signal
 track_ready = Signal()
 job_failed = Signal()
 bundle_writing = Signal()
+release_preparing = Signal()

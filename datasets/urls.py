@@ -33,5 +33,8 @@ urlpatterns = [
     path("releases/", releases.release_list, name="release_list"),
     path("releases/<slug:name>/", releases.release_page, name="release"),
     path("releases/<slug:name>/export/", releases.release_export, name="release_export"),
+    path("releases/<slug:name>/errata/", releases.erratum_add, name="erratum_add"),
+    path("releases/<slug:name>/faults/", releases.fault_add, name="fault_add"),
+    path("faults/<int:pk>/", releases.fault_answer, name="fault_answer"),
     path("exports/<int:pk>/", releases.export_download, name="export_download"),
 ]

@@ -17,7 +17,7 @@ from datasets.errors import WrongState
 from datasets.models import Release, SplitMember, Track
 from datasets.services import queue, releases
 from datasets.services.audit import record
-from datasets.signals import bundle_writing, track_ready
+from datasets.signals import bundle_writing, release_preparing, track_ready
 from mer import selectors
 from mer.errors import TrainingImpossible
 from mer.methods import metrics
@@ -183,6 +183,13 @@ def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> 
     return [(f"spectrograms/{row.set.input}-{row.set.recipe}/{row.track_id}.png", row.image) for row in rows]
 
 
+def _incomplete(sender: object, tracks: Sequence[int], **kwargs: object) -> dict[int, str]:
+    """Tracks that no picture can be made of, with the reason."""
+    rows = Spectrogram.objects.filter(state=Spectrogram.State.EXCLUDED, track__in=tracks).order_by("pk")
+    return dict(rows.values_list("track_id", "reason"))
+
+
 def connect() -> None:
+    release_preparing.connect(_incomplete, dispatch_uid="mer.incomplete")
     track_ready.connect(_queue_drawing, dispatch_uid="mer.draw")
     bundle_writing.connect(_bundle_spectrograms, dispatch_uid="mer.bundle")

@@ -133,8 +133,8 @@ def test_a_pair_that_is_kept_stays_in_one_part_of_every_split(make_track, rate, 
         rows.append(track)
     for first, second in zip(rows[::2], rows[1::2], strict=True):
         Duplicate.objects.create(track=second, other=first, similarity=0.9, offset_s=0, overlap_s=30, state="kept")
-    release = freezing.freeze(Questionnaire.objects.get(pk=questionnaire.pk), name="pairs", seed=3)
-    part = dict(SplitMember.objects.filter(split__release=release).values_list("item__track_id", "part"))
+    freezing.freeze(Questionnaire.objects.get(pk=questionnaire.pk), name="pairs", seed=3)
+    part = dict(SplitMember.objects.filter(split__name="80/10/10").values_list("item__track_id", "part"))
     assert all(part[first.pk] == part[second.pk] for first, second in zip(rows[::2], rows[1::2], strict=True))
     assert set(part.values()) == {"train", "validation", "test"}
 

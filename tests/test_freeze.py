@@ -3,7 +3,7 @@
 import pytest
 
 from annotate.services import freezing
-from datasets import selectors
+from datasets import contents, selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.models import Release, SplitMember, Track
 from datasets.services import releases
@@ -16,8 +16,8 @@ def test_agreed_tracks_go_in_with_votes_and_parts(release):
     assert release.items.count() == 12
     assert (item.label, item.agreement, item.votes) == ("positive", 0.8, {"positive": 4, "negative": 1})
     assert release.ratings.count() == 60
-    parts = set(SplitMember.objects.filter(split__release=release).values_list("part", flat=True))
-    assert parts == {"train", "validation", "test"}
+    parts = {split.name: set(split.members.values_list("part", flat=True)) for split in release.splits.all()}
+    assert parts == {"80/10/10": {"train", "validation", "test"}, "5 folds": {f"fold {n}" for n in range(1, 6)}}
 
 
 def test_everything_else_is_listed_with_its_reason(make_track, rate, questionnaire):
@@ -84,8 +84,9 @@ def test_a_label_renamed_later_does_not_reach_the_release(release, questionnaire
     questionnaire.dataset.labels.filter(key="positive").update(key="joyful")
     release.refresh_from_db()
     assert release.labels == ["positive", "neutral", "negative"]
-    assert selectors.vote_shares(release)[0]["votes_positive"] == 4
-    assert selectors.part_table(release.splits.get()).labels == release.labels
+    row = next(contents.of(release).tracks.rows())
+    assert (row["votes_positive"], row["share_positive"], row["share_negative"]) == (4, 0.8, 0.2)
+    assert selectors.part_table(release.splits.first()).labels == release.labels
 
 
 def test_tracks_of_one_artist_are_in_one_part(make_track, rate, questionnaire):
@@ -94,8 +95,8 @@ def test_tracks_of_one_artist_are_in_one_part(make_track, rate, questionnaire):
         rate(track, "happy happy happy happy happy")
     release = freezing.freeze(questionnaire, name="v1", seed=1)
     found: dict[str, set[str]] = {}
-    for artist, part in SplitMember.objects.filter(split__release=release).values_list("item__artist", "part"):
-        found.setdefault(artist, set()).add(part)
+    for split, artist, part in SplitMember.objects.filter(split__release=release).values_list("split", "item__artist", "part"):
+        found.setdefault(f"{split} {artist}", set()).add(part)
     assert all(len(parts) == 1 for parts in found.values())
 
 

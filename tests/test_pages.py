@@ -178,9 +178,9 @@ def test_excluding_needs_a_reason_and_can_be_undone(client, curator, make_track)
     assert Track.objects.get().state == "ready"
 
 
-def test_freezing_on_the_agreement_page(client, curator, make_track, rate, questionnaire):
+def test_freezing_on_its_page(client, curator, make_track, rate, questionnaire):
     client.force_login(curator)
-    address = f"/agreement/{questionnaire.pk}/"
+    address = f"/agreement/{questionnaire.pk}/freeze/"
     assert "nothing to freeze" in text(client.post(address, {"name": "v1", "seed": 1}))
     rate(make_track(), "happy happy happy sad calm")
     assert "is frozen" in text(client.post(address, {"name": "v1", "seed": 1}, follow=True))

@@ -1,58 +1,88 @@
 """Freezing what the raters agree on."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import translation
+from django.utils.translation import gettext
 
 from annotate import selectors
 from annotate.methods import consensus
 from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating
 from datasets.models import Release, Track
 from datasets.services import releases
+from datasets.signals import release_preparing
 
 
-@transaction.atomic
-def freeze(questionnaire: Questionnaire, *, name: str, seed: int, by: User | None = None) -> Release:
-    """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
+@dataclass(frozen=True)
+class Prepared:
+    """What a release would hold if it were frozen now."""
 
-    Always in English, whoever freezes: the same release has the same text and hash.
-    """
-    with translation.override("en"):
-        return _freeze(questionnaire, name=name, seed=seed, by=by)
+    items: list[releases.Item]
+    left_out: list[releases.LeftOut]
+    summary: selectors.Summary
+
+    @property
+    def funnel(self) -> list[dict[str, object]]:
+        """The questionnaire's steps, and what the exclusions leave of the agreed tracks."""
+        steps = list(self.summary.funnel)
+        cleaned = len(self.items) != steps[-1]["n"]
+        return [*steps, {"name": gettext("complete spectrograms"), "n": len(self.items)}] if cleaned else steps
 
 
-def _freeze(questionnaire: Questionnaire, *, name: str, seed: int, by: User | None) -> Release:
-    # Nothing moves while it is frozen: whatever changes a rating locks its track's row.
-    list(Consensus.objects.select_for_update().filter(questionnaire=questionnaire).order_by("track_id").values_list("pk"))
+def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False) -> Prepared:
+    """`without_incomplete` leaves out tracks whose spectrogram could not be made, as the paper did (536 -> 361)."""
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
     settled = Consensus.objects.filter(questionnaire=questionnaire, state="agreed", track__state=Track.State.READY)
-    settled = settled.exclude(track__in=golds)
-    settled = settled.select_related("track", "label").order_by("track_id")
+    settled = settled.exclude(track__in=golds).select_related("track", "label").order_by("track_id")
     items = [
         releases.Item(track=row.track, label=row.label.key, agreement=row.agreement or 0, votes=row.votes)
         for row in settled
         if row.label
     ]
-    taken = {item.track.pk for item in items}
-    votes = (
-        Rating.objects.filter(questionnaire=questionnaire, track__in=taken, kind=Kind.REGULAR, not_counted="")
-        .select_related("rater", "word", "label")
-        .order_by("track_id", "rater__pseudonym")
-    )
-    rows = [
-        releases.VoteRow(
-            rating.track_id, rating.rater.pseudonym, rating.word.key if rating.word else "", rating.label.key, rating.rated_at
+    incomplete: dict[int, str] = {}
+    if without_incomplete:
+        sent: Any = release_preparing.send(Release, tracks=[item.track.pk for item in items])
+        for _receiver, reasons in sent:
+            incomplete.update(reasons)
+        items = [item for item in items if item.track.pk not in incomplete]
+    left_out = _left_out(questionnaire, {item.track.pk for item in items}, incomplete)
+    return Prepared(items, left_out, selectors.summarise(questionnaire))
+
+
+@transaction.atomic
+def freeze(
+    questionnaire: Questionnaire, *, name: str, seed: int, description: str = "", licence: str = "", authors: Sequence[str] = (),
+    parts: Mapping[int, str] | None = None, without_incomplete: bool = False, by: User | None = None,
+) -> Release:  # fmt: skip
+    """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
+
+    Always in English, whoever freezes: the same release has the same text and hash.
+    """
+    imprint = releases.Imprint(name, description, licence, tuple(authors))
+    # Nothing moves while it is frozen: whatever changes a rating locks its track's row.
+    list(Consensus.objects.select_for_update().filter(questionnaire=questionnaire).order_by("track_id").values_list("pk"))
+    with translation.override("en"):
+        prepared = prepare(questionnaire, without_incomplete=without_incomplete)
+        votes = Rating.objects.filter(
+            questionnaire=questionnaire, track__in=[item.track.pk for item in prepared.items], kind=Kind.REGULAR, not_counted=""
         )
-        for rating in votes
-    ]
-    summary = selectors.summarise(questionnaire)
-    return releases.freeze_release(
-        dataset=questionnaire.dataset, name=name, seed=seed, rule=questionnaire.rule, items=items, ratings=rows,
-        left_out=_left_out(questionnaire, taken), funnel=summary.funnel, reliability=summary.as_dict(), by=by,
-    )  # fmt: skip
+        rows = [
+            releases.VoteRow(
+                rating.track_id, rating.rater.pseudonym, rating.word.key if rating.word else "", rating.label.key, rating.rated_at
+            )
+            for rating in votes.select_related("rater", "word", "label").order_by("track_id", "rater__pseudonym")
+        ]
+        return releases.freeze_release(
+            dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=questionnaire.rule, items=prepared.items, ratings=rows,
+            left_out=prepared.left_out, funnel=prepared.funnel, reliability=prepared.summary.as_dict(), parts=parts, by=by,
+        )  # fmt: skip
 
 
-def _left_out(questionnaire: Questionnaire, taken: set[int]) -> list[releases.LeftOut]:
+def _left_out(questionnaire: Questionnaire, taken: set[int], incomplete: Mapping[int, str]) -> list[releases.LeftOut]:
     states = {row.track_id: row for row in Consensus.objects.filter(questionnaire=questionnaire)}
     golds = set(Gold.objects.filter(questionnaire=questionnaire).values_list("track_id", flat=True))
     rows = []
@@ -62,6 +92,8 @@ def _left_out(questionnaire: Questionnaire, taken: set[int]) -> list[releases.Le
             reason = f"{track.get_state_display()}: {track.reason}" if track.reason else track.get_state_display()
         elif track.pk in golds:
             reason = "Gold track: its emotion was given, not agreed on"
+        elif track.pk in incomplete:
+            reason = f"Spectrogram incomplete: {incomplete[track.pk]}"
         elif row is None or row.state == Consensus.State.OPEN:
             reason = f"Too few ratings: {row.n_ratings if row else 0} of {row.target if row else questionnaire.raters_per_track}"
         else:

@@ -1,5 +1,7 @@
 """What curators see of the ratings: agreement, freezing, tracks that could not be rated."""
 
+from collections import Counter
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,6 +16,7 @@ from datasets.access import HtmxHttpRequest, curator_action, curator_required, p
 from datasets.errors import MERError
 from datasets.models import Track
 from datasets.responses import attempt_each
+from datasets.selectors import difference, label_table, labels_of, releases_of
 from datasets.views.tracks import back_to_list, chosen_tracks
 
 
@@ -27,11 +30,21 @@ def agreement_list(request: HttpRequest) -> HttpResponse:
     return render(request, "annotate/agreement_list.html", {"rows": rows})
 
 
+@require_safe
 @curator_required
 def agreement(request: HttpRequest, pk: int) -> HttpResponse:
-    """What the ratings say so far; posting freezes it as a release."""
+    """What the ratings say so far."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
-    form = FreezeForm(request.POST or None, dataset_name=questionnaire.dataset.name)
+    ctx = {"questionnaire": questionnaire, "summary": selectors.summarise(questionnaire)}
+    ctx["reports"] = selectors.reports_of(questionnaire)[:100]
+    return render(request, "annotate/agreement.html", ctx)
+
+
+@curator_required
+def freeze(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a release would hold, and how it differs from the last; posting freezes it."""
+    questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
+    form = FreezeForm(request.POST or None, request.FILES or None, dataset_name=questionnaire.dataset.name)
     if request.method == "POST" and form.is_valid():
         try:
             release = freezing.freeze(questionnaire, by=user_of(request), **form.cleaned_data)
@@ -40,9 +53,22 @@ def agreement(request: HttpRequest, pk: int) -> HttpResponse:
         else:
             messages.success(request, _("“%(name)s” is frozen.") % {"name": release.name})
             return redirect("datasets:release", release.name)
-    ctx = {"questionnaire": questionnaire, "summary": selectors.summarise(questionnaire), "form": form}
-    ctx["reports"] = selectors.reports_of(questionnaire)[:100]
-    return render(request, "annotate/agreement.html", ctx)
+    prepared = freezing.prepare(questionnaire, without_incomplete=bool(request.POST.get("without_incomplete")))
+    last = releases_of(questionnaire.dataset).first()
+    labels = [label.key for label in questionnaire.dataset.labels.all()]
+    ctx = {
+        "questionnaire": questionnaire,
+        "summary": prepared.summary,
+        "n": len(prepared.items),
+        "funnel": prepared.funnel,
+        "per_label": label_table(labels, [(item.label, "") for item in prepared.items]),
+        "per_artist": label_table(labels, [(item.label, item.track.artist) for item in prepared.items], most=12),
+        "reasons": Counter(row.reason.partition(":")[0] for row in prepared.left_out).most_common(),
+        "last": last,
+        "difference": difference(labels_of(last), {item.track.pk: item.label for item in prepared.items}) if last else None,
+        "form": form,
+    }
+    return render(request, "annotate/freeze.html", ctx)
 
 
 @require_safe

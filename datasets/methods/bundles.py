@@ -46,21 +46,24 @@ class BundleWriter:
     def __init__(self, path: Path, folder: str) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._folder = folder
-        self._sums: dict[str, str] = {}
+        self.sums: dict[str, str] = {}
 
     def add(self, name: str, file: IO[bytes]) -> None:
-        digest = hashlib.sha256()
-        with self._zip.open(self._entry(name), "w", force_zip64=True) as target:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                target.write(block)
-        self._sums[name] = digest.hexdigest()
+        self.add_lines(name, iter(lambda: file.read(1 << 20), b""))
 
     def add_bytes(self, name: str, content: bytes) -> None:
-        self.add(name, io.BytesIO(content))
+        self.add_lines(name, [content])
+
+    def add_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        digest = hashlib.sha256()
+        with self._zip.open(self._entry(name), "w", force_zip64=True) as target:
+            for line in lines:
+                digest.update(line)
+                target.write(line)
+        self.sums[name] = digest.hexdigest()
 
     def close(self) -> None:
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._sums.items()))
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.sums.items()))
         self._zip.writestr(self._entry(SUMS), lines)
         self._zip.close()
 

@@ -9,6 +9,8 @@ References
 .. [1] K. Sechidis, G. Tsoumakas, I. Vlahavas. On the Stratification of Multi-label Data. ECML PKDD 2011.
 """
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +22,10 @@ N_DRAWS = 40
 PAPER_PARTS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}  # section 3.4
 
 
-def draw_parts(labels: Sequence[str], groups: Sequence[str], *, seed: int, parts: Mapping[str, float] = PAPER_PARTS) -> list[str]:
+def draw_parts(
+    labels: Sequence[str], groups: Sequence[str], *, seed: int, parts: Mapping[str, float] = PAPER_PARTS,
+    kept: Sequence[str] | None = None,
+) -> list[str]:  # fmt: skip
     """Assign every item to a part.
 
     Parameters
@@ -31,6 +36,9 @@ def draw_parts(labels: Sequence[str], groups: Sequence[str], *, seed: int, parts
         The same input and seed give the same parts, whatever order Python's sets have.
     parts : mapping of part to share
         Shares are positive and add up to 1.
+    kept : sequence of str [length n], optional
+        The part that an item has from an earlier draw, else empty: it stays there, and new items of its group join it. A
+        group that stands in several parts already (an artist's name was mended since) is not moved; its new items join the first.
 
     Returns
     -------
@@ -46,20 +54,52 @@ def draw_parts(labels: Sequence[str], groups: Sequence[str], *, seed: int, parts
         raise ValueError(f"{len(labels)} labels but {len(groups)} groups")
     if any(share <= 0 for share in parts.values()) or abs(sum(parts.values()) - 1) > 1e-9:
         raise ValueError(f"The shares of the parts must be positive and add up to 1: {dict(parts)}")
+    settled: dict[str, str] = {}
+    groups = list(groups)
+    for number, part in enumerate(kept or ()):
+        if part not in parts:
+            continue
+        if settled.setdefault(groups[number], part) != part:
+            groups[number] = f"{groups[number]} in {part}"
+            settled[groups[number]] = part
     members: dict[str, Counter[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         members.setdefault(group, Counter())[label] += 1
     totals = Counter(labels)
     wanted = {part: {label: share * totals[label] for label in totals} for part, share in parts.items()}
     rng = np.random.default_rng(seed)
-    draws = [_draw(members, wanted, rng) for _ in range(N_DRAWS if len(members) < len(labels) else 1)]
+    draws = [_draw(members, wanted, settled, rng) for _ in range(N_DRAWS if len(members) < len(labels) else 1)]
     assigned = min(draws, key=lambda draw: _distance(draw, members, wanted))
     return [assigned[group] for group in groups]
 
 
-def _draw(members: Members, wanted: Wanted, rng: np.random.Generator) -> dict[str, str]:
+def read_parts(content: bytes) -> dict[int, str]:
+    """A split from a CSV with the columns track_id and part. ValueError names the line and what is wrong with it."""
+    try:
+        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        columns = rows.fieldnames or []
+        if not {"track_id", "part"} <= set(columns):
+            raise ValueError(f"A split needs the columns track_id and part; it has: {', '.join(columns)[:200] or 'none'}.")
+        parts: dict[int, str] = {}
+        for row in rows:
+            number, part = (row["track_id"] or "").strip(), (row["part"] or "").strip()
+            if not number.isdecimal() or len(number) > 18:
+                raise ValueError(f"Line {rows.line_num}: “{number[:40]}” is no number of a track.")
+            if parts.setdefault(int(number), part) != part:
+                raise ValueError(f"Line {rows.line_num}: track {number} is in two parts, {parts[int(number)]} and {part[:40]}.")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"The split cannot be read as a UTF-8 CSV: {error}") from None
+    return parts
+
+
+def draw_folds(labels: Sequence[str], groups: Sequence[str], *, seed: int, n_folds: int = 5) -> list[str]:
+    """The fold ("fold 1" ...) of each item, stratified by label and grouped, as `draw_parts`."""
+    return draw_parts(labels, groups, seed=seed, parts={f"fold {number}": 1 / n_folds for number in range(1, n_folds + 1)})
+
+
+def _draw(members: Members, wanted: Wanted, settled: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:
     """One greedy assignment of the groups in a random order that favours large ones while there is room for them."""
-    waiting = sorted(members)
+    waiting = sorted(members.keys() - settled.keys())
     rng.shuffle(waiting)
     waiting.sort(key=lambda group: -members[group].total() * rng.uniform(0.3, 1))
     missing = {part: dict(counts) for part, counts in wanted.items()}
@@ -67,7 +107,11 @@ def _draw(members: Members, wanted: Wanted, rng: np.random.Generator) -> dict[st
     left: Counter[str] = Counter()
     for counts in members.values():
         left.update(counts)
-    assigned: dict[str, str] = {}
+    assigned = dict(settled)
+    for group, part in settled.items():
+        for label, count in members[group].items():
+            missing[part][label] -= count
+            left[label] -= count
     while waiting:
         rarest = min((label for label in left if left[label] > 0), key=lambda label: (left[label], label))
         group = next(group for group in waiting if members[group][rarest])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -13,17 +13,33 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
-from datasets.methods import splits
-from datasets.models import Dataset, Duplicate, Export, Job, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
+from datasets.methods import leakage, splits
+from datasets.models import (
+    AudioFile,
+    Dataset,
+    Duplicate,
+    Erratum,
+    Export,
+    Fault,
+    Job,
+    Release,
+    ReleaseItem,
+    ReleaseRating,
+    Split,
+    SplitMember,
+    Track,
+)  # fmt: skip
 from datasets.services import queue
-from datasets.services.audit import record
+from datasets.services.audit import change_state, record
 
 EXPORT = "datasets.tasks.write_export"
 SLUG = re.compile(r"[a-zA-Z0-9_-]{1,60}")
 MAX_SEED = 2**31 - 1
 ITEM_COLUMNS = (
-    "track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "label", "agreement", "votes",
+    "track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "start_s", "end_s", "label",
+    "agreement", "votes",
 )  # fmt: skip
+HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
 
 
 @dataclass(frozen=True)
@@ -54,15 +70,28 @@ class LeftOut:
     reason: str
 
 
+@dataclass(frozen=True)
+class Imprint:
+    """What people say of a release: they choose its name, and may state the rest."""
+
+    name: str
+    description: str = ""
+    licence: str = ""
+    authors: tuple[str, ...] = ()
+
+
 @transaction.atomic
 def freeze_release(
-    *, dataset: Dataset, name: str, seed: int, rule: str, items: Sequence[Item], ratings: Sequence[VoteRow],
-    left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object], by: User | None = None,
+    *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, items: Sequence[Item], ratings: Sequence[VoteRow],
+    left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object],
+    parts: Mapping[int, str] | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
-    """Write the release, its ratings and its 80/10/10 split in one transaction.
+    """Write the release, its ratings and its splits (hold-out and folds) in one transaction.
 
-    Raises NothingToFreeze without items, NameTaken for a name in use.
+    `parts` fixes the hold-out split ({track id: part}); without it a track stays in the part of its dataset's earlier releases,
+    and only new ones are drawn. Raises NothingToFreeze without items, NameTaken for a name in use.
     """
+    name = imprint.name
     if not SLUG.fullmatch(name):
         raise ValueRefused(_("“%(name)s” cannot be a release's name: use at most 60 letters, digits, - and _.") % {"name": name})
     if not 0 <= seed <= MAX_SEED:
@@ -70,11 +99,17 @@ def freeze_release(
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    parts = splits.draw_parts([item.label for item in items], _groups([item.track for item in items]), seed=seed)
+    labels, groups = [item.label for item in items], _groups([item.track for item in items])
+    earlier = earlier_parts(dataset)
+    if parts is None:
+        drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.get(item.track.pk, "") for item in items])
+    else:
+        drawn = _given(items, parts)
     try:
         with transaction.atomic():
             release = Release.objects.create(
-                dataset=dataset, name=name, rule=rule,
+                dataset=dataset, name=name, rule=rule, description=imprint.description, licence=imprint.licence,
+                authors=list(imprint.authors), leakage=_leakage(items, groups, drawn, earlier, seed),
                 labels=[label.key for label in dataset.labels.all()], funnel=list(funnel), left_out=[asdict(row) for row in left_out],
                 reliability=reliability, frozen_by=by,
             )  # fmt: skip
@@ -96,16 +131,83 @@ def freeze_release(
             external_id=item.track.external_id,
             sha256=item.track.sha256,
             duration_s=item.track.duration_s or 0,
+            start_s=item.track.stretch[0],
+            end_s=item.track.stretch[1],
         )
         for item in items
     )
     ReleaseRating.objects.bulk_create((ReleaseRating(release=release, **asdict(row)) for row in ratings), batch_size=1000)
-    split = Split.objects.create(release=release, name="80/10/10", seed=seed, parts=dict(splits.PAPER_PARTS))
-    SplitMember.objects.bulk_create(SplitMember(split=split, item=row, part=part) for row, part in zip(rows, parts, strict=True))
+    shares = dict(splits.PAPER_PARTS) if parts is None else {}
+    _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
+    if len(set(groups)) >= N_FOLDS:
+        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=N_FOLDS)
+        _store_split(release, FOLDS, seed, dict.fromkeys(sorted(set(folds)), 1 / N_FOLDS), rows, folds)
     Release.objects.filter(pk=release.pk).update(content_hash=content_hash(release))
     release.refresh_from_db()
     record(release, to="frozen", actor=by, reason=f"{len(items)} tracks, {len(ratings)} ratings, seed {seed}")
     return release
+
+
+def _store_split(
+    release: Release, name: str, seed: int, shares: dict[str, float], rows: Sequence[ReleaseItem], parts: Sequence[str]
+) -> None:
+    split = Split.objects.create(release=release, name=name, seed=seed, parts=shares)
+    members = (SplitMember(split=split, item=row, part=part) for row, part in zip(rows, parts, strict=True))
+    SplitMember.objects.bulk_create(members, batch_size=1000)
+
+
+def earlier_parts(dataset: Dataset) -> dict[int, str]:
+    """The part of every track in the hold-out splits of the dataset's releases so far; the latest counts."""
+    members = SplitMember.objects.filter(split__release__dataset=dataset, part__in=SplitMember.Part.values)
+    return dict(members.order_by("split__release_id").values_list("item__track_id", "part"))
+
+
+def _given(items: Sequence[Item], parts: Mapping[int, str]) -> list[str]:
+    """Raises ValueRefused for a part that is none, and for a track of the release without one."""
+    for track, part in parts.items():
+        if part not in SplitMember.Part.values:
+            raise ValueRefused(
+                _("Track %(track)s: “%(part)s” is no part; the parts are %(list)s.")
+                % {"track": track, "part": part[:40], "list": ", ".join(SplitMember.Part.values)}
+            )
+    if missing := [item.track.pk for item in items if item.track.pk not in parts]:
+        raise ValueRefused(
+            _("The split names no part for %(n)d tracks of the release, among them %(list)s.")
+            % {"n": len(missing), "list": ", ".join(map(str, missing[:5]))}
+        )
+    return [parts[item.track.pk] for item in items]
+
+
+def _leakage(
+    items: Sequence[Item], groups: Sequence[str], parts: Sequence[str], earlier: Mapping[int, str], seed: int
+) -> dict[str, object]:
+    """What stands in two parts, what moved since an earlier release, and what beside the sound tells a label."""
+    of_group: dict[str, set[str]] = {}
+    for group, part in zip(groups, parts, strict=True):
+        of_group.setdefault(group, set()).add(part)
+    tracks = [item.track for item in items]
+    wavs = AudioFile.objects.filter(track__in=tracks, kind=AudioFile.Kind.WAV).values_list("track_id", "loudness_lufs", "peak_db")
+    loudness = {pk: (lufs, peak) for pk, lufs, peak in wavs}
+    originals = AudioFile.objects.filter(track__in=tracks, kind=AudioFile.Kind.ORIGINAL).values_list(
+        "track_id", "codec", "sample_rate"
+    )
+    formats = {pk: (codec, str(rate)) for pk, codec, rate in originals}
+    values: dict[str, list[object]] = {
+        "source": [track.source for track in tracks],
+        "codec": [formats.get(track.pk, ("", ""))[0] for track in tracks],
+        "sample rate": [formats.get(track.pk, ("", ""))[1] for track in tracks],
+        "loudness": [loudness.get(track.pk, (None, None))[0] for track in tracks],
+        "peak": [loudness.get(track.pk, (None, None))[1] for track in tracks],
+        "duration": [track.duration_s for track in tracks],
+        "genre": [track.genre for track in tracks],
+        "country": [track.country for track in tracks],
+    }
+    moved = [track.pk for track, part in zip(tracks, parts, strict=True) if earlier.get(track.pk, part) != part]
+    return {
+        "groups_in_two_parts": sorted(group for group, found in of_group.items() if len(found) > 1),
+        "moved": moved,
+        "clues": [asdict(clue) for clue in leakage.clues([item.label for item in items], values, seed=seed)],
+    }
 
 
 def _groups(tracks: Sequence[Track]) -> list[str]:
@@ -132,10 +234,12 @@ def _groups(tracks: Sequence[Track]) -> list[str]:
 def content_hash(release: Release) -> str:
     """SHA-256 over everything that the tables of the bundle say, as canonical JSON lines."""
     digest = hashlib.sha256()
-    _feed(digest, [release.labels, release.rule, release.left_out])
-    parts = dict(SplitMember.objects.filter(split__release=release).values_list("item_id", "part"))
-    for item in release.items.order_by("track_id"):
-        _feed(digest, [*(getattr(item, name) for name in ITEM_COLUMNS), parts.get(item.pk, "")])
+    _feed(digest, [release.labels, release.rule, release.licence, release.authors, release.left_out])
+    parts: dict[int, list[str]] = {}
+    for item_id, part in SplitMember.objects.filter(split__release=release).order_by("split_id").values_list("item_id", "part"):
+        parts.setdefault(item_id, []).append(part)
+    for item in release.items.order_by("track_id").iterator(chunk_size=2000):
+        _feed(digest, [*(getattr(item, name) for name in ITEM_COLUMNS), *parts.get(item.pk, [])])
     rows = release.ratings.order_by("track_id", "pseudonym").values_list("track_id", "pseudonym", "word", "label", "rated_at")
     for row in rows.iterator(chunk_size=2000):
         _feed(digest, [*row[:4], row[4].isoformat()])
@@ -144,6 +248,30 @@ def content_hash(release: Release) -> str:
 
 def _feed(digest: "hashlib._Hash", values: list[object]) -> None:
     digest.update(json.dumps(values, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+
+
+@transaction.atomic
+def add_erratum(release: Release, text: str, *, by: User | None) -> Erratum:
+    """What was found to be wrong is told beside the release, which itself stays as it is."""
+    record(release, to="erratum", actor=by, reason=text[:500])
+    return Erratum.objects.create(release=release, text=text, by=by)
+
+
+def report_fault(release: Release, *, track_id: int, text: str, by: User | None) -> Fault:
+    item = release.items.filter(track_id=track_id).first()
+    if item is None:
+        raise ValueRefused(_("Track %(track)s is not in “%(release)s”.") % {"track": track_id, "release": release})
+    return Fault.objects.create(item=item, text=text, by=by)
+
+
+@transaction.atomic
+def answer_fault(fault: Fault, *, accepted: bool, answer: str, by: User | None) -> None:
+    """An accepted report becomes an erratum; the label itself is mended by raters or a ruling, for the next release."""
+    state = Fault.State.ACCEPTED if accepted else Fault.State.DECLINED
+    change_state(fault, to=state, allowed=(Fault.State.OPEN,), actor=by, reason=answer, answer=answer)
+    if accepted:
+        item = fault.item
+        add_erratum(item.release, f"Track {item.track_id} (“{item.title}”, {item.label}): {fault.text} {answer}".strip(), by=by)
 
 
 @transaction.atomic

@@ -6,12 +6,14 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
 from datasets.access import curator_action, curator_required, user_of
-from datasets.models import Export, Release
+from datasets.forms import ErratumForm, FaultForm
+from datasets.models import Export, Fault, Release
 from datasets.responses import attempt
 from datasets.services import releases
 
@@ -28,6 +30,7 @@ def release_list(request: HttpRequest) -> HttpResponse:
 def release_page(request: HttpRequest, name: str) -> HttpResponse:
     release = get_object_or_404(Release.objects.select_related("dataset"), name=name)
     split = release.splits.order_by("id").first()
+    before = selectors.release_before(release)
     ctx = {
         "release": release,
         "split": split,
@@ -36,6 +39,12 @@ def release_page(request: HttpRequest, name: str) -> HttpResponse:
         "exports": release.exports.select_related("job"),
         "formats": Export.Format,
         "sources": selectors.sources_left(release),
+        "before": before,
+        "difference": selectors.difference(selectors.labels_of(before), selectors.labels_of(release)) if before else None,
+        "errata": release.errata.select_related("by"),
+        "faults": selectors.faults_of(release)[:100],
+        "erratum_form": ErratumForm(),
+        "fault_form": FaultForm(),
     }
     return render(request, "datasets/release.html", ctx)
 
@@ -55,6 +64,45 @@ def release_export(request: HttpRequest, name: str) -> HttpResponse:
             request, lambda: releases.request_export(release, format=format, by=user_of(request)), _("The bundle is being written.")
         )
     return redirect("datasets:release", name)
+
+
+@curator_action
+def erratum_add(request: HttpRequest, name: str) -> HttpResponse:
+    release, form = get_object_or_404(Release, name=name), ErratumForm(request.POST)
+    if form.is_valid():
+        text = form.cleaned_data["text"]
+        attempt(
+            request, lambda: releases.add_erratum(release, text, by=user_of(request)), _("The erratum stands with the release.")
+        )
+    else:
+        messages.error(request, _("Say what is wrong with the release."))
+    return redirect(f"{reverse('datasets:release', args=[name])}#errata")
+
+
+@curator_action
+def fault_add(request: HttpRequest, name: str) -> HttpResponse:
+    release, form = get_object_or_404(Release, name=name), FaultForm(request.POST)
+    if form.is_valid():
+        attempt(
+            request,
+            lambda: releases.report_fault(release, by=user_of(request), **form.cleaned_data),
+            _("The report is in the queue."),
+        )
+    else:
+        messages.error(request, _("Name a track of the release by its number, and say what is wrong with its label."))
+    return redirect(f"{reverse('datasets:release', args=[name])}#faults")
+
+
+@curator_action
+def fault_answer(request: HttpRequest, pk: int) -> HttpResponse:
+    fault = get_object_or_404(Fault.objects.select_related("item__release"), pk=pk)
+    accepted, answer = request.POST.get("answer_is") == "accepted", request.POST.get("answer", "")[:1000]
+    attempt(
+        request,
+        lambda: releases.answer_fault(fault, accepted=accepted, answer=answer, by=user_of(request)),
+        _("The report is answered."),
+    )
+    return redirect(f"{reverse('datasets:release', args=[fault.item.release.name])}#faults")
 
 
 @require_safe

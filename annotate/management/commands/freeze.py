@@ -1,9 +1,18 @@
+from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from annotate.services import freezing, questionnaires
 from datasets.management.command import StudioCommand, find_dataset
+from datasets.methods import splits
+
+
+def _parts(path: Path) -> dict[int, str]:
+    try:
+        return splits.read_parts(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path}: {error}") from None
 
 
 class Command(StudioCommand):
@@ -12,12 +21,23 @@ class Command(StudioCommand):
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--split", type=Path, help="A CSV with track_id and part (train, validation, test); else it is drawn.")
+        parser.add_argument("--licence", default="", help="Of the labels.")
+        parser.add_argument("--author", action="append", default=[], dest="authors", help="Once for each.")
+        parser.add_argument("--description", default="")
+        parser.add_argument(
+            "--without-incomplete",
+            action="store_true",
+            help="Leave out tracks whose spectrogram could not be made, as the paper did.",
+        )
         parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         name = options["name"]
         dataset = find_dataset(options["dataset"])
-        release = freezing.freeze(questionnaires.questionnaire_of(dataset), name=name, seed=options["seed"])
+        about = {key: options[key] for key in ("seed", "licence", "authors", "description", "without_incomplete")}
+        parts = _parts(options["split"]) if options["split"] else None
+        release = freezing.freeze(questionnaires.questionnaire_of(dataset), name=name, parts=parts, **about)
         n = release.items.count()
         result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
         return (

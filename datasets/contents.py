@@ -1,0 +1,108 @@
+"""A release as the plain values that its exports are written from. Tables are read in pieces: memory does not grow with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Count
+
+from datasets.methods.formats import About, Contents, Kind, Recording, Row, Table
+from datasets.models import AudioFile, Release, SplitMember
+
+PIECE = 2000
+TRACKS: dict[str, tuple[Kind, str]] = {
+    "track_id": (int, "Number of the track in its studio"),
+    "title": (str, "Title"),
+    "artist": (str, "Artist, as far as known"),
+    "licence": (str, "Licence of the recording; empty where none is recorded"),
+    "source_url": (str, "Where the recording comes from"),
+    "external_id": (str, "Its id there"),
+    "sha256": (str, "SHA-256 of the original file"),
+    "duration_s": (float, "Length of what was rated, in seconds"),
+    "start_s": (float, "Where in the original that begins; empty: at its beginning"),
+    "end_s": (float, "Where in the original that ends; empty: at its end"),
+    "label": (str, "The consensus of the raters"),
+    "agreement": (float, "Share of the ratings that chose this label"),
+    "part": (str, "Part of the hold-out split: train, validation or test"),
+}
+RATINGS: dict[str, tuple[Kind, str]] = {
+    "track_id": (int, "Number of the track in its studio"),
+    "pseudonym": (str, "The rater, without the person"),
+    "word": (str, "The word that the rater chose"),
+    "label": (str, "The label that the word belongs to"),
+    "rated_at": (datetime, "When"),
+}
+SPLITS: dict[str, tuple[Kind, str]] = {
+    "split": (str, "Name of the split"),
+    "track_id": (int, "Number of the track in its studio"),
+    "part": (str, "The part or fold that the track is in"),
+}
+
+
+def of(release: Release) -> Contents:
+    columns = dict(TRACKS)
+    for label in release.labels:
+        columns[f"votes_{label}"] = (int, f"Ratings that chose {label}")
+    for label in release.labels:
+        columns[f"share_{label}"] = (float, f"Their share: the soft label for {label}")
+    return Contents(
+        about=_about(release),
+        tracks=Table("tracks", columns, lambda: _tracks(release)),
+        ratings=Table("ratings", RATINGS, lambda: _ratings(release)),
+        splits=Table("splits", SPLITS, lambda: _splits(release)),
+        recordings=lambda: _recordings(release),
+    )
+
+
+def _tracks(release: Release) -> Iterator[Row]:
+    first = release.splits.order_by("id").first()
+    parts = dict(SplitMember.objects.filter(split=first).values_list("item_id", "part"))
+    for item in release.items.order_by("track_id").iterator(chunk_size=PIECE):
+        row: dict[str, object] = {name: getattr(item, name) for name in TRACKS if name != "part"}
+        row["duration_s"] = round(item.duration_s, 3)
+        row["part"] = parts.get(item.pk, "")
+        n = sum(item.votes.values())
+        row |= {f"votes_{label}": item.votes.get(label, 0) for label in release.labels}
+        row |= {f"share_{label}": round(item.votes.get(label, 0) / n, 6) if n else 0.0 for label in release.labels}
+        yield row
+
+
+def _ratings(release: Release) -> Iterator[Row]:
+    yield from release.ratings.order_by("track_id", "pseudonym").values(*RATINGS).iterator(chunk_size=PIECE)
+
+
+def _splits(release: Release) -> Iterator[Row]:
+    members = SplitMember.objects.filter(split__release=release).order_by("split_id", "item__track_id")
+    for split, track_id, part in members.values_list("split__name", "item__track_id", "part").iterator(chunk_size=PIECE):
+        yield {"split": split, "track_id": track_id, "part": part}
+
+
+def _originals(release: Release) -> Iterator[AudioFile]:
+    """Originals that may be passed on: the dataset is our own, or a licence is recorded."""
+    allowed = release.items.all() if release.dataset.synthetic else release.items.exclude(licence="")
+    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=allowed.values("track_id"))
+    yield from files.order_by("track_id").iterator(chunk_size=PIECE)
+
+
+def _recordings(release: Release) -> Iterator[Recording]:
+    for audio_file in _originals(release):
+        suffix = str(audio_file.file.name).rpartition(".")[2]
+        yield Recording(audio_file.track_id, suffix, lambda stored=audio_file.file: stored.open("rb"))  # type: ignore[misc]
+
+
+def _about(release: Release) -> About:
+    first = release.splits.order_by("id").first()
+    members = SplitMember.objects.filter(split=first).values_list("part").annotate(n=Count("pk"))
+    labels = dict(release.items.values_list("label").annotate(n=Count("pk")))
+    return About(
+        name=release.name, dataset=release.dataset.name, description=release.description or release.dataset.description,
+        synthetic=release.dataset.synthetic, rule=release.rule, labels=list(release.labels), licence=release.licence,
+        authors=list(release.authors), frozen_on=f"{release.frozen_at:%Y-%m-%d}", content_hash=release.content_hash,
+        seed=first.seed if first else None, funnel=list(release.funnel), reliability=dict(release.reliability),
+        left_out=list(release.left_out), n_tracks=release.items.count(), n_ratings=release.ratings.count(),
+        n_raters=release.ratings.values("pseudonym").distinct().count(),
+        n_artists=release.items.exclude(artist="").values("artist").distinct().count(),
+        n_recordings=sum(1 for _ in _originals(release)), label_counts={label: labels.get(label, 0) for label in release.labels},
+        part_counts=dict(members),
+    )  # fmt: skip

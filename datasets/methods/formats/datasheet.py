@@ -1,0 +1,69 @@
+"""A datasheet [1]_ in Markdown, written from the data.
+
+References
+----------
+.. [1] T. Gebru et al. Datasheets for Datasets. Communications of the ACM 64(12), 2021.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from datasets.methods.formats import About
+
+
+def markdown(about: About) -> str:
+    reliability = about.reliability
+    reasons = Counter(str(row["reason"]).partition(":")[0] for row in about.left_out)
+    parts = [
+        f"# Datasheet of {about.name}",
+        "Synthetic: composed by a generator, rated by simulated raters. For trying things out, not for findings.\n"
+        if about.synthetic
+        else "",
+        "## Motivation",
+        about.description or "Music labelled by emotion, for music emotion recognition.",
+        f"Authors: {'; '.join(about.authors) or 'not stated'}. Licence of the labels: {about.licence or 'not stated'}.",
+        "## Composition",
+        f"{about.n_tracks:,} tracks by {about.n_artists:,} artists (as far as named), with {about.n_ratings:,} ratings of {about.n_raters:,} raters.",
+        _table(["label", "tracks"], list(about.label_counts.items())),
+        f"The recordings of {about.n_recordings:,} tracks may be passed on; the others are named by address and checksum (refetch.py).",
+        "## Collection",
+        "Raters heard the recordings in a browser, blind to each other, and chose one word, or said why they could not.",
+        "## Labelling",
+        f"{about.rule}.",
+        _said(reliability),
+        _table(["step", "tracks left"], [(str(step.get("name")), step.get("n")) for step in about.funnel]),
+        "Left out, by reason (left_out.csv names each track):" if reasons else "Nothing was left out.",
+        _table(["reason", "tracks"], reasons.most_common()) if reasons else "",
+        "## Split",
+        f"Drawn with seed {about.seed}; stratified by label, all tracks of an artist and copies of one recording in one part.",
+        _table(["part", "tracks"], list(about.part_counts.items())),
+        "## Uses",
+        "Say with every accuracy how many tracks it is over, its interval, and what the most frequent label alone reaches.",
+        "Emotion here is what these raters perceived; it is not what the composer meant nor what a listener feels.",
+        "## Upkeep",
+        f"Frozen on {about.frozen_on}, content hash {about.content_hash}. A release is never edited: corrections are a new one.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _said(reliability: dict[str, object]) -> str:
+    alpha, low, high = (reliability.get(name) for name in ("alpha", "alpha_low", "alpha_high"))
+    by_chance = reliability.get("chance_acceptance")
+    said = "Krippendorff's alpha is not defined here."
+    if isinstance(alpha, float):
+        said = f"Krippendorff's alpha is {alpha:.3f}"
+        said += f" (95% interval {low:.3f} to {high:.3f})." if isinstance(low, float) and isinstance(high, float) else "."
+    return (
+        f"{said} If everybody guessed, the rule would accept {by_chance:.0%} of the tracks."
+        if isinstance(by_chance, float)
+        else said
+    )
+
+
+def _table(head: list[str], rows: Sequence[tuple[str, object]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return "\n".join([*lines, *(f"| {_cell(name)} | {value} |" for name, value in rows)])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

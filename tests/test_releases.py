@@ -1,0 +1,124 @@
+"""Versions of a release: parts that are kept, what changed, what people say of it, what is told beside it."""
+
+import pytest
+
+from annotate.services import freezing
+from datasets import selectors
+from datasets.errors import ValueRefused, WrongState
+from datasets.methods import splits
+from datasets.models import Erratum, Fault, Release, SplitMember
+from datasets.services import releases
+from mer.methods.params import SpectrogramParams
+from mer.models import Spectrogram
+from mer.services import spectrogram_set
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def parts_of(release):
+    return dict(SplitMember.objects.filter(split=release.splits.first()).values_list("item__track_id", "part"))
+
+
+def test_a_track_keeps_its_part_in_later_versions(release, questionnaire, make_track, rate):
+    first = parts_of(release)
+    for number in range(20):
+        rate(make_track(f"New {number}", artist=f"New {number}"), "calm calm calm calm calm")
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=99)
+    now = parts_of(later)
+    assert {track: now[track] for track in first} == first
+    assert len(now) == len(first) + 20 and set(now.values()) == {"train", "validation", "test"}
+    assert later.leakage["moved"] == [] and later.leakage["groups_in_two_parts"] == []
+
+
+def test_a_new_track_of_a_known_artist_joins_that_artist(release, questionnaire, make_track, rate):
+    known = {item.track.artist: parts_of(release)[item.track_id] for item in release.items.select_related("track")}
+    artist, part = next((artist, part) for artist, part in known.items() if part == "test")
+    track = make_track("Encore", artist=artist)
+    rate(track, "calm calm calm calm calm")
+    assert parts_of(freezing.freeze(questionnaire, name="songs-v2", seed=5))[track.pk] == part
+
+
+def test_artists_that_became_one_stay_where_they_were_and_the_report_says_so(release, questionnaire):
+    part = parts_of(release)
+    one = next(pk for pk, name in part.items() if name == "train")
+    other = next(pk for pk, name in part.items() if name == "test")
+    for item in release.items.select_related("track").filter(track_id__in=[one, other]):
+        item.track.artist = "The same person"
+        item.track.save()
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    assert parts_of(later) == part
+    assert len(later.leakage["groups_in_two_parts"]) == 1
+
+
+def test_a_split_from_a_file_is_taken_as_it_is(release, questionnaire):
+    given = {pk: ("test" if number % 3 == 0 else "train") for number, pk in enumerate(sorted(parts_of(release)))}
+    later = freezing.freeze(questionnaire, name="fixed", seed=1, parts=given)
+    assert parts_of(later) == given
+    assert later.splits.first().name == "from a file"
+    assert later.leakage["moved"] == [pk for pk, part in given.items() if parts_of(release)[pk] != part]
+    given.pop(min(given))
+    with pytest.raises(ValueRefused, match="no part for 1 tracks"):
+        freezing.freeze(questionnaire, name="fixed-2", seed=1, parts=given)
+    with pytest.raises(ValueRefused, match="“dev” is no part"):
+        freezing.freeze(questionnaire, name="fixed-2", seed=1, parts={1: "dev"})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(b"track,part\n1,train\n", "columns track_id and part"), (b"track_id,part\nx,train\n", "Line 2: “x”"), (b"\xff\xfe", "UTF-8"),
+     (b"track_id,part\n1,train\n1,test\n", "Line 3: track 1 is in two parts")],
+)  # fmt: skip
+def test_a_file_that_is_no_split_is_refused_with_its_line(text, why):
+    with pytest.raises(ValueError, match=why):
+        splits.read_parts(text)
+
+
+def test_a_release_says_how_it_differs_from_the_one_before(release, questionnaire, make_track, rate):
+    rate(make_track("New"), "calm calm calm calm calm")
+    gone = release.items.first().track
+    gone.state = "excluded"
+    gone.save()
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    assert selectors.release_before(later) == release
+    found = selectors.difference(selectors.labels_of(release), selectors.labels_of(later))
+    assert (len(found.added), found.removed, found.relabelled) == (1, [gone.pk], [])
+    assert selectors.difference({1: "sad", 2: "calm"}, {2: "happy"}).relabelled == [(2, "calm", "happy")]
+
+
+def test_tracks_without_a_complete_spectrogram_can_be_left_out_by_that_name(release, questionnaire):
+    track = release.items.first().track
+    Spectrogram.objects.create(set=spectrogram_set(SpectrogramParams()), track=track, state="excluded", reason="Too short: 3 s.")
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1, without_incomplete=True)
+    assert later.items.count() == release.items.count() - 1
+    [row] = later.left_out
+    assert row["reason"] == "Spectrogram incomplete: Too short: 3 s."
+    assert later.funnel[-1]["n"] == later.items.count()
+
+
+def test_the_preview_shows_what_would_be_frozen_and_freezes_it_with_its_imprint(client, curator, release, questionnaire):
+    client.force_login(curator)
+    address = f"/agreement/{questionnaire.pk}/freeze/"
+    assert "The same tracks with the same labels" in client.get(address).content.decode()
+    data = {"name": "songs-v2", "seed": 1, "licence": "CC-BY-4.0", "authors": "A. Wijaya\n I. Yasmina \n", "description": "Ours"}
+    page = client.post(address, data, follow=True).content.decode()
+    assert "A. Wijaya; I. Yasmina" in page and "CC-BY-4.0" in page
+    assert Release.objects.get(name="songs-v2").content_hash != release.content_hash
+
+
+def test_a_reported_fault_waits_in_the_queue_until_it_is_answered(client, curator, release):
+    client.force_login(curator)
+    item = release.items.first()
+    page = f"/releases/{release.name}/"
+    assert "not in" in client.post(f"{page}faults/", {"track_id": 99999, "text": "wrong"}, follow=True).content.decode()
+    client.post(f"{page}faults/", {"track_id": item.track_id, "text": "This is a lament"})
+    fault = Fault.objects.get()
+    assert "This is a lament" in client.get(page).content.decode()
+    client.post(f"/faults/{fault.pk}/", {"answer_is": "accepted", "answer": "Asked again."})
+    fault.refresh_from_db()
+    assert (fault.state, fault.answer) == ("accepted", "Asked again.")
+    assert "This is a lament" in Erratum.objects.get().text
+    with pytest.raises(WrongState):
+        releases.answer_fault(Fault.objects.get(), accepted=False, answer="", by=curator)
+    release.refresh_from_db()
+    assert releases.content_hash(release) == release.content_hash
+    assert "Say what is wrong" in client.post(f"{page}errata/", {"text": " "}, follow=True).content.decode()
