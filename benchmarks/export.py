@@ -101,7 +101,11 @@ def main() -> None:
 
         django.setup()
         step, _, number = options.what.partition(":")
-        result = fill(int(number)) or {} if step == "fill" else frames() if step == "pandas" else write(step)
+        result: dict[str, Any] = {}
+        if step == "fill":
+            fill(int(number))
+        else:
+            result = frames() if step == "pandas" else write(step)
         result["mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps(result))
         return

@@ -3,7 +3,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from datasets.models import Dataset
+from datasets.models import Dataset, Track
 
 
 class SeveralFilesInput(forms.ClearableFileInput):
@@ -91,6 +91,12 @@ class ErratumForm(forms.Form):
 class FaultForm(forms.Form):
     track_id = forms.IntegerField(min_value=1, max_value=2**62, label=_("Number of the track"))
     text = forms.CharField(max_length=1000, label=_("What is wrong with its label"))
+
+
+class DescriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's own class takes no argument at run time
+    class Meta:
+        model = Track
+        fields = ["title", "artist", "licence", "genre", "country"]
 
 
 class ReasonForm(forms.Form):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.files import File
 
 from datasets import contents
-from datasets.errors import JobInterrupted, TryLater, WrongState
+from datasets.errors import JobCancelled, JobInterrupted, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, refetch
 from datasets.methods.formats import tables as table_formats
@@ -26,15 +26,22 @@ from datasets.signals import bundle_writing
 LEFT_FOR_S = 24 * 3600
 
 
+def _sweep_folders() -> None:
+    """Of workers that were killed, whose jobs ended elsewhere."""
+    for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600)):
+        for left in settings.WORK_DIR.glob(f"{kind}-*"):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime > left_for_s:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
 def fetch_track(ticket: Ticket) -> None:
     """YouTube -> the original file. A killed download leaves a folder with its part, from which the next attempt goes on."""
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
     if track.files.filter(kind=AudioFile.Kind.ORIGINAL).exists():
         return  # a worker died between the result and the end of the job: nothing is left to do
     tracks.start_step(track, Track.State.FETCHING)
-    for left in settings.WORK_DIR.glob("fetch-*"):  # of a worker that was killed, whose job ended elsewhere
-        if time.time() - left.stat().st_mtime > LEFT_FOR_S:
-            shutil.rmtree(left, ignore_errors=True)
+    _sweep_folders()
     folder = settings.WORK_DIR / f"fetch-{track.token}"
     folder.mkdir(exist_ok=True)
     keep = False
@@ -58,6 +65,8 @@ def fetch_track(ticket: Ticket) -> None:
         raise
     except TryLater as fact:
         keep = fact.free or ticket.job.attempts < queue.MAX_TRIES
+        if keep:
+            tracks.wait_for_another_try(track, str(fact))
         raise
     finally:
         if not keep:
@@ -152,6 +161,7 @@ def convert_track(ticket: Ticket) -> None:
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
     if track.state == Track.State.READY:
         return  # a worker died between the result and the end of the job: nothing is left to do
+    _sweep_folders()
     original = AudioFile.objects.get(track=track, kind=AudioFile.Kind.ORIGINAL)
     tracks.start_step(track, Track.State.CONVERTING)
     with tempfile.TemporaryDirectory(prefix="convert-", dir=settings.WORK_DIR) as folder:
@@ -161,21 +171,32 @@ def convert_track(ticket: Ticket) -> None:
         ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
         start_s, end_s = track.stretch
-        converted = audio.convert(source, wav, max_duration_s=longest, start_s=start_s, end_s=end_s)
+        converted = audio.convert(source, wav, max_duration_s=longest, start_s=start_s, end_s=end_s, check=ticket.check)
         tracks.refuse_by_policy(track, converted.duration_s)
         ticket.progress(0.8, "Drawing the waveform", force=True)
         measured = audio.measure(wav)
+        if measured.silence_share >= MOST_SILENCE and (converted.loudness.integrated_lufs or -70) > -50:
+            raise audio.AudioUnreadable("The channels cancel each other out: as one channel, which networks hear, it is silent.")
         if measured.silence_share >= MOST_SILENCE:
             raise audio.AudioUnreadable(f"{measured.silence_share:.0%} of the recording is silence (below -60 dB of full scale).")
         plays = audio.plays_as_it_is(source, converted, is_stretch=track.stretch != (None, None))
         stream = None
         if not plays:
             ticket.progress(0.9, "Making the copy for players", force=True)
-            stream = audio.streaming_copy(source, Path(folder), converted, max_duration_s=longest, start_s=start_s, end_s=end_s)
+            stream = audio.streaming_copy(
+                source, Path(folder), converted, max_duration_s=longest, start_s=start_s, end_s=end_s, check=ticket.check
+            )
         if converted.fingerprint:
             ticket.progress(0.95, "Looking for the same recording", force=True)
             duplicates.remember(track, converted.fingerprint)
-        tracks.make_ready(track, wav, stream, converted, measured)
+        ticket.progress(0.98, "Storing", force=True)
+        try:
+            tracks.make_ready(track, wav, stream, converted, measured)
+        except WrongState:
+            track.refresh_from_db(fields=["state"])
+            if track.state == Track.State.EXCLUDED:
+                raise JobCancelled("The track was left out meanwhile.") from None
+            raise
 
 
 def fingerprint_track(ticket: Ticket) -> None:

@@ -316,7 +316,9 @@ def ingest_health() -> IngestHealth:
         waiting=Count("pk", filter=Q(state=Job.State.QUEUED, not_before__gt=timezone.now())),
         last=Max("finished_at", filter=Q(state=Job.State.DONE)),
     )
-    videos = Track.objects.filter(source=Track.Source.YOUTUBE, state__in=[Track.State.READY, Track.State.EXCLUDED])
+    videos = Track.objects.filter(source=Track.Source.YOUTUBE, state__in=[Track.State.READY, Track.State.EXCLUDED]).exclude(
+        sha256=""
+    )
     sources = videos.aggregate(n=Count("pk"), checked=Count("source_checked_at"), gone=Count("pk", filter=~Q(source_gone="")))
     problems = Track.objects.exclude(problem="").values_list("problem").annotate(n=Count("pk")).order_by("-n")
     return IngestHealth(

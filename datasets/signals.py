@@ -2,6 +2,7 @@
 
 track_ready(track): sent inside the transaction that makes a track ready.
 job_failed(job): sent inside the transaction that ends a job as failed or cancelled.
+job_retried(job, by): sent inside the transaction that queues such a job again.
 bundle_writing(release): receivers return an iterable of (path in the bundle, open function) to be written with it.
 release_preparing(tracks): receivers return {track id: reason} for those of the tracks whose files are not complete.
 """
@@ -10,5 +11,6 @@ from django.dispatch import Signal
 
 track_ready = Signal()
 job_failed = Signal()
+job_retried = Signal()
 bundle_writing = Signal()
 release_preparing = Signal()

@@ -14,6 +14,7 @@ urlpatterns = [
     path("uploads/<str:token>/finish/", uploads.upload_finish, name="upload_finish"),
     path("tracks/<int:pk>/", tracks.track_page, name="track"),
     path("tracks/<int:pk>/audio/", tracks.track_audio, name="track_audio"),
+    path("tracks/<int:pk>/describe/", tracks.track_describe, name="track_describe"),
     path("tracks/<int:pk>/exclude/", tracks.track_exclude, name="track_exclude"),
     path("tracks/<int:pk>/restore/", tracks.track_restore, name="track_restore"),
     path("imports/", imports.import_add, name="import_add"),

@@ -274,3 +274,69 @@ def test_the_queries_of_a_list_page_do_not_grow_with_the_list(client, curator, d
     owner = make(dataset, "\n".join(IDS))
     with django_assert_max_num_queries(14):
         client.get(f"/imports/{owner.pk}/")
+
+
+VIDEO = "https://youtu.be/dQw4w9WgXcQ"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (f'url\ttitle\n{VIDEO}\t"Heroes\n{VIDEO}\tB\n'.encode(), "line 2: the table cannot be read from here on"),
+        (f"url,title\n{VIDEO},Café 日本\n{VIDEO},bad".encode() + b"\xe9\n", "is not text"),
+        (f"\ufeffurl,title\n{VIDEO},Caf".encode() + b"\xe9\n", "is not text"),
+    ],
+)
+def test_a_quote_or_a_letter_that_is_broken_loses_no_row_silently(data, why):
+    with pytest.raises(SourceRefused, match=why):
+        lists.read_table(data, "list.tsv" if b"\t" in data else "list.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [(",x,,0", "The end"), (",x,1:-5,", "is no time"), (",x,1_0,2_0", "is no time"), (",Hello, World,5,6", "more cells")],
+)
+def test_a_row_with_an_odd_time_or_a_cell_too_many_says_so(row, why):
+    [line] = lists.read_table(f"url,title,start,end\n{VIDEO}{row}\n".encode(), "list.csv")
+    assert why in line.problem
+
+
+def test_a_time_of_day_in_a_spreadsheet_is_not_guessed():
+    from datetime import time
+
+    found = lists.read_table(sheet(["url", "start"], [VIDEO, time(1, 15)], [VIDEO, time(0, 1, 15)]), "list.xlsx")
+    assert "01:15 o'clock” in column start is no time" in found[0].problem
+    assert (found[1].start_s, found[1].problem) == (75, "")
+
+
+def test_two_columns_of_addresses_give_the_one_that_is_filled_in_and_excels_hint_is_followed():
+    assert lists.read_table(f"link,url\n{VIDEO},\n".encode(), "list.csv")[0].address == VIDEO
+    assert lists.read_table(f"sep=;\nurl;title\n{VIDEO};A\n".encode(), "list.csv")[0].title == "A"
+
+
+def test_a_small_spreadsheet_with_millions_of_cells_is_not_parsed():
+    import time
+    import zipfile
+
+    plain, wide = io.BytesIO(sheet(["url"])), io.BytesIO()
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(wide, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"<sheetData>", b"<sheetData>" + b"<row/>" * 4_000_000))
+    began = time.monotonic()
+    with pytest.raises(SourceRefused, match="far more cells"):
+        lists.read_table(wide.getvalue(), "list.xlsx")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"<{VIDEO}>", [(VIDEO, "")]),
+        (f"1. {VIDEO}", [(VIDEO, "")]),
+        (f"{VIDEO} https://youtu.be/9bZkp7q19f0", [(VIDEO, ""), ("https://youtu.be/9bZkp7q19f0", "")]),
+        (f"{VIDEO} - Bengawan Solo", [(VIDEO, "Bengawan Solo")]),
+        ("dQw4w9WgXcQ and more", [("dQw4w9WgXcQ and more", "")]),
+    ],
+)
+def test_addresses_are_found_in_the_lines_people_paste(text, found):
+    assert [(line.address, line.title) for line in lists.read_lines(text)] == found

@@ -1,6 +1,7 @@
 """The list of tracks: filters, order, pages that cost the same everywhere, and work on many at once."""
 
 import re
+from urllib.parse import urlencode
 
 import pytest
 from django.db import connection
@@ -226,3 +227,52 @@ def test_raters_may_do_none_of_it(client, rater, make_track):
     for address in ("/tracks/bulk/", "/tracks/send-back/"):
         assert client.post(address, {"action": "exclude", "reason": "x", "track": [track.pk]}).status_code == 403
     assert client.get(f"/tracks/{track.pk}/spectrogram.png").status_code == 403
+
+
+def test_a_retried_track_is_coming_in_and_can_be_stopped(client, curator, coming):
+    client.force_login(curator)
+    one = [coming[0].pk]
+    client.post("/tracks/bulk/", {"action": "cancel", "track": one})
+    client.post("/tracks/bulk/", {"action": "retry", "track": one})
+    track = Track.objects.get(pk=coming[0].pk)
+    assert (track.state, track.reason) == ("waiting", "")
+    assert Event.objects.filter(
+        subject="track", subject_id=track.pk, to_state="waiting", reason="Tried again", actor=curator
+    ).exists()
+    client.post("/tracks/bulk/", {"action": "cancel", "track": one})
+    assert Track.objects.get(pk=coming[0].pk).state == "failed"
+
+
+def test_the_work_on_a_track_that_was_left_out_is_not_taken_up_again(client, curator, coming):
+    client.force_login(curator)
+    job = Job.objects.get(subject_id=coming[0].pk)
+    client.post("/tracks/bulk/", {"action": "exclude", "reason": "vocals", "track": [coming[0].pk]})
+    assert "take it back in first" in client.post(f"/jobs/{job.pk}/retry/", follow=True).content.decode()
+    job.refresh_from_db()
+    assert job.state == "cancelled"
+
+
+def test_doing_it_again_reaches_the_tracks_that_were_too_many(client, curator, coming, monkeypatch):
+    client.force_login(curator)
+    monkeypatch.setattr("datasets.views.tracks.MOST_AT_ONCE", 2)
+    for _ in range(2):
+        client.post("/tracks/bulk/", {"action": "exclude", "reason": "vocals", "all": "1", "query": "search=Coming"})
+    assert set(Track.objects.values_list("state", flat=True)) == {"excluded"}
+
+
+def test_a_long_filter_is_never_cut(client, curator, coming, make_track):
+    client.force_login(curator)
+    query = urlencode({"search": "a" + "😀" * 199, "state": "failed"})
+    client.post("/tracks/bulk/", {"action": "exclude", "reason": "x", "all": "1", "query": query})
+    assert not Track.objects.filter(state="excluded").exists()
+
+
+def test_a_track_that_lacks_its_licence_is_given_one_and_comes_in(client, curator, make_track):
+    client.force_login(curator)
+    track = make_track("Lost")
+    client.post(
+        f"/tracks/{track.pk}/describe/", {"title": "Lost", "licence": "CC0-1.0", "artist": "", "genre": "pop", "country": ""}
+    )
+    track.refresh_from_db()
+    assert (track.licence, track.genre) == ("CC0-1.0", "pop")
+    assert "licence: “" in Event.objects.get(subject="track", subject_id=track.pk, to_state="described").reason

@@ -182,7 +182,7 @@ def test_a_bot_check_pauses_the_whole_queue_and_says_so(dataset, recorded, clien
     recorded(error="Sign in to confirm you’re not a bot. Use --cookies for the authentication")
     job, track = fetch(dataset)
     other = tracks.add_youtube(dataset=dataset, address="https://youtu.be/abcdefghijk", wake_worker=False)
-    assert (job.state, track.state, job.attempts) == ("queued", "fetching", 0)
+    assert (job.state, track.state, job.attempts) == ("queued", "waiting", 0)
     assert queue.claim(other.pk) is None and queue.claim(job.pk) is None
     client.force_login(curator)
     page = client.get("/jobs/health/").content.decode()

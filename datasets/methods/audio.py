@@ -9,6 +9,7 @@ Conventions
 y : float samples in [-1, 1], mono. sr : samples per second. Durations in seconds.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import itertools
@@ -16,10 +17,14 @@ import math
 import os
 import re
 import resource
+import select
+import signal
 import subprocess
+import sys
 import tempfile
+import time
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +109,13 @@ CLAIMED = re.compile(r"^  Duration: (\d{1,5}):(\d\d):(\d\d(?:\.\d+)?)", re.MULTI
 LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "2.1": 3, "3.0": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 
 
+# No address is opened from inside a file, and no file that is a list of other files.
+DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gif,jpeg_pipe,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,oma,png_pipe,rm,tak,tta,voc,w64,wav,wv"
+# Of more channels than two, the stereo that raters hear is measured, and made by the same filter.
+AS_HEARD = "aformat=sample_fmts=s16:channel_layouts=mono|stereo"
+CLOSED = ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS)
+
+
 def convert(
     source: Path,
     target: Path,
@@ -112,13 +124,14 @@ def convert(
     start_s: float | None = None,
     end_s: float | None = None,
     timeout_s: float = 600,
+    check: Callable[[], None] | None = None,
 ) -> Converted:
     """Decode `source`, or the stretch from `start_s` to `end_s`, into a mono 16-bit wav at 22,050 Hz, and measure its loudness.
 
     The paper's mp3 -> wav step, EBU R128 (ITU-R BS.1770) by ffmpeg's ebur128 filter, and a fingerprint, from one decoding. Silence, and what is too
     short or too quiet for the gates of the standard (-70 LUFS), has no loudness. pydub would hold the whole track in memory and asks
     for ffprobe; the same ffmpeg is called directly, in a process with limits, so that memory stays flat in the length of the track
-    and nothing of a hostile file is looked at in the caller's process.
+    and nothing of a hostile file is looked at in the caller's process. What `check` raises, called now and then, stops it.
 
     Raises
     ------
@@ -130,20 +143,20 @@ def convert(
 
     if source.stat().st_size == 0:
         raise AudioUnreadable("The file is empty (0 bytes).")
-    longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
+    longest = min(max_duration_s + 1, (math.inf if end_s is None else end_s) - (start_s or 0))
     # A microphone's or a file's many channels become one as in `-ac 1`; one copy is written, the other only measured.
     mono = f"aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono"
     chain = f"[0:a:0]{_stretch(start_s, longest)},asplit[written][measured];[written]{mono},asplit[wav][heard];"
     chain += f"[heard]atrim=duration={fingerprints.LONGEST_S}[print];"
-    chain += "[measured]ebur128=framelog=quiet:peak=sample,anullsink"
-    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
+    chain += f"[measured]{AS_HEARD},ebur128=framelog=quiet:peak=sample,anullsink"
+    command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", *CLOSED, "-vn", "-sn", "-dn"]
     command += ["-i", f"file:{source}", "-filter_complex", chain, "-map", "[wav]", "-map_metadata", "-1"]
     command += ["-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
     printed = target.with_suffix(".print")
     command += ["-map", "[print]", "-f", "chromaprint", "-fp_format", "raw", f"file:{printed}"]
     most_bytes = int((max_duration_s + 10) * SAMPLE_RATE * 2)
     try:
-        said = _run(command, most_bytes=most_bytes, timeout_s=timeout_s)
+        said = _run(command, most_bytes=most_bytes, timeout_s=timeout_s, check=check)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"Decoding took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or target.stat().st_size <= 44:
@@ -162,7 +175,7 @@ def fingerprint(wav: Path, *, timeout_s: float = 120) -> bytes:
     from imageio_ffmpeg import get_ffmpeg_exe
 
     printed = wav.with_suffix(".print")
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-i", f"file:{wav}"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *CLOSED, "-i", f"file:{wav}"]
     command += ["-t", str(fingerprints.LONGEST_S), "-f", "chromaprint", "-fp_format", "raw", f"file:{printed}"]
     try:
         said = _run(command, most_bytes=2**20, timeout_s=timeout_s)
@@ -201,6 +214,7 @@ def streaming_copy(
     start_s: float | None = None,
     end_s: float | None = None,
     timeout_s: float = 600,
+    check: Callable[[], None] | None = None,
 ) -> Path:
     """A copy for raters' players, without tags: the same samples in a new container where they are small and play everywhere, else
     mp3 of good quality (LAME -V4, at most two channels, 48 kHz). Raises AudioUnreadable when ffmpeg makes none."""
@@ -210,18 +224,26 @@ def streaming_copy(
     as_they_are = probe.codec in EVERYWHERE and start_s is None and end_s is None and _is_small(source, converted)
     suffix = EVERYWHERE[probe.codec] if as_they_are else "mp3"
     target = folder / f"stream.{suffix}"
-    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file", "-vn", "-sn", "-dn"]
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *CLOSED, "-vn", "-sn", "-dn"]
     command += ["-i", f"file:{source}", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-bitexact"]
     if as_they_are:
         command += ["-c:a", "copy"]
     else:
-        longest = min(max_duration_s + 1, (end_s or math.inf) - (start_s or 0))
-        command += ["-af", _stretch(start_s, longest), "-ac", str(min(2, probe.channels or 2)), "-c:a", "libmp3lame", "-q:a", "4"]
+        longest = min(max_duration_s + 1, (math.inf if end_s is None else end_s) - (start_s or 0))
+        layout = "mono" if probe.channels == 1 else "stereo"
+        command += [
+            "-af",
+            f"{_stretch(start_s, longest)},aformat=sample_fmts=s16:channel_layouts={layout}",
+            "-c:a",
+            "libmp3lame",
+            "-q:a",
+            "4",
+        ]
         command += ["-ar", str(probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100)]
     muxer = ["-f", "mp4", "-movflags", "+faststart"] if suffix == "m4a" else ["-f", "mp3", "-id3v2_version", "0"]
     most_bytes = int((max_duration_s + 10) * 48_000)
     try:
-        said = _run([*command, *muxer, f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s)
+        said = _run([*command, *muxer, f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s, check=check)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"The copy for players took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or not target.stat().st_size:
@@ -238,7 +260,8 @@ def _why_nothing(said: str) -> str:
         return "The file has no samples that can be decoded: 0 seconds of sound."
     lines = [line for line in said.strip().splitlines() if line.strip()]
     why = re.sub(r"^.*?file:\S+?: |^\[[^\]]*\] ", "", lines[-1])[:200] if lines else "no samples"
-    return f"The file is not a recording that can be decoded ({why})."
+    why = "" if "Invalid data" in why or "Error opening" in why else f" ({why})"
+    return f"The file is not a recording that can be decoded{why}."
 
 
 def _probe(said: str) -> Probe:
@@ -268,10 +291,15 @@ def playback_gain(loudness_lufs: float | None, peak_db: float | None) -> float:
     return round(min(PLAYBACK_LUFS - loudness_lufs, -1.0 - peak_db), 2)
 
 
-def _run(command: list[str], *, most_bytes: int, timeout_s: float) -> str:
+HEARD, LAST = 256 * 1024, 64 * 1024  # bytes kept of what ffmpeg says: a hostile file makes it say gigabytes
+PDEATHSIG = 1  # prctl(2): what the kernel sends a process whose parent died
+
+
+def _run(command: list[str], *, most_bytes: int, timeout_s: float, check: Callable[[], None] | None = None) -> str:
     """What ffmpeg said, from a process with limits on time, memory, the size of what it writes, and on one processor core.
 
-    ffmpeg would spread over all cores, so that a second worker gained nothing and people who rate meanwhile waited.
+    ffmpeg would spread over all cores, so that a second worker gained nothing and people who rate meanwhile waited. It ends with the
+    worker that started it. `check` is called about once a second; what it raises stops the decoder.
     Raises subprocess.TimeoutExpired.
     """
     with _free_core() as core:
@@ -279,11 +307,39 @@ def _run(command: list[str], *, most_bytes: int, timeout_s: float) -> str:
         def set_limits() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (DECODER_MEMORY, DECODER_MEMORY))
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+            if _libc is not None:
+                _libc.prctl(PDEATHSIG, signal.SIGKILL)
             if core is not None:
                 os.sched_setaffinity(0, {core})
 
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, preexec_fn=set_limits, check=False)
-    return done.stderr.decode("utf-8", "replace")
+        began, checked = time.monotonic(), time.monotonic()
+        head, tail = bytearray(), bytearray()
+        with subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=set_limits
+        ) as decoder:
+            assert decoder.stderr is not None
+            try:
+                while True:
+                    ready, _, _ = select.select([decoder.stderr], [], [], 0.5)
+                    if ready and not (said := os.read(decoder.stderr.fileno(), 1 << 16)):
+                        break
+                    if ready:
+                        room = HEARD - len(head)
+                        head += said[:room]
+                        tail = (tail + said[room:])[-LAST:] if len(said) > room else tail
+                    now = time.monotonic()
+                    if now - began > timeout_s:
+                        raise subprocess.TimeoutExpired(command, timeout_s)
+                    if check and now - checked > 1:
+                        checked = now
+                        check()
+            except BaseException:
+                decoder.kill()
+                raise
+    return (head + tail).decode("utf-8", "replace")
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @contextmanager

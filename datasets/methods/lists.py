@@ -12,6 +12,7 @@ import re
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 
 from datasets.errors import SourceRefused
@@ -20,7 +21,8 @@ COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "ext
 OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
 MOST_ROWS = 20_000
 MOST_BYTES = 20 * 1024**2
-MOST_UNPACKED = 200 * 1024**2
+MOST_UNPACKED = 100 * 1024**2
+MOST_TAGS = 2_000_000  # twenty thousand rows of ten cells have about 1.6 million
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,21 @@ def _entry(path: Path, line: int, row: dict[str, str | None]) -> Entry:
 def read_lines(text: str) -> list[Line]:
     """Addresses as they are pasted: one a line; empty lines and those that begin with # are left out."""
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    return _few([Line(number, line[:500]) for number, line in lines if line and not line.startswith("#")])
+    return _few([found for number, line in lines if line and not line.startswith("#") for found in _pasted(number, line)])
+
+
+def _pasted(number: int, line: str) -> list[Line]:
+    """Addresses as they stand in notes and messages: numbered, in <>, several on a line, or one with its title beside it."""
+    words = re.sub(r"^(?:\d{1,5}[.)]|[-*•])\s+", "", line).split()
+    addresses = [
+        word.strip("<>()[],;")
+        for word in words
+        if re.match(r"[<(\[]?(?:https?://|www\.|youtu\.be/|(?:m\.|music\.)?youtube\.)", word)
+    ]
+    if len(words) == 1 or not addresses:
+        return [Line(number, (addresses[0] if addresses else line)[:500])]
+    title = " ".join(word for word in words if word.strip("<>()[],;") not in addresses).strip(" -–—:|,;")
+    return [Line(number, address[:500], title=title[:300] if len(addresses) == 1 else "") for address in addresses]
 
 
 def read_table(data: bytes, filename: str) -> list[Line]:
@@ -111,7 +127,27 @@ def read_table(data: bytes, filename: str) -> list[Line]:
         if len(rows[0][1]) == 1:
             return read_lines("\n".join(cells[0] for _number, cells in rows))
         raise SourceRefused(f"{filename} needs a column url; its first row has: {', '.join(names)[:200]}.")
-    return _few([_line(number, dict(zip(names, cells, strict=False))) for number, cells in rows[1:] if any(map(str.strip, cells))])
+    return _few([_line(number, _named(names, cells)) for number, cells in rows[1:] if any(map(str.strip, cells))])
+
+
+TOO_MANY = "more cells"
+
+
+def _named(names: list[str], cells: list[str]) -> dict[str, str]:
+    """Each cell by its column; of two columns of one meaning the first that says something."""
+    row: dict[str, str] = {TOO_MANY: " ".join(cell for cell in cells[len(names) :] if cell.strip())}
+    for name, cell in zip(names, cells, strict=False):
+        row[name] = row.get(name) or cell
+    return row
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether a list says for certain which letters it means."""
+    try:
+        data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _few(lines: list[Line]) -> list[Line]:
@@ -126,11 +162,22 @@ def _delimited(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
     text = _text(data, filename)
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
+    if head.strip().lower().startswith("sep="):  # Excel's hint
+        delimiter, text = head.strip()[4:5] or ",", text.partition("\n")[2]
+    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, list[str]]] = []
+    begun = 1
     try:
-        reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
-        return [(reader.line_num, row) for row in reader if row]
+        for row in reader:
+            if row:
+                rows.append((reader.line_num, row))
+            begun = reader.line_num + 1
     except csv.Error as error:
-        raise SourceRefused(f"{filename} cannot be read as a table: {error}.") from None
+        raise SourceRefused(
+            f"{filename}, line {begun}: the table cannot be read from here on ({error}). Is a quotation mark opened and not closed? "
+            "A quotation mark that belongs to a title is written twice, and the title in quotation marks."
+        ) from None
+    return rows
 
 
 def _text(data: bytes, filename: str) -> str:
@@ -138,8 +185,10 @@ def _text(data: bytes, filename: str) -> str:
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
+        # Some letters that are UTF-8 make it a damaged UTF-8 list, not one of another code page.
+        some = any(ord(letter) > 127 for letter in data.decode("utf-8", "ignore"))
         with contextlib.suppress(UnicodeDecodeError):
-            if not re.search(rb"[\x00-\x08\x0e-\x1f]", data):
+            if not some and not re.search(rb"[\x00-\x08\x0e-\x1f]", data):
                 return data.decode("cp1252")
         raise SourceRefused(f"{filename} is not text (byte {error.start} is not UTF-8). Save the list as “CSV UTF-8”.") from None
 
@@ -152,13 +201,31 @@ def _sheet(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(part.file_size for part in archive.infolist()) > MOST_UNPACKED:
                 raise SourceRefused(f"{filename} unpacks into more than {MOST_UNPACKED // 1024**2} MB: that is no list.")
+            if sum(_tags(archive, part) for part in archive.infolist()) > MOST_TAGS:
+                raise SourceRefused(f"{filename} has far more cells than a list of {MOST_ROWS:,} rows: keep the list alone in it.")
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
         rows: Iterable[tuple[object, ...]] = sheet.iter_rows(values_only=True, max_row=MOST_ROWS + 2, max_col=50)
-        return [(number, ["" if cell is None else str(cell) for cell in row]) for number, row in enumerate(rows, 1)]
+        return [(number, [_cell(cell) for cell in row]) for number, row in enumerate(rows, 1)]
     except SourceRefused:
         raise
     except Exception as error:  # a broken file makes openpyxl fail in many ways
         raise SourceRefused(f"{filename} cannot be read as a spreadsheet ({type(error).__name__}).") from None
+
+
+def _tags(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
+    """How much there is to parse, at the cost of unpacking it: a few kilobytes can hold millions of cells."""
+    count = 0
+    with archive.open(part) as file:
+        while block := file.read(1 << 20):
+            count += block.count(b"<")
+    return count
+
+
+def _cell(value: object) -> str:
+    """A spreadsheet takes 1:15 for a quarter past one: which of the two was meant is not to be guessed."""
+    if isinstance(value, time) and value.hour and not value.second:
+        return f"{value:%H:%M} o'clock"
+    return "" if value is None else str(value)
 
 
 def _line(number: int, row: dict[str, str]) -> Line:
@@ -170,8 +237,12 @@ def _line(number: int, row: dict[str, str]) -> Line:
         except ValueError:
             problem = f"“{values[name][:50]}” in column {name} is no time: write seconds (75) or minutes (1:15)."
     start, end = times.get("start"), times.get("end")
-    if start is not None and end is not None and end <= start:
-        problem = f"The end ({values['end']}) is not after the start ({values['start']})."
+    if end is not None and end <= (start or 0):
+        problem = f"The end ({values['end']}) is not after the start ({values['start'] or 0})."
+    if row.get(TOO_MANY):
+        problem = (
+            f"The row has more cells than the first row names (“{row[TOO_MANY][:60]}”): put a text with a comma in quotation marks."
+        )
     if not values["url"]:
         problem = "There is no address in this row."
     texts = {name: values[name][:100] for name in ("licence", "genre", "country", "external_id")}
@@ -182,7 +253,7 @@ def _line(number: int, row: dict[str, str]) -> Line:
 def seconds(text: str) -> float:
     """75, 75.5, 1:15 or 0:01:15 as seconds. ValueError for anything else."""
     parts = text.replace(",", ".").split(":")
-    if not 1 <= len(parts) <= 3:
+    if not 1 <= len(parts) <= 3 or not all(re.fullmatch(r"\d+(\.\d*)?|\.\d+", part.strip()) for part in parts):
         raise ValueError(text)
     value = 0.0
     for part in parts:

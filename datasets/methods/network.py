@@ -24,6 +24,10 @@ def is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     return any(name == one or name.endswith(f".{one}") for one in allowed)
 
 
+# What the standard library takes for the open internet and is not: Azure's metadata service, and site-local addresses of old.
+INSIDE = (ipaddress.ip_network("168.63.129.16/32"), ipaddress.ip_network("fec0::/10"))
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet: not private, loopback, link-local, metadata, multicast or reserved."""
     ip = ipaddress.ip_address(address.split("%")[0])
@@ -33,6 +37,8 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip in ipaddress.ip_network("64:ff9b::/96"):
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    if any(ip in network for network in INSIDE if network.version == ip.version):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 

@@ -216,8 +216,13 @@ def _failure(error: BaseException) -> FetchFailed:
     text = re.sub(r"; please report this issue.*", "; please report this issue", text, flags=re.DOTALL)
     problem = next((kind for kind, sign in SIGNS if re.search(sign, text, re.IGNORECASE)), Problem.OUTDATED)
     words = {
-        Problem.NETWORK: "YouTube could not be fetched: it was not reached. Is this machine online? Try again later",
+        Problem.NETWORK: "YouTube was not reached. Is this machine online? It is tried again by itself",
         Problem.BLOCKED: "YouTube asks whether this is a person, or limits the number of videos",
         Problem.OUTDATED: "yt-dlp does not understand YouTube's answer. An admin should look at the ingest page: is it out of date?",
     }
-    return FetchFailed(f"{words.get(problem, 'YouTube could not be fetched')}: {text[:300]}", problem)
+    text = re.sub(r"^\[[\w:]+\] (?:[\w-]+: )?|HTTPS?Connection\w*\(.*?\): ?|\s*\(caused by .*$", "", text, flags=re.DOTALL)
+    return FetchFailed(f"{words.get(problem, 'YouTube could not be fetched')}: {_whole_words(text, 300)}", problem)
+
+
+def _whole_words(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most].rsplit(' ', 1)[0]} …"

@@ -23,7 +23,7 @@ from kombu.exceptions import OperationalError
 from datasets.errors import JobCancelled, JobInterrupted, MERError, TryLater, WrongState
 from datasets.models import Job, QueuePause
 from datasets.services.audit import change_state, record
-from datasets.signals import job_failed
+from datasets.signals import job_failed, job_retried
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,7 @@ def retry(job: Job, *, by: User | None = None) -> None:
                 finished_at=None,
                 not_before=None,
             )
+            job_retried.send(Job, job=job, by=by)
             transaction.on_commit(lambda: wake(job))
     except IntegrityError:
         raise WrongState(_("“%(title)s” is queued or running already, by a later request.") % {"title": job.title}) from None

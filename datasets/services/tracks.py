@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -18,7 +20,7 @@ from datasets.methods import addresses, audio, youtube
 from datasets.models import AudioFile, Dataset, Duplicate, Job, Label, Track, Word
 from datasets.services import queue
 from datasets.services.audit import change_state, record
-from datasets.signals import job_failed, track_ready
+from datasets.signals import job_failed, job_retried, track_ready
 
 CONVERT = "datasets.tasks.convert_track"
 FETCH = "datasets.tasks.fetch_track"
@@ -170,10 +172,12 @@ def _twin(dataset: Dataset, *, sha256: str = "", external_id: str = "") -> Track
 
 def _exists(dataset: Dataset, what: str, twin: Track | None) -> TrackExists:
     name = f"“{twin.title}” (track {twin.pk})" if twin else "a track that came in at the same moment"
-    return TrackExists(
-        _("%(what)s is already in “%(dataset)s” as %(name)s.") % {"what": what, "dataset": dataset, "name": name},
-        twin.pk if twin else None,
-    )
+    words = _("%(what)s is already in “%(dataset)s” as %(name)s.") % {"what": what, "dataset": dataset, "name": name}
+    if twin and twin.state in (Track.State.FAILED, Track.State.EXCLUDED):
+        words += " " + _("That track is not in use (%(state)s: %(reason)s): mend it on its page and try it again.") % {
+            "state": twin.get_state_display(), "reason": twin.reason,
+        }  # fmt: skip
+    return TrackExists(words, twin.pk if twin else None)
 
 
 def _url(track: Track) -> str:
@@ -193,6 +197,12 @@ def put_file(track: Track, kind: str, file: File[bytes], suffix: str) -> str:
 
 def record_file(track: Track, kind: str, name: str, **facts: object) -> None:
     AudioFile.objects.update_or_create(track=track, kind=kind, defaults={"file": name, **facts})
+
+
+def wait_for_another_try(track: Track, reason: str) -> None:
+    """Fetching met something that may pass: the track waits, and says for what."""
+    change_state(track, to=Track.State.WAITING, allowed=(Track.State.FETCHING,), reason=reason)
+    Track.objects.filter(pk=track.pk).update(reason=reason)
 
 
 def start_step(track: Track, state: str) -> None:
@@ -244,7 +254,7 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
 
     Without such a copy, players get the original.
     """
-    source, loudness, duration_s = converted.probe, converted.loudness, converted.duration_s
+    loudness = converted.loudness
     facts: dict[str, object] = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "peaks": measured.peaks}
     facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db}
     facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
@@ -252,28 +262,51 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
     if stream:
         codec = next(codec for codec, suffix in audio.EVERYWHERE.items() if stream.suffix == f".{suffix}")
         made[AudioFile.Kind.STREAM] = (stream, {"codec": codec, "plays": True})
-    stored = []
+    stored: list[tuple[str, str, dict[str, Any]]] = []
     for kind, (path, values) in made.items():
         with path.open("rb") as file:
             name = put_file(track, kind, File(file), path.suffix[1:])
             stored.append((kind, name, {"size": path.stat().st_size, "sha256": audio.sha256_of(file), **values}))
-    with transaction.atomic():
-        for kind, name, values in stored:
-            record_file(track, kind, name, duration_s=duration_s, **values)
-        AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
-            codec=source.codec,
-            sample_rate=source.sample_rate,
-            channels=source.channels,
-            plays=stream is None,
-            duration_s=duration_s if track.stretch == (None, None) else source.claimed_s,
-        )
-        change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
-        track_ready.send(Track, track=track)
+    try:
+        _record_ready(track, stored, converted, is_original_played=stream is None)
+    except WrongState:  # it was left out meanwhile
+        for _kind, name, _values in stored:
+            AudioFile._meta.get_field("file").storage.delete(name)
+        raise
+
+
+@transaction.atomic
+def _record_ready(
+    track: Track, stored: list[tuple[str, str, dict[str, Any]]], converted: audio.Converted, *, is_original_played: bool
+) -> None:
+    source, duration_s = converted.probe, converted.duration_s
+    for kind, name, values in stored:
+        record_file(track, kind, name, duration_s=duration_s, **values)
+    AudioFile.objects.filter(track=track, kind=AudioFile.Kind.ORIGINAL).update(
+        codec=source.codec,
+        sample_rate=source.sample_rate,
+        channels=source.channels,
+        plays=is_original_played,
+        duration_s=duration_s if track.stretch == (None, None) else source.claimed_s,
+    )
+    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
+    track_ready.send(Track, track=track)
 
 
 def note_consensus(track_id: int, *, label: str, agreement: float | None) -> None:
     """What the floor above settled on a track, kept beside it for lists and filters."""
     Track.objects.filter(pk=track_id).update(label=label, agreement=agreement)
+
+
+@transaction.atomic
+def describe_track(track: Track, fields: Sequence[str], *, by: User) -> None:
+    """Write down the changed fields of a track; frozen releases keep what they were frozen with."""
+    if not fields:
+        raise WrongState(_("Nothing was changed."))
+    before = Track.objects.filter(pk=track.pk).values(*fields).get()
+    Track.objects.filter(pk=track.pk).update(**{field: getattr(track, field) for field in fields})
+    changes = "; ".join(f"{field}: “{before[field]}” → “{getattr(track, field)}”" for field in fields)
+    record(track, to="described", before=track.state, actor=by, reason=changes[:500])
 
 
 MOVING = (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING)
@@ -300,7 +333,7 @@ def restore_track(track: Track, *, by: User) -> None:
     has_wav = track.files.filter(kind=AudioFile.Kind.WAV).exists()
     state = Track.State.READY if has_wav else Track.State.FAILED
     change_state(track, to=state, allowed=(Track.State.EXCLUDED,), actor=by, reason="Restored")
-    Track.objects.filter(pk=track.pk).update(reason="" if has_wav else "Restored without a converted file: retry it.")
+    Track.objects.filter(pk=track.pk).update(reason="" if has_wav else "It is not converted yet: try it again.")
     pairs = Duplicate.objects.filter(Q(track=track) | Q(other=track), state=Duplicate.State.MERGED)
     for pair in pairs.filter(track__state=Track.State.READY, other__state=Track.State.READY):
         change_state(pair, to=Duplicate.State.OPEN, allowed=(Duplicate.State.MERGED,), actor=by, left_out=None)
@@ -321,6 +354,7 @@ def cancel_track(track: Track, *, by: User) -> None:
 def retry_track(track: Track, *, by: User) -> None:
     """Try the work again that a track failed at."""
     job = _work_on(track).first()
+    track.refresh_from_db(fields=["state"])
     if track.state != Track.State.FAILED or job is None:
         raise WrongState(_("“%(title)s” has not failed: there is nothing to try again.") % {"title": track.title})
     queue.retry(job, by=by)
@@ -336,5 +370,18 @@ def _job_failed(sender: object, job: Job, **kwargs: object) -> None:
         Track.objects.filter(pk=track.pk).update(reason=job.reason)
 
 
+def _job_retried(sender: object, job: Job, by: User, **kwargs: object) -> None:
+    """Its track is coming in again; one that was left out meanwhile is not."""
+    if job.task not in (CONVERT, FETCH):
+        return
+    track = Track.objects.filter(pk=job.subject_id).first()
+    if track and track.state == Track.State.EXCLUDED:
+        raise WrongState(_("“%(title)s” was left out: take it back in first.") % {"title": track.title})
+    if track and track.state == Track.State.FAILED:
+        change_state(track, to=Track.State.WAITING, allowed=(Track.State.FAILED,), actor=by, reason="Tried again")
+        Track.objects.filter(pk=track.pk).update(reason="")
+
+
 def connect() -> None:
     job_failed.connect(_job_failed, dispatch_uid="datasets.tracks")
+    job_retried.connect(_job_retried, dispatch_uid="datasets.tracks")

@@ -26,7 +26,12 @@ def import_add(request: HttpRequest) -> HttpResponse:
         data = form.cleaned_data
         upload = data["table"]
         try:
-            lines = lists.read_table(upload.read(), upload.name) if upload else lists.read_lines(data["addresses"])
+            content = upload.read() if upload else b""
+            lines = lists.read_table(content, upload.name) if upload else lists.read_lines(data["addresses"])
+            if upload and not upload.name.lower().endswith(".xlsx") and not lists.is_utf8(content):
+                messages.warning(
+                    request, _("The list is not UTF-8 and was read as Windows-1252: look whether the titles are right.")
+                )
             name = upload.name if upload else _("%(n)d pasted addresses") % {"n": len(lines)}
             common = {key: data[key] for key in ("dataset", "artist", "licence")}
             return redirect(imports.create_import(name=name, lines=lines, by=user_of(request), **common))

@@ -26,7 +26,13 @@ def job_list(request: HttpRequest) -> HttpResponse:
     return render(
         request,
         "datasets/job_list.html",
-        {"page": page, "state": state, "states": Job.State, "moving": any(job.is_active for job in page)},
+        {
+            "page": page,
+            "state": state,
+            "states": Job.State,
+            "moving": any(job.is_active for job in page),
+            "pause": selectors.pause_of("fetch"),
+        },
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,7 +19,7 @@ from django.views.decorators.http import require_safe
 from datasets import selectors
 from datasets.access import curator_action, curator_required, user_of
 from datasets.errors import MERError
-from datasets.forms import AddTracksForm, ReasonForm
+from datasets.forms import AddTracksForm, DescriptionForm, ReasonForm
 from datasets.keyset import keyset_page
 from datasets.models import Track
 from datasets.responses import attempt, attempt_each, audio_response
@@ -37,6 +38,7 @@ def track_list(request: HttpRequest) -> HttpResponse:
     page = keyset_page(selectors.tracks_of(**filters), order=sort, size=50, **places)
     sounds = selectors.sounds_of(page.rows)
     states = selectors.state_counts(filters)
+    is_long = bool(page.next or page.previous)
     ctx = {
         "page": page,
         "rows": [(track, sounds.get(track.pk)) for track in page.rows],
@@ -51,7 +53,8 @@ def track_list(request: HttpRequest) -> HttpResponse:
         "labels": selectors.labels_in_use(),
         "datasets": selectors.datasets(),
         "moving": any(track.state in tracks.MOVING for track in page.rows),
-        "fitting": selectors.as_counted(sum(row["n"] for row in states if filters["state"] in ("", row["value"]))),
+        "fitting": selectors.as_counted(_fitting(filters, sort).order_by()[: selectors.COUNTED + 1].count()) if is_long else "",
+        "pause": selectors.pause_of("fetch"),
         "n_duplicates": selectors.duplicates()[:1000].count(),
         "unsorted": sort.removeprefix("-") in ("agreement", "duration_s"),
     }
@@ -61,36 +64,50 @@ def track_list(request: HttpRequest) -> HttpResponse:
 @curator_action
 def tracks_bulk(request: HttpRequest) -> HttpResponse:
     """One action on all the chosen tracks; what is refused is listed with its reason, the rest is done."""
-    chosen, form = chosen_tracks(request), ReasonForm(request.POST)
+    form = ReasonForm(request.POST)
     action, by = request.POST.get("action", ""), user_of(request)
     reason = form.cleaned_data["reason"] if form.is_valid() else ""
-    verbs: dict[str, Callable[[Track], object]] = {
-        "retry": lambda track: tracks.retry_track(track, by=by),
-        "cancel": lambda track: tracks.cancel_track(track, by=by),
-        "exclude": lambda track: tracks.exclude_track(track, reason=reason, by=by),
-        "restore": lambda track: tracks.restore_track(track, by=by),
+    moving, failed, ready, excluded = tracks.MOVING, Track.State.FAILED, Track.State.READY, Track.State.EXCLUDED
+    verbs: dict[str, tuple[tuple[str, ...], Callable[[Track], object]]] = {
+        "retry": ((failed,), lambda track: tracks.retry_track(track, by=by)),
+        "cancel": (moving, lambda track: tracks.cancel_track(track, by=by)),
+        "exclude": ((ready, failed, *moving), lambda track: tracks.exclude_track(track, reason=reason, by=by)),
+        "restore": ((excluded,), lambda track: tracks.restore_track(track, by=by)),
     }
     if action not in verbs:
         messages.error(request, _("“%(action)s” is nothing that can be done with tracks.") % {"action": action[:40]})
     else:
-        attempt_each(request, chosen, verbs[action])
+        states, verb = verbs[action]
+        attempt_each(request, chosen_tracks(request, states), verb)
     return back_to_list(request)
 
 
 MOST_AT_ONCE = 1000
 
 
-def chosen_tracks(request: HttpRequest) -> list[Track]:
-    """The tracks whose boxes were ticked, or all that fit the filters; numbers that are none are passed over."""
+def chosen_tracks(request: HttpRequest, states: tuple[str, ...] = ()) -> list[Track]:
+    """The tracks whose boxes were ticked, or all of these states that fit the filters; numbers that are none are passed over."""
     if request.POST.get("all"):
-        chosen = selectors.tracks_of(**_filters(QueryDict(request.POST.get("query", "")[:2000])))
-        if len(rows := list(chosen.order_by("pk")[: MOST_AT_ONCE + 1])) > MOST_AT_ONCE:
+        query = QueryDict(request.POST.get("query", ""))
+        fitting = _fitting(_filters(query), query.get("sort", ""))
+        if states:
+            fitting = fitting.filter(state__in=states)  # so that doing it again reaches the others
+        if len(rows := list(fitting.order_by("pk")[: MOST_AT_ONCE + 1])) > MOST_AT_ONCE:
             messages.warning(
-                request, _("Only the first %(n)d tracks were taken: do it again for the others.") % {"n": MOST_AT_ONCE}
+                request,
+                _("Only the first %(n)d tracks were taken: do it again for the others, or narrow the filters.")
+                % {"n": MOST_AT_ONCE},
             )
         return rows[:MOST_AT_ONCE]
     numbers = [int(value) for value in request.POST.getlist("track") if value.isdecimal() and len(value) < 19]
     return list(Track.objects.filter(pk__in=numbers[:MOST_AT_ONCE]).select_related("dataset").order_by("pk"))
+
+
+def _fitting(filters: dict[str, str], sort: str) -> QuerySet[Track]:
+    """What the list shows on all its pages: sorted by a value, it leaves out the tracks that have none."""
+    found = selectors.tracks_of(**filters)
+    field = sort.removeprefix("-")
+    return found.exclude(**{field: None}) if sort in selectors.SORTS and Track._meta.get_field(field).null else found
 
 
 def _filters(query: QueryDict) -> dict[str, str]:
@@ -99,8 +116,9 @@ def _filters(query: QueryDict) -> dict[str, str]:
 
 def back_to_list(request: HttpRequest) -> HttpResponse:
     """To the list as it was filtered."""
-    query = request.POST.get("query", "")[:2000]
-    return redirect(f"{reverse('datasets:track_list')}?{urlencode(parse_qsl(query))}" if query else reverse("datasets:track_list"))
+    query = QueryDict(request.POST.get("query", ""))
+    kept = {name: value for name, value in {**_filters(query), "sort": query.get("sort", "")[:20]}.items() if value}
+    return redirect(f"{reverse('datasets:track_list')}?{urlencode(kept)}" if kept else reverse("datasets:track_list"))
 
 
 @curator_required
@@ -110,16 +128,16 @@ def track_add(request: HttpRequest) -> HttpResponse:
         posted = request.FILES  # reading it runs the upload, which fills the list of refused files
         refused = getattr(request, "refused_uploads", [])
         form = AddTracksForm(request.POST, posted, refused=refused)
-        if form.is_valid():
-            _take_in(request, form, refused)
+        if form.is_valid() and _take_in(request, form, refused):
             return redirect("datasets:track_list")
     else:
         form = AddTracksForm(initial={"dataset": tracks.default_dataset()})
-    return render(request, "datasets/track_add.html", {"form": form, "limit_mb": settings.UPLOAD_MAX_MB})
+    strict = selectors.datasets().filter(licence_required=True)
+    return render(request, "datasets/track_add.html", {"form": form, "limit_mb": settings.UPLOAD_MAX_MB, "strict": strict})
 
 
-def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> None:
-    """Bring in each file and the address; what is refused is listed with its reason, the rest comes in."""
+def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> bool:
+    """Bring in each file and the address, and say whether any came in; what is refused is listed with its reason."""
     data = form.cleaned_data
     common = {name: data[name] for name in ("dataset", "artist", "licence")} | {"by": user_of(request)}
     taken = 0
@@ -152,6 +170,7 @@ def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> N
             )
             % {"n": taken},
         )
+    return bool(taken)
 
 
 @require_safe
@@ -166,6 +185,8 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
         "events": selectors.events_of("track", track.pk)[:50],
         "duplicates": selectors.twins_of(track),
         "form": ReasonForm(),
+        "description": DescriptionForm(instance=track),
+        "pause": selectors.pause_of("fetch"),
     }
     return render(request, "datasets/track.html", ctx)
 
@@ -175,6 +196,18 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
 def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
     played = selectors.played_file(get_object_or_404(Track, pk=pk))
     return audio_response(request, played.file) if played else HttpResponse(_("The track has no converted file yet."), status=404)
+
+
+@curator_action
+def track_describe(request: HttpRequest, pk: int) -> HttpResponse:
+    """Mend what is known of a track, e.g. give it the licence without which its dataset does not take it."""
+    track = get_object_or_404(Track, pk=pk)
+    form = DescriptionForm(request.POST, instance=track)
+    if form.is_valid():
+        attempt(request, lambda: tracks.describe_track(track, form.changed_data, by=user_of(request)), _("It is written down."))
+    else:
+        messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
+    return redirect("datasets:track", pk)
 
 
 @curator_action

@@ -69,7 +69,9 @@ async function upload(row, file, about) {
 const followed = [];
 async function follow() {
   for (const file of [...followed]) {
-    const track = await fetch(file.url, { headers: { Accept: "application/json" } }).then((answer) => answer.ok && answer.json()).catch(() => null);
+    const answer = await fetch(file.url, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (answer && answer.status >= 400 && answer.status < 500) followed.splice(followed.indexOf(file), 1);  // logged out, or gone
+    const track = answer && answer.ok ? await answer.json().catch(() => null) : null;
     if (!track || !["ready", "failed", "excluded"].includes(track.state)) continue;
     followed.splice(followed.indexOf(file), 1);
     file.row.end(track.state === "ready" ? words.ready : track.reason, track.state === "ready");
@@ -77,6 +79,13 @@ async function follow() {
   setTimeout(follow, 1500);
 }
 follow();
+
+function total() {
+  const [good, bad] = ["good", "bad"].map((name) => list.querySelectorAll(`li.${name}`).length);
+  const sum = form.querySelector("[data-total]");
+  sum.hidden = !(good || bad);
+  sum.textContent = words.total.replace("%1", good).replace("%2", list.children.length).replace("%3", bad);
+}
 
 function addRow(file) {
   const item = list.appendChild(document.createElement("li"));
@@ -91,6 +100,7 @@ function addRow(file) {
       bar.value = good ? 1 : bar.value;
       item.className = good ? "good" : "bad";
       said.textContent = text;
+      total();
       if (url) { const link = document.createElement("a"); link.href = url; link.textContent = file.name; name.replaceChildren(link); }
     },
   };
@@ -115,6 +125,9 @@ function take(files) {
 }
 
 input.addEventListener("change", () => { take([...input.files]); input.value = ""; });
+for (const kind of ["dragover", "drop"]) {  // beside the field a browser would open the file in place of the page
+  window.addEventListener(kind, (event) => event.preventDefault());
+}
 zone.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
 zone.addEventListener("dragleave", () => zone.classList.remove("over"));
 zone.addEventListener("drop", (event) => { event.preventDefault(); zone.classList.remove("over"); take([...event.dataTransfer.files]); });

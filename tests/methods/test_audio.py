@@ -1,5 +1,7 @@
 import itertools
 import subprocess
+import sys
+import time
 import wave
 from pathlib import Path
 
@@ -283,3 +285,50 @@ def test_ten_hours_are_refused_after_the_length_that_is_taken(tmp_path):
     with pytest.raises(audio.AudioUnreadable, match="longer than 1 minutes"):
         audio.convert(path, target, max_duration_s=60)
     assert target.stat().st_size < 70 * 22_050 * 2
+
+
+def test_what_a_hostile_file_makes_ffmpeg_say_is_not_kept(tmp_path):
+    said = audio._run(
+        [sys.executable, "-c", "import sys\nsys.stderr.write('first ' + 'x' * 50_000_000 + ' last')"],
+        most_bytes=1 << 20,
+        timeout_s=60,
+    )
+    assert len(said) <= audio.HEARD + audio.LAST and said.startswith("first") and said.endswith("last")
+
+
+def test_a_decoder_is_stopped_when_asked_and_leaves_nothing_running(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def check():
+        raise Stop
+
+    began = time.monotonic()
+    with pytest.raises(Stop):
+        audio._run([sys.executable, "-c", "import time; time.sleep(60)"], most_bytes=1, timeout_s=90, check=check)
+    assert time.monotonic() - began < 10
+
+
+def test_a_file_that_names_other_files_opens_none(wav_file, tmp_path):
+    secret = wav_file(2.0)
+    path = tmp_path / "list.wav"
+    path.write_text(f"ffconcat version 1.0\nfile {secret.name}\n")
+    with pytest.raises(audio.AudioUnreadable, match="not a recording"):
+        probe(path, secret.parent)
+
+
+def test_the_loudness_of_many_channels_is_that_of_the_stereo_that_raters_hear(tmp_path):
+    path = tmp_path / "surround.flac"
+    noise = [
+        "-f",
+        "lavfi",
+        "-i",
+        "anoisesrc=d=6:a=0.3:c=pink:seed=3",
+        "-filter_complex",
+        "[0]pan=5.1|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0",
+    ]
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", "-y", *noise, path], check=True)
+    converted = audio.convert(path, tmp_path / "out.wav", max_duration_s=60)
+    copy = audio.streaming_copy(path, tmp_path, converted, max_duration_s=60)
+    heard = audio.convert(copy, tmp_path / "heard.wav", max_duration_s=60)
+    assert converted.loudness.integrated_lufs == pytest.approx(heard.loudness.integrated_lufs, abs=0.5)
