@@ -41,7 +41,7 @@ class QuestionnaireAdmin(ModelAdmin):
     inlines = [QuestionInline, GoldInline]
     fieldsets = [
         (None, {"fields": ["dataset", "name", "is_open"]}),
-        (_("The rule"), {"fields": ["raters_per_track", "threshold", "tracks_per_rater", "seed"]}),
+        (_("The rule"), {"fields": ["raters_per_track", "threshold", "ask_more_when_split", "unanimous_at", "tracks_per_rater", "seed"]}),
         (
             _("What is asked"),
             {"fields": ["question", "question_indonesian", "layout", "ask_point", "ask_confidence", "ask_known", "ask_vocals", "show_title"]},

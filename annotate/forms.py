@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotate.services.ratings import Answer, Listening
 from datasets.methods import splits
-from datasets.models import Release
+from datasets.models import Dataset, Label, Release
 
 
 class FreezeForm(forms.Form):
@@ -96,6 +96,15 @@ class RatingForm:
             return uuid.UUID(self.data.get("key") or "")
         except ValueError:
             return None
+
+
+class RulingForm(forms.Form):
+    label = forms.ModelChoiceField(Label.objects.none(), widget=forms.RadioSelect, empty_label=None, label=_("Label"))
+    reason = forms.CharField(max_length=500, label=_("Why"), widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, dataset: Dataset, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["label"].queryset = dataset.labels.all()  # type: ignore[attr-defined]
 
 
 class BackgroundForm(forms.Form):

@@ -34,6 +34,9 @@ DEFAULT_TEXTS = {
 }
 
 
+MORE_WHEN_SPLIT = 2
+
+
 class QuestionnaireQuerySet(models.QuerySet["Questionnaire"]):
     def update(self, **values: Any) -> int:
         """Every edit moves `edited_at`: what is kept in memory of a questionnaire depends on it."""
@@ -53,6 +56,14 @@ class Questionnaire(models.Model):
     # The rule
     raters_per_track = models.PositiveSmallIntegerField(default=5, validators=[MinValueValidator(1), MaxValueValidator(50)])
     threshold = models.FloatField(default=0.5, validators=[MinValueValidator(0), MaxValueValidator(1)])
+    ask_more_when_split = models.BooleanField(
+        "two more raters for a split track", default=False, help_text="A 2-2-1 track gets a sixth and a seventh rating, once."
+    )
+    unanimous_at = models.PositiveSmallIntegerField(
+        "enough when unanimous",
+        default=0,
+        help_text="So many ratings that all agree settle a track early; 0: never. Must be enough that the others could not change it.",
+    )
     # What is asked
     question = models.CharField(max_length=200, blank=True, help_text="Empty: the study's own question, in the rater's language.")
     question_indonesian = models.CharField(max_length=200, blank=True)
@@ -99,7 +110,30 @@ class Questionnaire(models.Model):
     @property
     def rule(self) -> str:
         words = gettext("%(n)d ratings a track; the most frequent label is kept when its share is above %(threshold)s")
-        return words % {"n": self.raters_per_track, "threshold": f"{self.threshold:.0%}"}
+        words %= {"n": self.raters_per_track, "threshold": f"{self.threshold:.0%}"}
+        if self.ask_more_when_split:
+            words += gettext("; a split track gets %(n)d more") % {"n": MORE_WHEN_SPLIT}
+        if self.unanimous_at:
+            words += gettext("; %(n)d ratings that all agree are enough") % {"n": self.unanimous_at}
+        return words
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Numbers of ratings at which a track is settled or not."""
+        usual = self.raters_per_track
+        return (usual, usual + MORE_WHEN_SPLIT) if self.ask_more_when_split else (usual,)
+
+    def clean(self) -> None:
+        """Stopping early must not change what is accepted, only save ratings."""
+        n, usual = self.unanimous_at, self.raters_per_track
+        if n and not (n <= usual and n > usual / 2 and n / usual > self.threshold):
+            least = max(usual // 2 + 1, int(usual * self.threshold) + 1)
+            raise ValidationError(
+                {
+                    "unanimous_at": gettext("At least %(n)d of %(usual)d: fewer could still be outvoted.")
+                    % {"n": least, "usual": usual}
+                }
+            )
 
     def text(self, name: str) -> str:
         """The question, consent or guidelines in the reader's language: the admin's text, else the studio's."""
@@ -380,6 +414,7 @@ class Consensus(models.Model):
         OPEN = "open", _("Needs ratings")
         AGREED = "agreed", _("Agreed")
         SPLIT = "split", _("No agreement")
+        RULED = "ruled", _("Ruled on by a curator")
 
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="consensuses")
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
@@ -408,3 +443,20 @@ class Consensus(models.Model):
 
     def __str__(self) -> str:
         return f"consensus on {self.track}"
+
+
+class Ruling(models.Model):
+    """What a curator ruled on a track without agreement. It stands beside the raters' votes, never over them; the latest counts."""
+
+    questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="rulings")
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="rulings")
+    label = models.ForeignKey(
+        Label, null=True, on_delete=models.PROTECT, related_name="+", help_text="Empty: the ruling was taken back."
+    )
+    reason = models.CharField(max_length=500)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["questionnaire", "track"])]

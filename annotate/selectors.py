@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from annotate.methods import agreement, quality, reliability
-from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Question, Questionnaire, Rater, Rating
+from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Question, Questionnaire, Rater, Rating, Ruling
 from datasets.models import Track, Word
 from datasets.rows import as_moment, as_uuid, loaded
 
@@ -57,6 +57,11 @@ class Summary:
     def n_left_out(self) -> int:
         return int(str(self.funnel[0]["n"])) - int(str(self.funnel[-1]["n"]))
 
+    @property
+    def n_kept(self) -> int:
+        """Tracks that a release would hold."""
+        return int(str(self.funnel[-1]["n"]))
+
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
 
@@ -68,6 +73,7 @@ def summarise(questionnaire: Questionnaire) -> Summary:
     rows = list(rateable.values_list("state", "votes", "label__key"))
     full = [row for row in rows if row[0] != Consensus.State.OPEN]
     agreed = [row for row in rows if row[0] == Consensus.State.AGREED]
+    ruled = [row for row in rows if row[0] == Consensus.State.RULED]
     counts = count_table([votes for _, votes, _ in full], labels)
     alpha = reliability.krippendorff_alpha(counts) if full else math.nan
     low, high = reliability.alpha_interval(counts, seed=BOOTSTRAP_SEED) if full else (math.nan, math.nan)
@@ -79,18 +85,20 @@ def summarise(questionnaire: Questionnaire) -> Summary:
         {"name": gettext("with all %(n)d ratings") % {"n": questionnaire.raters_per_track}, "n": len(full)},
         {"name": gettext("agreement above %(threshold)s") % {"threshold": f"{questionnaire.threshold:.0%}"}, "n": len(agreed)},
     ]
+    if ruled:
+        funnel.append({"name": gettext("with those ruled on by a curator"), "n": len(agreed) + len(ruled)})
     return Summary(
         funnel=funnel,
         n_ratings=raters["n"],
         n_raters=raters["raters"],
-        per_label={key: sum(1 for row in agreed if row[2] == key) for key in labels},
-        n_split=len(full) - len(agreed),
+        per_label={key: sum(1 for row in agreed + ruled if row[2] == key) for key in labels},
+        n_split=len(full) - len(agreed) - len(ruled),
         n_open=len(rows) - len(full),
         alpha=number_or_none(alpha),
         alpha_low=number_or_none(low),
         alpha_high=number_or_none(high),
         acceptance=len(agreed) / len(full) if full else None,
-        chance_acceptance=agreement.chance_acceptance(questionnaire.raters_per_track, len(labels), questionnaire.threshold),
+        chance_acceptance=agreement.sequential_chance_acceptance(questionnaire.stages, len(labels), questionnaire.threshold),
         histogram=_histogram(agreement.agreement(counts) if full else np.array([]), questionnaire),
         rule=questionnaire.rule,
     )
@@ -320,6 +328,30 @@ def ratings_of(track: Track) -> list[Rating]:
 
 def reports_on(track: Track) -> list[Assignment]:
     return list(Assignment.objects.filter(track=track, state=Assignment.State.DECLINED).select_related("rater").order_by("-pk"))
+
+
+def split_tracks(questionnaire: Questionnaire) -> QuerySet[Consensus]:
+    """Tracks on which the raters do not agree and nobody has ruled, the most disputed first."""
+    rows = Consensus.objects.filter(questionnaire=questionnaire, state=Consensus.State.SPLIT, track__state=Track.State.READY)
+    return rows.select_related("track", "label").order_by("agreement", "track_id")
+
+
+def next_split(questionnaire: Questionnaire, track: int | None) -> tuple[Consensus | None, int | None]:
+    """The asked or first track of the queue, also one that was ruled on; and the number of the track after it."""
+    waiting = list(split_tracks(questionnaire).values_list("track_id", flat=True)[:1000])
+    if track is None:
+        track = waiting[0] if waiting else None
+    states = [Consensus.State.SPLIT, Consensus.State.RULED]
+    row = Consensus.objects.select_related("track__dataset", "label").filter(
+        questionnaire=questionnaire, track=track, state__in=states
+    )
+    place = waiting.index(track) + 1 if track in waiting else 0
+    others = [number for number in waiting[place:] + waiting[:place] if number != track]
+    return row.first(), others[0] if others else None
+
+
+def rulings_of(questionnaire: Questionnaire) -> QuerySet[Ruling]:
+    return questionnaire.rulings.select_related("track", "label", "by")
 
 
 def consensus_of(track: Track) -> Consensus | None:

@@ -22,8 +22,9 @@ TRACKS: dict[str, tuple[Kind, str]] = {
     "duration_s": (float, "Length of what was rated, in seconds"),
     "start_s": (float, "Where in the original that begins; empty: at its beginning"),
     "end_s": (float, "Where in the original that ends; empty: at its end"),
-    "label": (str, "The consensus of the raters"),
-    "agreement": (float, "Share of the ratings that chose this label"),
+    "label": (str, "The consensus of the raters, or a curator's ruling"),
+    "agreement": (float, "Share of the most frequent label among the ratings"),
+    "is_ruled": (bool, "A curator settled the label, because the raters did not agree"),
     "part": (str, "Part of the hold-out split: train, validation or test"),
 }
 RATINGS: dict[str, tuple[Kind, str]] = {

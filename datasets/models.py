@@ -480,6 +480,7 @@ class ReleaseItem(models.Model):
     label = models.CharField(max_length=30)
     agreement = models.FloatField()
     votes = models.JSONField(help_text="{label: number of raters}")
+    is_ruled = models.BooleanField(default=False, help_text="A curator settled the label, because the raters did not agree.")
     title = models.CharField(max_length=300)
     artist = models.CharField(max_length=300, blank=True)
     licence = models.CharField(max_length=100, blank=True)

@@ -62,6 +62,31 @@ def settle(labels: Iterable[str], *, target: int, threshold: float) -> Outcome:
     return Outcome("split", None, agreement, dict(ranked))
 
 
+def target_now(votes: Mapping[str, int], *, target: int, usual: int, threshold: float, more: int = 0, unanimous_at: int = 0) -> int:
+    """How many ratings a track is to get, now that these are in.
+
+    Parameters
+    ----------
+    votes : {label: number of raters}.
+    target : int. As it stands. Above `usual` somebody or a split raised it, and it stays.
+    usual : int. Ratings that every track gets.
+    threshold : float in [0, 1], as in `settle`.
+    more : int. Further ratings for a track that is split after the usual ones; 0: none.
+    unanimous_at : int. So many ratings that all agree are enough; 0: never. Where unanimous_at / usual is above both `threshold` and
+        one half, this changes no outcome: the ratings that are saved could not have changed it.
+    """
+    n = sum(votes.values())
+    if target > usual:
+        return target
+    if unanimous_at and unanimous_at <= n < usual and sum(1 for count in votes.values() if count) == 1:
+        return n
+    if more and n >= usual:
+        labels = [label for label, count in votes.items() for _ in range(count)]
+        if settle(labels, target=usual, threshold=threshold).state == "split":
+            return usual + more
+    return usual
+
+
 def first_ratings(tracks: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
     """Which ratings are among the first `most` of their track, bool [shape=(n_ratings,)].
 

@@ -1,6 +1,8 @@
 """Deciding what the ratings of a track say."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from annotate.methods import consensus
-from annotate.models import Assignment, Consensus, Questionnaire
+from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Questionnaire, Ruling
 from datasets.rows import loaded
 from datasets.services.audit import record
 from datasets.services.tracks import note_consensus
@@ -28,8 +30,25 @@ WHERE rating.questionnaire_id = %s AND rating.track_id = %s AND rating.kind = 'r
 
 
 SETTLED = """
-UPDATE annotate_consensus SET state = %s, votes = %s, agreement = %s, n_ratings = %s, label_id = %s, updated_at = %s WHERE id = %s
+UPDATE annotate_consensus SET state = %s, votes = %s, agreement = %s, n_ratings = %s, target = %s, label_id = %s, updated_at = %s
+WHERE id = %s
 """
+
+
+def decide(labels: Iterable[str], row: Consensus) -> consensus.Outcome:
+    """The rule of the row's questionnaire on these labels; it may raise or lower the row's target, which is not stored here."""
+    given, asked = list(labels), row.questionnaire
+    row.target = consensus.target_now(
+        Counter(given), target=row.target, usual=asked.raters_per_track, threshold=asked.threshold,
+        more=MORE_WHEN_SPLIT if asked.ask_more_when_split else 0, unanimous_at=asked.unanimous_at,
+    )  # fmt: skip
+    return consensus.settle(given, target=row.target, threshold=asked.threshold)
+
+
+def ruling_on(row: Consensus) -> Ruling | None:
+    """The latest ruling; it counts while the raters do not agree."""
+    rulings = Ruling.objects.filter(questionnaire=row.questionnaire_id, track=row.track_id)
+    return rulings.select_related("label").order_by("-id").first()
 
 
 def update_consensus(row: Consensus) -> None:
@@ -37,17 +56,22 @@ def update_consensus(row: Consensus) -> None:
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])
         labels = cursor.fetchall()
-    outcome = consensus.settle((key for key, _ in labels), target=row.target, threshold=row.questionnaire.threshold)
+    outcome = decide((key for key, _ in labels), row)
     before = row.state
     row.state, row.votes, row.agreement = outcome.state, outcome.votes, outcome.agreement
     row.n_ratings = outcome.n_ratings
     row.label_id = dict(labels)[outcome.label] if outcome.label else None
+    key = outcome.label
+    if row.state == Consensus.State.SPLIT and (ruling := ruling_on(row)) and ruling.label:
+        row.state, row.label_id, key = Consensus.State.RULED, ruling.label_id, ruling.label.key
     moment = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
-        cursor.execute(SETTLED, [row.state, json.dumps(row.votes), row.agreement, row.n_ratings, row.label_id, moment, row.pk])
+        cursor.execute(
+            SETTLED, [row.state, json.dumps(row.votes), row.agreement, row.n_ratings, row.target, row.label_id, moment, row.pk]
+        )
     if row.state != before or before != Consensus.State.OPEN:  # a settled track may change its label alone
         settled = row.state != Consensus.State.OPEN
-        note_consensus(row.track_id, label=outcome.label or "", agreement=row.agreement if settled else None)
+        note_consensus(row.track_id, label=key or "", agreement=row.agreement if settled else None)
     if row.state != before:
         record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
 
@@ -66,13 +90,14 @@ class Standing:
 
 
 STANDING = """
-SELECT c.id, c.state, c.target, c.n_ratings, (SELECT threshold FROM annotate_questionnaire WHERE id = c.questionnaire_id),
+SELECT c.id, c.state, c.target, c.n_ratings, q.threshold, q.raters_per_track, q.ask_more_when_split, q.unanimous_at,
     a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
-    (SELECT is_open FROM annotate_questionnaire WHERE id = c.questionnaire_id),
+    q.is_open,
     (SELECT COUNT(*) FROM annotate_rater WHERE id = a.rater_id AND set_aside_from <= %s),
     (SELECT state FROM datasets_track WHERE id = c.track_id)
 FROM annotate_assignment a
 JOIN annotate_consensus c ON c.track_id = a.track_id AND c.questionnaire_id = a.questionnaire_id
+JOIN annotate_questionnaire q ON q.id = a.questionnaire_id
 WHERE a.id = %s
 """
 
@@ -84,7 +109,12 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     native = connection.features.has_native_uuid_field
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
-        pk, state, target, n, threshold, slot_state, live, undone, is_open, aside, track_state = cursor.fetchone()
+        pk, state, target, n, threshold, usual, more, early, slot_state, live, undone, is_open, aside, track_state = (
+            cursor.fetchone()
+        )
     row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, n_ratings=n)
-    row.questionnaire = loaded(Questionnaire, id=slot.questionnaire_id, threshold=threshold)
+    row.questionnaire = loaded(
+        Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, ask_more_when_split=bool(more),
+        unanimous_at=early,
+    )  # fmt: skip
     return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)

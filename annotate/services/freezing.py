@@ -36,10 +36,11 @@ class Prepared:
 def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False) -> Prepared:
     """`without_incomplete` leaves out tracks whose spectrogram could not be made, as the paper did (536 -> 361)."""
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
-    settled = Consensus.objects.filter(questionnaire=questionnaire, state="agreed", track__state=Track.State.READY)
+    states = [Consensus.State.AGREED, Consensus.State.RULED]
+    settled = Consensus.objects.filter(questionnaire=questionnaire, state__in=states, track__state=Track.State.READY)
     settled = settled.exclude(track__in=golds).select_related("track", "label").order_by("track_id")
     items = [
-        releases.Item(track=row.track, label=row.label.key, agreement=row.agreement or 0, votes=row.votes)
+        releases.Item(row.track, row.label.key, row.agreement or 0, row.votes, is_ruled=row.state == Consensus.State.RULED)
         for row in settled
         if row.label
     ]

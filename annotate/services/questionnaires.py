@@ -5,11 +5,10 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from annotate.methods import consensus as rule
-from annotate.models import Consensus, Questionnaire, place_in_queue
+from annotate.models import Consensus, Questionnaire, Ruling, place_in_queue
 from annotate.services import consensus
 from datasets.errors import ValueRefused, WrongState
-from datasets.models import Dataset, Track
+from datasets.models import Dataset, Label, Track
 from datasets.services.audit import record
 from datasets.signals import track_ready
 
@@ -50,15 +49,41 @@ def change_threshold(questionnaire: Questionnaire, *, threshold: float, by: User
 def _settle_anew(questionnaire: Questionnaire) -> int:
     full = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gte=F("target"))
     changed = 0
-    for track, votes, target, state, label in full.order_by("track_id").values_list(
-        "track_id", "votes", "target", "state", "label__key"
-    ):
-        labels = [key for key, n in votes.items() for _number in range(n)]
-        outcome = rule.settle(labels, target=target, threshold=questionnaire.threshold)
-        if (outcome.state, outcome.label) != (state, label):
-            consensus.update_consensus(consensus.lock(questionnaire.pk, track))
+    for row in full.select_related("label").order_by("track_id"):
+        row.questionnaire = questionnaire
+        labels = [key for key, n in row.votes.items() for _number in range(n)]
+        before = (row.state, row.label.key if row.label else None)
+        after = consensus.decide(labels, row)
+        if (after.state, after.label) != before and not (after.state == "split" and row.state == Consensus.State.RULED):
+            consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id))
             changed += 1
     return changed
+
+
+@transaction.atomic
+def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User) -> Ruling:
+    """A curator settles a track on which the raters do not agree; without a label the ruling is taken back. The votes stay."""
+    row = consensus.lock(row.questionnaire_id, row.track_id)
+    if row.state not in (Consensus.State.SPLIT, Consensus.State.RULED):
+        raise WrongState(
+            _("The track is not split: it is %(state)s. Rulings are for tracks on which raters do not agree.")
+            % {"state": row.get_state_display().lower()}
+        )
+    if label is not None and not reason.strip():
+        raise ValueRefused(_("Say why: the reason stands beside the votes."))
+    ruling = Ruling.objects.create(
+        questionnaire=row.questionnaire, track=row.track, label=label, reason=reason.strip()[:500], by=by
+    )
+    before = row.state
+    consensus.update_consensus(row)
+    record(
+        row,
+        before=before,
+        to="ruled" if label else "ruling taken back",
+        actor=by,
+        reason=f"{label.key}: {reason}" if label else reason,
+    )
+    return ruling
 
 
 MOST_RATINGS = 50
@@ -75,7 +100,8 @@ def ask_for_more(track: Track, *, more: int = 2, by: User | None = None, reason:
     questionnaire = questionnaire_of(track.dataset)
     Consensus.objects.get_or_create(questionnaire=questionnaire, track=track, defaults={"target": questionnaire.raters_per_track})
     row = consensus.lock(questionnaire.pk, track.pk)
-    target = max(row.target, row.n_ratings + more)
+    # Above what every track gets, so that neither a unanimous nor a split track ends as it would have without.
+    target = max(row.target, row.n_ratings + more, questionnaire.raters_per_track + 1)
     if target > MOST_RATINGS:
         raise WrongState(
             _("“%(title)s” has %(n)d ratings; at most %(most)d can be asked for.")

@@ -13,7 +13,6 @@ from django.utils.crypto import constant_time_compare, get_random_string, salted
 from django.utils.translation import gettext as _
 
 from annotate.errors import AnswerRefused, EraseRefused, InviteRefused, NotInvited, WayNotDone
-from annotate.methods import consensus
 from annotate.models import (
     Assignment,
     Consensus,
@@ -28,7 +27,7 @@ from annotate.models import (
     _nonce,
 )  # fmt: skip
 from annotate.services import slots
-from annotate.services.consensus import lock, update_consensus
+from annotate.services.consensus import decide, lock, update_consensus
 from datasets.errors import WrongState
 from datasets.models import Track
 from datasets.services.audit import record
@@ -232,7 +231,7 @@ def preview_set_aside(rater: Rater, since: datetime) -> list[Change]:
         )
         counted = Rating.objects.filter(questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted="")
         keys = counted.exclude(pk=rating.pk).values_list("label__key", flat=True)
-        after = consensus.settle(keys, target=row.target, threshold=row.questionnaire.threshold)
+        after = decide(keys, row)
         now = row.label.key if row.label else row.state
         changes.append(Change(row.track_id, rating.track.title, now, after.label or after.state, row.n_ratings, after.n_ratings))
     return changes

@@ -37,7 +37,7 @@ SLUG = re.compile(r"[a-zA-Z0-9_-]{1,60}")
 MAX_SEED = 2**31 - 1
 ITEM_COLUMNS = (
     "track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "start_s", "end_s", "label",
-    "agreement", "votes",
+    "agreement", "votes", "is_ruled",
 )  # fmt: skip
 HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
 
@@ -50,6 +50,7 @@ class Item:
     label: str
     agreement: float
     votes: dict[str, int]
+    is_ruled: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def freeze_release(
             label=item.label,
             agreement=item.agreement,
             votes=item.votes,
+            is_ruled=item.is_ruled,
             title=item.track.title,
             artist=item.track.artist,
             licence=item.track.licence,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import IO
 
 Row = Mapping[str, object]
-Kind = type[str] | type[int] | type[float] | type[datetime]
+Kind = type[str] | type[int] | type[float] | type[bool] | type[datetime]
 
 
 @dataclass(frozen=True)

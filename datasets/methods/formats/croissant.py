@@ -13,7 +13,7 @@ from datasets.methods.bundles import BundleWriter
 from datasets.methods.formats import About, Contents, Table
 from datasets.methods.formats.tables import write_csv
 
-TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", datetime: "sc:DateTime"}
+TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean", datetime: "sc:DateTime"}
 # The specification's own context, which every file must carry.
 CONTEXT: dict[str, object] = {
     "@language": "en", "@vocab": "https://schema.org/", "cr": "http://mlcommons.org/croissant/", "rai": "http://mlcommons.org/croissant/RAI/",

@@ -42,7 +42,7 @@ def _parquet(table: Table, file: IO[bytes]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), datetime: pa.timestamp("us", tz="UTC")}
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
     schema = pa.schema([pa.field(name, types[kind]) for name, (kind, _meaning) in table.columns.items()])
     rows = table.rows()
     with parquet.ParquetWriter(file, schema) as target:
