@@ -1,3 +1,4 @@
+import csv
 import secrets
 import uuid
 from datetime import date, datetime, time, timedelta
@@ -9,7 +10,8 @@ from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from annotate.services.ratings import Answer, Listening
-from datasets.methods import splits
+from datasets.methods import schemes, splits
+from datasets.methods.schemes import Scheme
 from datasets.models import Dataset, Label, Release
 
 
@@ -96,6 +98,23 @@ class RatingForm:
             return uuid.UUID(self.data.get("key") or "")
         except ValueError:
             return None
+
+
+class SchemeForm(forms.Form):
+    table = forms.CharField(
+        max_length=20_000,
+        label=_("A word a line"),
+        widget=forms.Textarea(attrs={"rows": 14, "spellcheck": "false"}),
+        help_text=_(
+            "Columns label and word; optional valence and arousal (-1 to 1), label_id and word_id (their Indonesian names), colour (#a85200)."
+        ),
+    )
+
+    def clean_table(self) -> Scheme:
+        try:
+            return schemes.read_table(self.cleaned_data["table"])
+        except (ValueError, csv.Error) as error:
+            raise forms.ValidationError(str(error)) from None
 
 
 class RulingForm(forms.Form):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from annotate.methods import agreement, quality, reliability
 from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Question, Questionnaire, Rater, Rating, Ruling
+from datasets.methods.schemes import LabelSpec, Scheme, WordSpec
 from datasets.models import Track, Word
 from datasets.rows import as_moment, as_uuid, loaded
 
@@ -328,6 +329,17 @@ def ratings_of(track: Track) -> list[Rating]:
 
 def reports_on(track: Track) -> list[Assignment]:
     return list(Assignment.objects.filter(track=track, state=Assignment.State.DECLINED).select_related("rater").order_by("-pk"))
+
+
+def scheme_of(questionnaire: Questionnaire) -> Scheme:
+    """The labels and words of a questionnaire as plain values."""
+    return tuple(
+        LabelSpec(
+            label.name, label.translations.get("id", ""), label.colour,
+            tuple(WordSpec(word.name, word.translations.get("id", ""), word.valence, word.arousal) for word in label.words.all()),
+        )
+        for label in questionnaire.dataset.labels.prefetch_related("words")
+    )  # fmt: skip
 
 
 def split_tracks(questionnaire: Questionnaire) -> QuerySet[Consensus]:

@@ -7,8 +7,9 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
+from datasets.methods.schemes import PAPER
 from datasets.models import Dataset, Event, Job, Label, Release, Track
-from datasets.services.tracks import add_labels
+from datasets.services.labels import set_labels
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -53,7 +54,7 @@ class DatasetAdmin(ModelAdmin):
         """A new dataset gets the paper's labels and words."""
         super().save_model(request, obj, form, change)
         if not change:
-            add_labels(obj)
+            set_labels(obj, PAPER)
 
 
 @admin.register(Track)

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -70,6 +70,12 @@ class Label(models.Model):
     key = models.SlugField(max_length=30)
     name = models.CharField(max_length=50)
     translations = models.JSONField(default=dict, blank=True, help_text='{language: name}, as in {"id": "Positif"}.')
+    colour = models.CharField(
+        max_length=7,
+        blank=True,
+        validators=[RegexValidator(r"^#[0-9a-fA-F]{6}$")],
+        help_text="As in #a85200; empty: the studio's own.",
+    )
     order = models.PositiveSmallIntegerField()
 
     class Meta:
@@ -100,6 +106,11 @@ class Word(models.Model):
 
     def __str__(self) -> str:
         return in_language(self.name, self.translations)
+
+    @property
+    def upside_down(self) -> float:
+        """Arousal as pictures count: downwards."""
+        return -self.arousal
 
 
 def _audio_path(audio: AudioFile, filename: str) -> str:

@@ -102,6 +102,11 @@ def labels_in_use() -> list[tuple[str, str]]:
     return list({label.key: (label.key, str(label)) for label in Label.objects.order_by("dataset_id", "order")}.values())
 
 
+def label_colours() -> list[tuple[str, str]]:
+    """(key, colour) of the labels that have one; of two datasets' labels with one key the older one's."""
+    return list(dict(Label.objects.exclude(colour="").order_by("-dataset_id").values_list("key", "colour")).items())
+
+
 def duplicates(state: str = Duplicate.State.OPEN) -> QuerySet[Duplicate]:
     return Duplicate.objects.filter(state=state).select_related("track__dataset", "other__dataset")
 

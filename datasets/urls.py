@@ -1,9 +1,10 @@
 from django.urls import path
 
-from datasets.views import duplicates, imports, jobs, releases, tracks, uploads
+from datasets.views import duplicates, imports, jobs, labels, releases, tracks, uploads
 
 app_name = "datasets"
 urlpatterns = [
+    path("labels.css", labels.label_colours, name="label_colours"),
     path("tracks/", tracks.track_list, name="track_list"),
     path("tracks/add/", tracks.track_add, name="track_add"),
     path("tracks/bulk/", tracks.tracks_bulk, name="tracks_bulk"),

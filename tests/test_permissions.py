@@ -11,7 +11,18 @@ from annotate.services import raters, slots
 
 pytestmark = pytest.mark.django_db
 
-ANYONE = {"home", "login", "logout", "schema", "set_language", "service_worker", "offline", "annotate:join", "annotate:come_back"}
+ANYONE = {
+    "datasets:label_colours",
+    "home",
+    "login",
+    "logout",
+    "schema",
+    "set_language",
+    "service_worker",
+    "offline",
+    "annotate:join",
+    "annotate:come_back",
+}
 RATERS = {
     "annotate:rate", "annotate:rate_next", "annotate:rate_ahead", "annotate:rate_undo", "annotate:record", "annotate:gold_audio", "annotate:step",
     "annotate:rate_submit", "annotate:rate_audio", "annotate:rate_shown", "annotate:rate_draft", "annotate:rate_decline", "annotate:me",
@@ -26,7 +37,7 @@ CURATORS = {
     "datasets:import_add", "datasets:import", "datasets:import_confirm", "datasets:import_discard", "datasets:import_retry", "datasets:import_read_again",
     "datasets:ingest_health", "datasets:queue_pause", "datasets:queue_resume",
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
-    "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
+    "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
     "datasets:erratum_add", "datasets:track_describe", "datasets:fault_add", "datasets:fault_answer",
     "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:train",
     "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list",

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.study import run_study
-from datasets.services.tracks import PAPER_LABELS
+from datasets.methods.schemes import PAPER
 
 FOLDER = os.environ.get("PUBLIC_DATA", "")
-LABEL_OF = {word: label for label, (_name, words) in PAPER_LABELS.items() for word in words}
+LABEL_OF = {word.key: label.key for label in PAPER for word in label.words}
 
 
 def chosen(folder: Path) -> list[dict[str, str]]:
@@ -30,7 +30,7 @@ def chosen(folder: Path) -> list[dict[str, str]]:
     with (folder / "pieces.csv").open(newline="") as file:
         pieces = [row for row in csv.DictReader(file) if float(row["duration_s"]) > 60]
     found: list[dict[str, str]] = []
-    for label in PAPER_LABELS:
+    for label in (label.key for label in PAPER):
         clear = [row for row in pieces if votes[row["piece_id"]][label] >= 4]
         clear.sort(key=lambda row: (Counter(_game(other) for other in clear)[_game(row)], row["piece_id"]))
         found += clear[:4]

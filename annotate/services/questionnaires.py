@@ -2,14 +2,16 @@
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, ProtectedError
 from django.utils.translation import gettext as _
 
-from annotate.models import Consensus, Questionnaire, Ruling, place_in_queue
+from annotate.models import Consensus, Gold, Questionnaire, Rating, Ruling, place_in_queue
 from annotate.services import consensus
 from datasets.errors import ValueRefused, WrongState
+from datasets.methods.schemes import Scheme
 from datasets.models import Dataset, Label, Track
 from datasets.services.audit import record
+from datasets.services.labels import set_labels
 from datasets.signals import track_ready
 
 
@@ -17,6 +19,30 @@ def questionnaire_of(dataset: Dataset) -> Questionnaire:
     """The dataset's questionnaire; the paper's is made for a dataset that has none."""
     questionnaire, _ = Questionnaire.objects.get_or_create(dataset=dataset, defaults={"name": f"Emotion of {dataset}"})
     return questionnaire
+
+
+def labels_in_use(questionnaire: Questionnaire) -> bool:
+    """Whether ratings, gold tracks, rulings or releases stand on the labels."""
+    dataset = questionnaire.dataset
+    mine = [
+        Rating.objects.filter(questionnaire=questionnaire), Gold.objects.filter(questionnaire=questionnaire),
+        Ruling.objects.filter(questionnaire=questionnaire), dataset.releases.all(),
+    ]  # fmt: skip
+    return any(rows.exists() for rows in mine)
+
+
+@transaction.atomic
+def change_labels(questionnaire: Questionnaire, scheme: Scheme, *, by: User | None = None) -> None:
+    """Other labels and words, until the first rating."""
+    # Every rating locks its track's row: none comes in while this looks and writes.
+    list(Consensus.objects.select_for_update().filter(questionnaire=questionnaire).order_by("track_id").values_list("pk"))
+    if labels_in_use(questionnaire):
+        raise WrongState(_("There are ratings, gold tracks or releases that stand on these labels: they stay."))
+    try:
+        set_labels(questionnaire.dataset, scheme, by=by)
+    except ProtectedError:
+        raise WrongState(_("There are ratings, gold tracks or releases that stand on these labels: they stay.")) from None
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(name=questionnaire.name)  # what is kept in memory of it is old now
 
 
 def apply_rule(questionnaire: Questionnaire) -> None:

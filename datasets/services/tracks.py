@@ -16,48 +16,23 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from datasets.errors import DiskFull, PolicyRefused, SourceRefused, TrackExists, WrongState
-from datasets.methods import addresses, audio, youtube
-from datasets.models import AudioFile, Dataset, Duplicate, Job, Label, Track, Word
+from datasets.methods import addresses, audio, schemes, youtube
+from datasets.models import AudioFile, Dataset, Duplicate, Job, Track
 from datasets.services import queue
 from datasets.services.audit import change_state, record
+from datasets.services.labels import set_labels
 from datasets.signals import job_failed, job_retried, track_ready
 
 CONVERT = "datasets.tasks.convert_track"
 FETCH = "datasets.tasks.fetch_track"
 DEFAULT_DATASET = "Main"
 
-# The paper, section 3.2: nine words in three labels. Each word with its Indonesian name (docs/guide/emotion-words.md) and its
-# place in the plane of valence and arousal, after Russell's circumplex.
-PAPER_LABELS = {
-    "positive": (
-        "Positif",
-        {"excited": ("Bersemangat", 0.6, 0.8), "happy": ("Bahagia", 0.8, 0.45), "pleased": ("Senang", 0.85, 0.1)},
-    ),
-    "neutral": ("Netral", {"relaxed": ("Santai", 0.75, -0.3), "calm": ("Tenang", 0.5, -0.65), "bored": ("Bosan", -0.4, -0.7)}),
-    "negative": (
-        "Negatif",
-        {"sad": ("Sedih", -0.75, -0.35), "frustrated": ("Frustrasi", -0.7, 0.4), "angry": ("Marah", -0.5, 0.75)},
-    ),
-}
-
 
 @transaction.atomic
 def create_dataset(*, name: str, description: str = "", synthetic: bool = False) -> Dataset:
     dataset = Dataset.objects.create(name=name, description=description, synthetic=synthetic)
-    add_labels(dataset)
+    set_labels(dataset, schemes.PAPER)
     return dataset
-
-
-def add_labels(dataset: Dataset) -> None:
-    """Give a new dataset the paper's labels and words."""
-    for order, (key, (name, words)) in enumerate(PAPER_LABELS.items()):
-        label = Label.objects.create(dataset=dataset, key=key, name=key.capitalize(), translations={"id": name}, order=order)
-        Word.objects.bulk_create(
-            Word(
-                label=label, key=word, name=word.capitalize(), translations={"id": name}, valence=valence, arousal=arousal, order=n
-            )
-            for n, (word, (name, valence, arousal)) in enumerate(words.items())
-        )  # fmt: skip
 
 
 def default_dataset() -> Dataset:
