@@ -24,7 +24,7 @@ from mer.serializers import NewRunSerializer, PredictionSerializer, RunSerialize
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Run]):
     """Training runs: start one, watch it, cancel or retry it."""
 
-    queryset = Run.objects.select_related("release", "job").prefetch_related("evaluations").order_by("-id")
+    queryset = Run.objects.select_related("release", "job", "split").prefetch_related("evaluations").order_by("-id")
     serializer_class = RunSerializer
     permission_classes = [IsCurator]
 
@@ -37,6 +37,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
             release=data["release"],
             training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
             spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
+            folds=data["folds"],
             by=cast(User, request.user),
         )
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

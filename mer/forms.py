@@ -10,6 +10,9 @@ class TrainForm(forms.Form):
     network = forms.ChoiceField(choices=list(NETWORKS.items()))
     input = forms.ChoiceField(choices=list(INPUTS.items()))
     recipe = forms.ChoiceField(choices=list(RECIPES.items()))
+    folds = forms.BooleanField(
+        required=False, label=_("In five folds"), help_text=_("Every track is tested once: steadier figures, five times the work.")
+    )
     epochs = forms.IntegerField(
         min_value=1, max_value=500, initial=DEFAULT.epochs, help_text=_("Training stops earlier when validation stops improving.")
     )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ from datasets.models import Track
 from datasets.services.queue import Ticket
 from mer import selectors, services
 from mer.errors import SpectrogramImpossible, TrainingImpossible
-from mer.methods import spectrograms
+from mer.methods import features, spectrograms
 from mer.methods.params import RECIPES, SpectrogramParams
-from mer.models import Run, SpectrogramSet
+from mer.models import FeatureVector, Run, SpectrogramSet
 
-PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "librosa")
+PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa")
 
 
 def draw_spectrograms(ticket: Ticket) -> None:
@@ -50,59 +51,117 @@ def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
 
 
 def train_run(ticket: Ticket) -> None:
-    """Spectrograms that are missing, then training in a process of its own, then predictions and figures."""
+    """What is missing of the inputs, then one training, or one a fold, then predictions and figures."""
     run = Run.objects.select_related("release__dataset", "split", "spectrogram_set").get(pk=ticket.job.subject_id)
     if run.evaluations.exists():
         return  # a worker died between the result and the end of the job: nothing is left to do
-    missing = selectors.missing_tracks(run.spectrogram_set, run.release)
-    for number, track in enumerate(missing, 1):
-        draw_track(track, [run.spectrogram_set])
-        ticket.progress(0.1 * number / len(missing), f"Spectrogram {number} of {len(missing)}")
-    samples = selectors.samples_of(run)
-    usable = [sample for sample in samples if sample.spectrogram]
-    excluded = [{"track": row.track_id, "title": row.title, "reason": row.reason} for row in samples if not row.spectrogram]
     labels = list(run.release.labels)
+    reasons = _measure_features(ticket, run) if run.spectrogram_set is None else _draw_missing(ticket, run, run.spectrogram_set)
+    samples = selectors.samples_of(run)
+    usable = [sample for sample in samples if sample.track_id not in reasons]
+    excluded = [
+        {"track": row.track_id, "title": row.title, "reason": reasons[row.track_id]} for row in samples if row not in usable
+    ]
     services.start_run(run, excluded=excluded, environment=environment())
-    _guard(usable, len(excluded))
+    plans = selectors.rounds_of(run, usable)
+    for parts in plans:
+        _guard(usable, parts, len(excluded))
     with tempfile.TemporaryDirectory(prefix="train-", dir=settings.WORK_DIR) as name:
         folder = Path(name)
-        _write_inputs(folder, run, usable, labels)
-        best_epoch = _train(ticket, run, folder)
-        ticket.progress(0.99, "Storing the network", even=False, force=True)
-        with (folder / "network.keras").open("rb") as file:
-            services.finish_run(
-                run,
-                rows=usable,
-                probabilities=np.load(folder / "probabilities.npy"),
-                labels=labels,
-                best_epoch=best_epoch,
-                network=File(file),
-            )
+        if run.spectrogram_set is None:
+            rounds, best_epoch, network = _fit_features(ticket, run, folder, usable, plans, labels)
+        else:
+            rounds, best_epoch, network = _train_rounds(ticket, run, folder, usable, plans, labels)
+        ticket.progress(0.99, "Storing the results", even=False, force=True)
+        with ExitStack() as stack:
+            kept = File(stack.enter_context(network.open("rb"))) if len(plans) == 1 else None
+            services.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
 
 
-def _guard(usable: list[selectors.Sample], n_excluded: int) -> None:
+def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, str]:
+    """Draw the spectrograms that are missing; returns why a track has none, by track."""
+    missing = selectors.missing_tracks(owner, run.release)
+    for number, track in enumerate(missing, 1):
+        draw_track(track, [owner])
+        ticket.progress(0.1 * number / len(missing), f"Spectrogram {number} of {len(missing)}")
+    return {sample.track_id: sample.reason for sample in selectors.samples_of(run) if sample.spectrogram is None}
+
+
+def _measure_features(ticket: Ticket, run: Run) -> dict[int, str]:
+    """Measure the features that are missing; returns why a track has none, by track."""
+    missing = selectors.tracks_without_features(run.release)
+    for number, track in enumerate(missing, 1):
+        measure_track(track)
+        ticket.progress(0.9 * number / len(missing), f"Features of track {number} of {len(missing)}")
+    return selectors.features_refused(run.release)
+
+
+def measure_track(track: Track) -> FeatureVector:
+    wav = tracks.wav_of(track)
+    try:
+        if wav is None:
+            raise SpectrogramImpossible("The track has no converted file.")
+        with wav.file.open("rb") as file:
+            return services.store_features(track, features.extract(read_wav(file)))
+    except SpectrogramImpossible as fact:
+        return services.store_features(track, {}, reason=str(fact))
+
+
+def _fit_features(
+    ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
+) -> tuple[list[services.Round], None, Path]:
+    """A linear model a round, on the shares of the votes; the validation part only says which run is better."""
+    names, X = selectors.feature_table([sample.track_id for sample in usable])  # noqa: N806  (the field's letter)
+    votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
+    shares = votes / votes.sum(axis=1, keepdims=True)
+    rounds, path = [], folder / "model.npz"
+    for number, parts in enumerate(plans, 1):
+        ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
+        train = np.array(parts) == "train"
+        groups = [sample.group for sample, mine in zip(usable, train, strict=True) if mine]
+        model = features.fit(X[train], shares[train], groups, names=names, seed=run.seed)
+        rounds.append(services.Round(parts, model.probabilities(X)))
+        np.savez(path, **model.as_arrays())
+    Run.objects.filter(pk=run.pk).update(n_weights=model.weights.size + model.bias.size)
+    run.n_weights = model.weights.size + model.bias.size
+    return rounds, None, path
+
+
+def _train_rounds(
+    ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
+) -> tuple[list[services.Round], int, Path]:
+    """A network a round, each in a process of its own."""
+    rounds = []
+    for number, parts in enumerate(plans):
+        _write_inputs(folder, run, usable, parts, labels)
+        best_epoch = _train(ticket, run, folder, number, len(plans))
+        rounds.append(services.Round(parts, np.load(folder / "probabilities.npy")))
+    return rounds, best_epoch, folder / "network.keras"
+
+
+def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) -> None:
     """Say what is missing before TensorFlow would say it badly."""
     lost = f" {n_excluded} tracks were left out because they have no spectrogram." if n_excluded else ""
     for part in ("train", "validation", "test"):
-        found = {sample.label for sample in usable if sample.part == part}
+        found = {sample.label for sample, mine in zip(usable, parts, strict=True) if mine == part}
         if not found:
             raise TrainingImpossible(f"The {part} part is empty.{lost} Rate more tracks and freeze again.")
         if part == "train" and len(found) < 2:
             raise TrainingImpossible(f"All training tracks are {found.pop()}: there is nothing to tell apart.{lost}")
 
 
-def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], labels: list[str]) -> None:
+def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts: list[str], labels: list[str]) -> None:
     pictures = []
     for sample in usable:
         assert sample.spectrogram is not None
         with sample.spectrogram.image.open("rb") as file:
             pictures.append(spectrograms.read_png(file.read()))
     truth = np.array([labels.index(sample.label) for sample in usable])
-    np.savez(folder / "data.npz", pictures=np.stack(pictures), truth=truth, part=np.array([sample.part for sample in usable]))
+    np.savez(folder / "data.npz", pictures=np.stack(pictures), truth=truth, part=np.array(parts))
     (folder / "spec.json").write_text(json.dumps({"params": run.params, "labels": labels}))
 
 
-def _train(ticket: Ticket, run: Run, folder: Path) -> int:
+def _train(ticket: Ticket, run: Run, folder: Path, number: int, n_rounds: int) -> int:
     """Start the training process and follow its messages until it ends; returns the best epoch."""
     command = [sys.executable, "-m", "mer.methods.training", str(folder)]
     errors = folder / "errors.txt"
@@ -111,7 +170,7 @@ def _train(ticket: Ticket, run: Run, folder: Path) -> int:
             command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0
         )
         try:
-            best_epoch = _follow(ticket, run, process)
+            best_epoch = _follow(ticket, run, process, number, n_rounds)
         finally:
             process.kill()
             process.wait()
@@ -125,11 +184,16 @@ def _train(ticket: Ticket, run: Run, folder: Path) -> int:
     raise TrainingImpossible(f"The training process ended with code {process.returncode}: {last[0][:300]}")
 
 
-def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]") -> int | None:
+def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]", number: int, n_rounds: int) -> int | None:
+    """`number` is that of this round, from 0; the progress of all rounds runs from 0.1 to 0.95."""
     assert process.stdout is not None
     epochs = int(run.params["epochs"])
     done, seconds = 0, 0.0
-    ticket.progress(0.1, "Starting TensorFlow", even=False, force=True)
+    width, first = 0.85 / n_rounds, 0.1 + 0.85 * number / n_rounds
+    fold = number + 1 if n_rounds > 1 else 0
+    where = f"Fold {fold} of {n_rounds}, epoch" if fold else "Epoch"
+    later = epochs * (n_rounds - number - 1)
+    ticket.progress(first, "Starting TensorFlow", even=False, force=True)
     while True:
         ready, _, _ = select.select([process.stdout], [], [], 1.0)
         if not ready:
@@ -146,15 +210,17 @@ def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]") -> int
                 run.n_weights = message["weights"]
             case "batch":
                 share = (message["epoch"] - 1 + message["share"]) / epochs
-                left = seconds * (epochs - done - message["share"]) if seconds else None
-                ticket.progress(0.1 + 0.85 * share, f"Epoch {message['epoch']} of {epochs}", eta_s=left, even=False)
+                left = seconds * (epochs + later - done - message["share"]) if seconds else None
+                ticket.progress(first + width * share, f"{where} {message['epoch']} of {epochs}", eta_s=left, even=False)
             case "epoch":
-                services.add_epoch(run, message)
+                services.add_epoch(run, message, fold=fold)
                 done, seconds = message["number"], message["seconds"]
-                detail = f"Epoch {done} of {epochs}: loss {message['loss']:.3f}, validation accuracy {message['val_accuracy']:.0%}"
-                ticket.progress(0.1 + 0.85 * done / epochs, detail, eta_s=seconds * (epochs - done), force=True)
+                detail = (
+                    f"{where} {done} of {epochs}: loss {message['loss']:.3f}, validation accuracy {message['val_accuracy']:.0%}"
+                )
+                ticket.progress(first + width * done / epochs, detail, eta_s=seconds * (epochs + later - done), force=True)
             case "predicting":
-                ticket.progress(0.96, "Predicting", even=False, force=True)
+                ticket.progress(first + width, "Predicting", even=False, force=True)
             case "failed":
                 raise TrainingImpossible(message["reason"])
             case "done":

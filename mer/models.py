@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from datasets.models import Job, Release, Split, SplitMember, Track
+from datasets.services.releases import FOLDS
 from mer.methods import params
 
 
@@ -44,12 +46,30 @@ class Spectrogram(models.Model):
         constraints = [models.UniqueConstraint(fields=["set", "track"], name="spectrogram_unique")]
 
 
+class FeatureVector(models.Model):
+    """What `methods.features` measures of a track, or the reason why it can't; kept, because every run on features needs it."""
+
+    track = models.OneToOneField(Track, on_delete=models.CASCADE, related_name="+")
+    version = models.PositiveSmallIntegerField(help_text="Of the method; another one is measured anew.")
+    values = models.JSONField(default=dict, help_text="{name: number}")
+    reason = models.TextField(blank=True)
+
+    def __str__(self) -> str:
+        return f"features of track {self.track_id}"
+
+
 class Run(models.Model):
     """One network trained once on one release. Its state is its job's."""
 
     release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs")
     split = models.ForeignKey(Split, on_delete=models.PROTECT, related_name="+")
-    spectrogram_set = models.ForeignKey(SpectrogramSet, on_delete=models.PROTECT, related_name="+")
+    spectrogram_set = models.ForeignKey(
+        SpectrogramSet,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Empty: it hears the recordings themselves.",
+    )
     network = models.CharField(max_length=20, choices=list(params.NETWORKS.items()))
     params = models.JSONField(help_text="Every hyperparameter, the seed included.")
     release_hash = models.CharField(max_length=64)
@@ -77,6 +97,16 @@ class Run(models.Model):
         return f"{self.network} #{self.pk}"
 
     @property
+    def in_folds(self) -> bool:
+        """Whether every track is tested once, by a model that was trained without its fold."""
+        return bool(self.split.name == FOLDS)
+
+    @property
+    def input_in_words(self) -> str:
+        words = str(self.spectrogram_set or gettext("whole song"))
+        return f"{words}, {gettext('folds')}" if self.in_folds else words
+
+    @property
     def state(self) -> str:
         return self.job.state if self.job else ""
 
@@ -87,6 +117,7 @@ class Run(models.Model):
 
 class Epoch(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="epochs")
+    fold = models.PositiveSmallIntegerField(default=0, help_text="0: a hold-out split.")
     number = models.PositiveIntegerField()
     loss = models.FloatField()
     accuracy = models.FloatField()
@@ -95,8 +126,8 @@ class Epoch(models.Model):
     seconds = models.FloatField()
 
     class Meta:
-        ordering = ["number"]
-        constraints = [models.UniqueConstraint(fields=["run", "number"], name="epoch_unique")]
+        ordering = ["fold", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "fold", "number"], name="epoch_of_fold_unique")]
 
 
 class Evaluation(models.Model):

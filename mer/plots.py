@@ -45,9 +45,11 @@ def _mel(hertz: float) -> float:
 
 
 def learning_curves(epochs: Sequence[Epoch]) -> list[Curve]:
-    """Accuracy and loss by epoch, training and validation."""
+    """Accuracy and loss by epoch, training and validation; of a run in folds those of the last fold that has begun."""
     if not epochs:
         return []
+    fold = epochs[-1].fold
+    epochs = [row for row in epochs if row.fold == fold]
     top = max(max(row.loss, row.val_loss) for row in epochs) * 1.05 or 1
     return [
         _curve("Accuracy by epoch", epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.db.models import Prefetch, QuerySet
+from numpy.typing import NDArray
 
 from datasets.models import Release, SplitMember, Track
-from mer.methods.comparison import Verdict, mcnemar
-from mer.models import Evaluation, Prediction, Run, Spectrogram, SpectrogramSet
+from mer.methods import features
+from mer.methods.comparison import Verdict, mcnemar, with_differences
+from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,15 @@ class Sample:
     title: str
     label: str
     part: str
+    votes: dict[str, int]
+    group: str
     spectrogram: Spectrogram | None
     reason: str
 
 
 def samples_of(run: Run) -> list[Sample]:
     """Every item of the run's release, with its spectrogram or the reason why it has none."""
-    pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set).select_related("track")}
+    pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set)} if run.spectrogram_set else {}
     members = SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__track_id")
     samples = []
     for member in members:
@@ -34,8 +40,23 @@ def samples_of(run: Run) -> list[Sample]:
         picture = pictures.get(item.track_id)
         usable = picture if picture and picture.state == Spectrogram.State.OK else None
         reason = "" if usable else (picture.reason if picture else "Its spectrogram was not made.")
-        samples.append(Sample(item.track_id, item.title, item.label, member.part, usable, reason))
+        group = item.artist.strip().lower() or f"track:{item.track_id}"
+        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, group, usable, reason))
     return samples
+
+
+def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
+    """The part of each sample in each round of training: one round on a hold-out split, one a fold on folds.
+
+    In a round of folds one fold is the test part, the next the validation part, the others are trained on.
+    """
+    if not run.in_folds:
+        return [[sample.part for sample in samples]]
+    folds = sorted({sample.part for sample in samples})
+    return [
+        [{fold: "test", folds[(number + 1) % len(folds)]: "validation"}.get(sample.part, "train") for sample in samples]
+        for number, fold in enumerate(folds)
+    ]
 
 
 def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
@@ -44,8 +65,26 @@ def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
     return list(Track.objects.filter(pk__in=release.items.exclude(track__in=have).values("track")))
 
 
+def tracks_without_features(release: Release) -> list[Track]:
+    have = FeatureVector.objects.filter(version=features.VERSION).values("track")
+    return list(Track.objects.filter(pk__in=release.items.exclude(track__in=have).values("track")))
+
+
+def features_refused(release: Release) -> dict[int, str]:
+    """Why a track of the release has no features, by track."""
+    rows = FeatureVector.objects.filter(track__in=release.items.values("track")).exclude(reason="")
+    return dict(rows.values_list("track_id", "reason"))
+
+
+def feature_table(track_ids: Sequence[int]) -> tuple[list[str], NDArray[np.float64]]:
+    """The names of the features, and a row a track in the order that is asked for [shape=(n, n_features)]."""
+    rows = dict(FeatureVector.objects.filter(track__in=track_ids).values_list("track_id", "values"))
+    names = list(rows[track_ids[0]])
+    return names, np.array([[rows[track][name] for name in names] for track in track_ids], dtype=np.float64)
+
+
 def runs_of(release: Release | None = None) -> QuerySet[Run]:
-    runs = Run.objects.select_related("release__dataset", "job", "spectrogram_set").prefetch_related(
+    runs = Run.objects.select_related("release__dataset", "job", "spectrogram_set", "split").prefetch_related(
         Prefetch("evaluations", Evaluation.objects.order_by("pk"))  # in the order of the parts
     )
     return runs.filter(release=release) if release else runs
@@ -80,26 +119,29 @@ def compare(release: Release) -> Comparison:
         if run.state == "done":
             rows.append(CompareRow(run, *(evaluation(run, part) for part in ("train", "validation", "test"))))
     rows.sort(key=lambda row: -(row.validation.accuracy if row.validation else 0))
-    best: dict[str, Run] = {}
+    best: dict[tuple[str, int], Run] = {}
     for row in rows:
-        best.setdefault(row.run.network, row.run)
+        best.setdefault((row.run.network, row.run.split_id), row.run)
     chosen = list(best.values())
-    verdicts = [verdict_of(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :]]
+    pairs = [(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :] if one.split_id == two.split_id]
+    verdicts = [verdict_of(one, two) for one, two in pairs]
     running = [run for run in runs if run.state in ("queued", "running")]
     return Comparison(rows, running, verdicts, list(release.labels))
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:
-    """Exact McNemar on the test tracks that both runs were tested on."""
-    right = [
-        {
-            row.track_id: row.is_right
-            for row in Prediction.objects.filter(run=run, part="test").only("track_id", "truth", "predicted")
-        }
-        for run in (one, two)
-    ]
-    tracks = sorted(set(right[0]) & set(right[1]))
-    return mcnemar([right[0][track] for track in tracks], [right[1][track] for track in tracks], (one.name, two.name))
+    """On the test tracks that both runs were tested on: exact McNemar, and the difference with its interval over groups."""
+    tables = [{row.track_id: row for row in Prediction.objects.filter(run=run, part="test")} for run in (one, two)]
+    tracks = sorted(set(tables[0]) & set(tables[1]))
+    labels = list(one.release.labels)
+    groups = {item.track_id: item.artist.strip().lower() or str(item.track_id) for item in one.release.items.all()}
+    truth = [labels.index(tables[0][track].truth) for track in tracks]
+    predicted = [[labels.index(table[track].predicted) for track in tracks] for table in tables]
+    right = [[guess == true for guess, true in zip(row, truth, strict=True)] for row in predicted]
+    verdict = mcnemar(right[0], right[1], (one.name, two.name))
+    if not tracks:
+        return verdict
+    return with_differences(verdict, truth, predicted[0], predicted[1], [groups[track] for track in tracks], n_labels=len(labels))
 
 
 def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:
@@ -109,7 +151,7 @@ def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:
 def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for row in comparison.rows:
-        figures: dict[str, Any] = {"run": row.run.pk, "network": row.run.network, "seed": row.run.seed}
+        figures: dict[str, Any] = {"run": row.run.pk, "network": row.run.network, "split": row.run.split.name, "seed": row.run.seed}
         for part in ("train", "validation", "test"):
             value: Evaluation | None = getattr(row, part)
             if value:

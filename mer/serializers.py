@@ -32,6 +32,7 @@ class NewRunSerializer(serializers.Serializer[Run]):
     network = serializers.ChoiceField(choices=list(NETWORKS.items()))
     input = serializers.ChoiceField(choices=list(INPUTS.items()), default="full")
     recipe = serializers.ChoiceField(choices=list(RECIPES.items()), default="robust")
+    folds = serializers.BooleanField(default=False, help_text="Test every track once, in five folds.")
     epochs = serializers.IntegerField(min_value=1, max_value=500, default=DEFAULT.epochs)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=DEFAULT.seed)
 

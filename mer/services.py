@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,28 @@ from datasets.services.audit import record
 from datasets.signals import bundle_writing, release_preparing, track_ready
 from mer import selectors
 from mer.errors import TrainingImpossible
-from mer.methods import metrics
-from mer.methods.params import NETWORKS, SpectrogramParams, TrainingParams
-from mer.models import Epoch, Evaluation, Prediction, Run, Spectrogram, SpectrogramSet
+from mer.methods import features, metrics
+from mer.methods.params import NETWORKS, PICTURELESS, SpectrogramParams, TrainingParams
+from mer.models import Epoch, Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
 
 DRAW = "mer.tasks.draw_spectrograms"
 TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
+
+
+@dataclass(frozen=True)
+class Round:
+    """One training: the part of each sample, and what was predicted for all of them [shape=(n, n_labels)]."""
+
+    parts: Sequence[str]
+    probabilities: NDArray[Any]
+
+
+def store_features(track: Track, values: dict[str, float], *, reason: str = "") -> FeatureVector:
+    row, _ = FeatureVector.objects.update_or_create(
+        track=track, defaults={"version": features.VERSION, "values": values, "reason": reason}
+    )
+    return row
 
 
 def spectrogram_set(params: SpectrogramParams) -> SpectrogramSet:
@@ -53,7 +69,13 @@ def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *,
 
 @transaction.atomic
 def create_run(
-    *, release: Release, training: TrainingParams, spectrograms: SpectrogramParams, by: User | None = None, wake_worker: bool = True
+    *,
+    release: Release,
+    training: TrainingParams,
+    spectrograms: SpectrogramParams,
+    folds: bool = False,
+    by: User | None = None,
+    wake_worker: bool = True,
 ) -> Run:
     """Queue a training run.
 
@@ -72,10 +94,19 @@ def create_run(
             _("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": training.seed, "MAX_SEED": releases.MAX_SEED}
         )
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
-    split = release.splits.order_by("id").first()
+    splits = release.splits.order_by("id")
+    split = splits.filter(name=releases.FOLDS).first() if folds else splits.first()
+    if split is None and folds:
+        raise TrainingImpossible(
+            _(
+                "The release “%(name)s” has no folds: it has fewer than %(n)d artists, or was frozen before there were any. Freeze again."
+            )
+            % {"name": release.name, "n": releases.N_FOLDS}
+        )
     if split is None:
         raise TrainingImpossible(_("The release “%(name)s” has no split.") % {"name": release.name})
-    trained = set(SplitMember.objects.filter(split=split, part="train").values_list("item__label", flat=True))
+    members = SplitMember.objects.filter(split=split)
+    trained = set((members if folds else members.filter(part="train")).values_list("item__label", flat=True))
     if len(trained) < 2:
         only = ", ".join(sorted(trained)) or "none"
         raise TrainingImpossible(
@@ -84,19 +115,25 @@ def create_run(
             )
             % {"name": release.name, "only": only}
         )
+    drawn = None if training.network in PICTURELESS else spectrogram_set(spectrograms)
     twin = Run.objects.filter(
-        release=release, network=training.network, params=training.as_dict(), job__state__in=["queued", "running"]
+        split=split,
+        spectrogram_set=drawn,
+        release=release,
+        network=training.network,
+        params=training.as_dict(),
+        job__state__in=["queued", "running"],
     )
-    if twin.filter(spectrogram_set__recipe=spectrograms.recipe, spectrogram_set__input=spectrograms.input).exists():
+    if twin.exists():
         raise WrongState(
             _("The same run of %(network)s on “%(name)s” (seed %(seed)s) is queued or running already.")
             % {"network": training.network, "name": release.name, "seed": training.seed}
         )
     run = Run.objects.create(
-        release=release, split=split, spectrogram_set=spectrogram_set(spectrograms), network=training.network, params=training.as_dict(),
+        release=release, split=split, spectrogram_set=drawn, network=training.network, params=training.as_dict(),
         release_hash=release.content_hash, created_by=by,
     )  # fmt: skip
-    title = f"Train {training.network} on {release.name}"
+    title = f"Train {training.network} on {release.name}" + (f" in {releases.N_FOLDS} folds" if folds else "")
     run.job = queue.enqueue(TRAIN, run, title=title, url=run.get_absolute_url(), by=by, wake_worker=wake_worker)
     run.save(update_fields=["job"])
     record(run, to="queued", actor=by, reason=f"{training.network}, seed {training.seed}")
@@ -112,61 +149,73 @@ def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict
         run.save(update_fields=["excluded", "environment"])
 
 
-def add_epoch(run: Run, message: dict[str, Any]) -> None:
+def add_epoch(run: Run, message: dict[str, Any], *, fold: int = 0) -> None:
     values = {name: message[name] for name in ("loss", "accuracy", "val_loss", "val_accuracy", "seconds")}
-    Epoch.objects.update_or_create(run=run, number=message["number"], defaults=values)
+    Epoch.objects.update_or_create(run=run, fold=fold, number=message["number"], defaults=values)
 
 
 def finish_run(
     run: Run,
     *,
     rows: Sequence[selectors.Sample],
-    probabilities: NDArray[np.float32],
+    rounds: Sequence[Round],
     labels: list[str],
-    best_epoch: int,
-    network: File[bytes],
+    best_epoch: int | None,
+    network: File[bytes] | None,
 ) -> None:
-    """Write the network's file, then predictions and evaluations of the trained run in one step."""
-    storage = run.network_file.storage
-    name = f"networks/run-{run.pk}.keras"
-    storage.delete(name)
-    run.network_file.name = storage.save(name, network)
+    """Write the network's file, then predictions and evaluations of the trained run in one step.
+
+    A run in folds has a network for each fold; they serve its figures and are not kept.
+    """
+    if network:
+        storage = run.network_file.storage
+        name = f"networks/run-{run.pk}.{'npz' if run.network in PICTURELESS else 'keras'}"
+        storage.delete(name)
+        run.network_file.name = storage.save(name, network)
     with transaction.atomic():
-        _write_results(run, rows, probabilities, labels)
+        _write_results(run, rows, rounds, labels)
         run.best_epoch = best_epoch
         run.save(update_fields=["network_file", "best_epoch", "one_class"])
 
 
-def _write_results(run: Run, rows: Sequence[selectors.Sample], probabilities: NDArray[np.float32], labels: list[str]) -> None:
-    predicted = probabilities.argmax(axis=1)
-    Prediction.objects.bulk_create(
-        Prediction(
-            run=run,
-            track_id=row.track_id,
-            part=row.part,
-            truth=row.label,
-            predicted=labels[index],
-            probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
-        )
-        for row, index, values in zip(rows, predicted, probabilities, strict=True)
-    )
+def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[Round], labels: list[str]) -> None:
     truth = np.array([labels.index(row.label) for row in rows])
-    parts = np.array([row.part for row in rows])
     for part in SplitMember.Part.values:
-        mine = parts == part
-        _write_evaluation(run, part, truth[parts == "train"], truth[mine], predicted[mine], len(labels))
-    run.one_class = len(set(predicted[parts == "test"])) == 1 and int((parts == "test").sum()) > 1
+        if part == "train" and len(rounds) > 1:
+            continue  # every track is trained on in several rounds
+        places = [(one, np.flatnonzero(np.array(one.parts) == part)) for one in rounds]
+        found = np.concatenate([mine for _, mine in places])
+        probabilities = np.concatenate([one.probabilities[mine] for one, mine in places])
+        majorities = [np.bincount(truth[np.array(one.parts) == "train"]).argmax() for one in rounds]
+        majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
+        predicted = probabilities.argmax(axis=1)
+        _write_evaluation(run, part, truth[found], predicted, majority, len(labels))
+        if len(rounds) == 1 or part == "test":
+            Prediction.objects.bulk_create(
+                Prediction(
+                    run=run,
+                    track_id=rows[place].track_id,
+                    part=part,
+                    truth=rows[place].label,
+                    predicted=labels[index],
+                    probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
+                )
+                for place, index, values in zip(found, predicted, probabilities, strict=True)
+            )
+        if part == "test":
+            run.one_class = len(set(predicted)) == 1 and len(found) > 1
 
 
 def _write_evaluation(
-    run: Run, part: str, train_truth: NDArray[np.int64], truth: NDArray[np.int64], predicted: NDArray[np.int64], n_labels: int
+    run: Run, part: str, truth: NDArray[np.int64], predicted: NDArray[np.int64], majority: NDArray[np.int64], n_labels: int
 ) -> None:
     table = metrics.confusion_matrix(truth, predicted, n_labels)
     correct = int(np.trace(table))
     low, high = metrics.wilson_interval(correct, len(truth))
     Evaluation.objects.create(
         run=run, part=part, n=len(truth), n_correct=correct, accuracy=metrics.accuracy(table), low=low, high=high,
-        macro_f1=metrics.macro_f1(table), majority=metrics.majority_accuracy(train_truth, truth), confusion=table.tolist(),
+        macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)) if len(truth) else float("nan"),
+        confusion=table.tolist(),
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
                 release=release,
                 training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
                 spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
+                folds=data["folds"],
                 by=user_of(request),
             )
         except MERError as fact:
@@ -139,4 +140,8 @@ def network_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     run = get_object_or_404(Run, pk=pk)
     if not run.network_file:
         raise Http404("The run has no network file.")
-    return FileResponse(run.network_file.open("rb"), as_attachment=True, filename=f"run-{run.pk}-{run.network}.keras")
+    return FileResponse(
+        run.network_file.open("rb"),
+        as_attachment=True,
+        filename=f"run-{run.pk}-{run.network}.{str(run.network_file.name).rpartition('.')[2]}",
+    )

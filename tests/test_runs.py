@@ -76,7 +76,8 @@ def finish(run: Run, probabilities=None) -> Run:
     labels = ["positive", "neutral", "negative"]
     network = ContentFile(b"network", name="n.keras")
     services.start_run(run, excluded=[], environment={})
-    services.finish_run(run, rows=rows, probabilities=probabilities, labels=labels, best_epoch=1, network=network)
+    rounds = [services.Round(parts, probabilities) for parts in selectors.rounds_of(run, rows)]
+    services.finish_run(run, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=network)
     queue.run_job(run.job_id, lambda ticket: None)
     return Run.objects.get(pk=run.pk)
 

@@ -67,7 +67,12 @@ class TrainingParams:
         return asdict(self)
 
 
-NETWORKS: dict[str, str] = {"cnn": "CNN (Table 2)", "crnn": "CRNN (after Table 3, reading A)"}
+NETWORKS: dict[str, str] = {
+    "cnn": "CNN (Table 2)",
+    "crnn": "CRNN (after Table 3, reading A)",
+    "features": "Hand-made features, linear model",
+}
+PICTURELESS = {"features"}  # they hear the whole recording, not a picture of its beginning
 INPUTS: dict[str, str] = {"full": "Full song: the first 47.55 s (Algorithm 1)"}
 RECIPES: dict[str, str] = {"robust": "Robust: clamped to 80 dB", "paper": "Paper: stretched to its own extremes"}
 IMAGE_SHAPE = (128, 256)  # Algorithm 1: mel bands x time steps

@@ -23,6 +23,9 @@ class Command(StudioCommand):
         parser.add_argument("--recipe", default="robust", choices=RECIPES)
         parser.add_argument("--seed", type=int, default=DEFAULT.seed)
         parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+        parser.add_argument(
+            "--folds", action="store_true", help="Test every track once, in five folds, in place of the hold-out split."
+        )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
@@ -30,6 +33,7 @@ class Command(StudioCommand):
             release=find_release(options["release"]),
             training=TrainingParams.of(options["network"], epochs=options["epochs"], seed=options["seed"]),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
+            folds=options["folds"],
             wake_worker=options["queue"],
         )
         assert run.job is not None
@@ -41,9 +45,8 @@ class Command(StudioCommand):
             raise CommandError(f"{run.name} was not trained: {job.reason if job else 'a worker has taken it'}")
         self.progress("")
         run = selectors.runs_of().get(pk=run.pk)
-        lines = [
-            f"{run.name}: {run.epochs.count()} epochs in {time.monotonic() - began:.0f} s, best {run.best_epoch}, {len(run.excluded)} tracks left out"
-        ]
+        epochs = f"{run.epochs.count()} epochs, best {run.best_epoch}, " if run.best_epoch else ""
+        lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
         row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines), True

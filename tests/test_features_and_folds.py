@@ -1,0 +1,91 @@
+"""Runs on features, and runs in folds: every track is tested once, by a model that never saw its group."""
+
+import numpy as np
+import pytest
+
+from datasets.models import Job
+from datasets.services import queue
+from mer import jobs, selectors, services
+from mer.errors import TrainingImpossible
+from mer.methods import features
+from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.models import FeatureVector
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def measured(release, monkeypatch):
+    """The release's tracks are a second long: their features are given, and tell the label."""
+    rng = np.random.default_rng(1)
+    for item in release.items.all():
+        values = {f"f{n}": float(rng.normal()) for n in range(6)} | {"tells": float(release.labels.index(item.label))}
+        values["tells too"] = float(item.label == "neutral")
+        FeatureVector.objects.create(track=item.track, version=features.VERSION, values=values)
+    return release
+
+
+def run_of(release, **values):
+    run = services.create_run(
+        release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False, **values
+    )
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == Job.State.DONE, job.reason
+    run.refresh_from_db()
+    return run
+
+
+def test_features_are_fitted_tested_and_kept_as_arrays(measured):
+    run = run_of(measured)
+    assert run.spectrogram_set is None and run.epochs.count() == 0
+    assert {row.part for row in run.evaluations.all()} == {"train", "validation", "test"}
+    assert run.predictions.count() == 12 and run.n_weights == 8 * 3 + 3
+    model = features.LinearModel.of_arrays(np.load(run.network_file.open("rb")))
+    names, X = selectors.feature_table([row.track_id for row in run.predictions.all()])
+    assert names == model.names
+    for row, found in zip(run.predictions.all(), model.probabilities(X), strict=True):
+        assert list(row.probabilities.values()) == pytest.approx(list(found), abs=1e-5)
+
+
+def test_the_same_run_twice_gives_the_same_numbers(measured):
+    one, other = run_of(measured), run_of(measured)
+    assert [row.probabilities for row in one.predictions.all()] == [row.probabilities for row in other.predictions.all()]
+
+
+def test_in_folds_every_track_is_tested_once_without_its_own_fold(measured):
+    run = run_of(measured, folds=True)
+    assert run.predictions.count() == 12 and set(run.predictions.values_list("part", flat=True)) == {"test"}
+    assert {row.part: row.n for row in run.evaluations.all()} == {"validation": 12, "test": 12}
+    assert not run.network_file
+    samples = selectors.samples_of(run)
+    rounds = selectors.rounds_of(run, samples)
+    assert len(rounds) == 5
+    for parts in rounds:
+        for name in ("test", "validation"):
+            assert len({sample.part for sample, part in zip(samples, parts, strict=True) if part == name}) == 1
+    assert sorted(k for parts in rounds for k, part in enumerate(parts) if part == "test") == list(range(12))
+
+
+def test_runs_in_folds_are_compared_with_runs_in_folds(measured):
+    run_of(measured)
+    run_of(measured, folds=True)
+    comparison = selectors.compare(measured)
+    assert len(comparison.rows) == 2 and comparison.verdicts == []
+
+
+def test_a_track_that_cannot_be_measured_is_left_out_with_the_reason(release):
+    run = services.create_run(
+        release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
+    )
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == "failed" and "12 tracks were left out" in job.reason
+    run.refresh_from_db()
+    assert "Too short: 1.0 s of sound" in run.excluded[0]["reason"]
+
+
+def test_folds_that_a_release_lacks_are_said_to_be_missing(release):
+    release.splits.filter(name="5 folds").delete()
+    with pytest.raises(TrainingImpossible, match="has no folds"):
+        services.create_run(
+            release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+        )
