@@ -110,17 +110,24 @@ def measure_track(track: Track) -> FeatureVector:
 def _fit_features(
     ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
 ) -> tuple[list[services.Round], None, Path]:
-    """A linear model a round, on the shares of the votes; the validation part only says which run is better."""
+    """A linear model a round, on the shares of the votes.
+
+    The validation part says which run is better; then it is learned from as well, for the model that meets the test part and is kept.
+    """
     names, X = selectors.feature_table([sample.track_id for sample in usable])  # noqa: N806  (the field's letter)
     votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
     shares = votes / votes.sum(axis=1, keepdims=True)
+    groups = np.array([sample.group for sample in usable])
     rounds, path = [], folder / "model.npz"
     for number, parts in enumerate(plans, 1):
         ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
-        train = np.array(parts) == "train"
-        groups = [sample.group for sample, mine in zip(usable, train, strict=True) if mine]
-        model = features.fit(X[train], shares[train], groups, names=names, seed=run.seed)
-        rounds.append(services.Round(parts, model.probabilities(X)))
+        part = np.array(parts)
+        first, model = (
+            features.fit(X[mine], shares[mine], groups[mine].tolist(), names=names, seed=run.seed)
+            for mine in (part == "train", part != "test")
+        )
+        found = np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X))
+        rounds.append(services.Round(parts, found))
         np.savez(path, **model.as_arrays())
     Run.objects.filter(pk=run.pk).update(n_weights=model.weights.size + model.bias.size)
     run.n_weights = model.weights.size + model.bias.size

@@ -44,6 +44,8 @@ def test_features_are_fitted_tested_and_kept_as_arrays(measured):
     names, X = selectors.feature_table([row.track_id for row in run.predictions.all()])
     assert names == model.names
     for row, found in zip(run.predictions.all(), model.probabilities(X), strict=True):
+        if row.part != "test":
+            continue  # judged by a model that had not learned from the validation part
         assert list(row.probabilities.values()) == pytest.approx(list(found), abs=1e-5)
 
 

@@ -25,7 +25,7 @@ def clicks(bpm: float, seconds: float = 12.0) -> np.ndarray:
 def test_every_recording_has_the_same_finite_numbers():
     rng = np.random.default_rng(2)
     one, other = features.extract(tone(440)), features.extract(rng.standard_normal(9 * SR).astype(np.float32) / 4)
-    assert list(one) == list(other) and len(one) == 112
+    assert list(one) == list(other) and len(one) == 128
     assert np.isfinite(list(one.values())).all() and np.isfinite(list(other.values())).all()
 
 
@@ -81,10 +81,10 @@ def test_the_fit_is_scikit_learns_logistic_regression():
 
 def test_the_penalty_is_chosen_inside_the_training_tracks_and_the_fit_repeats():
     rng = np.random.default_rng(4)
-    X = rng.standard_normal((60, 112))
+    X = rng.standard_normal((60, 128))
     shares = rng.dirichlet([1, 1, 1], 60)
     groups = [f"artist {number // 3}" for number in range(60)]
-    one, other = (features.fit(X, shares, groups, names=[str(n) for n in range(112)], seed=5) for _ in range(2))
+    one, other = (features.fit(X, shares, groups, names=[str(n) for n in range(128)], seed=5) for _ in range(2))
     assert min(features.CHOICES) == one.C  # noise: the strongest penalty
     assert (one.weights == other.weights).all()
     folds = features._inner_folds(groups, seed=1)
