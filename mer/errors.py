@@ -13,3 +13,7 @@ class SpectrogramImpossible(MerAppError):
 
 class TrainingImpossible(MerAppError):
     """The run cannot be trained; the message says what to change."""
+
+
+class PredictionImpossible(MerAppError):
+    """The run has no model to predict with; the message says which run has."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.files import File
+from numpy.typing import NDArray
 
 from datasets import selectors as tracks
 from datasets.errors import JobInterrupted
@@ -44,8 +45,8 @@ def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
             if wav is None:
                 raise SpectrogramImpossible("The track has no converted file.")
             with wav.file.open("rb") as file:
-                S = spectrograms.mel_spectrogram(read_wav(file), params)  # noqa: N806  (librosa's name)
-            services.store_spectrogram(owner, track, spectrograms.png(spectrograms.to_picture(S, params)))
+                found = spectrograms.pictures(read_wav(file), params)
+            services.store_spectrogram(owner, track, spectrograms.png(spectrograms.stacked(found)))
         except SpectrogramImpossible as fact:
             services.store_spectrogram(owner, track, None, reason=str(fact))
 
@@ -142,8 +143,17 @@ def _train_rounds(
     for number, parts in enumerate(plans):
         _write_inputs(folder, run, usable, parts, labels)
         best_epoch = _train(ticket, run, folder, number, len(plans))
-        rounds.append(services.Round(parts, np.load(folder / "probabilities.npy")))
+        with np.load(folder / "data.npz") as inputs:
+            owner = inputs["owner"]
+        rounds.append(services.Round(parts, pooled(np.load(folder / "probabilities.npy"), owner)))
     return rounds, best_epoch, folder / "network.keras"
+
+
+def pooled(probabilities: NDArray[np.float32], owner: NDArray[np.intp]) -> NDArray[np.float64]:
+    """A track's probabilities: the mean over its pictures [shape=(n_tracks, n_labels)]."""
+    sums = np.zeros((int(owner.max()) + 1, probabilities.shape[1]))
+    np.add.at(sums, owner, probabilities)
+    return sums / np.bincount(owner)[:, None]
 
 
 def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) -> None:
@@ -158,13 +168,16 @@ def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) ->
 
 
 def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts: list[str], labels: list[str]) -> None:
+    """A picture a row; a track with several has several, all with its label and in its part."""
     pictures = []
     for sample in usable:
         assert sample.spectrogram is not None
         with sample.spectrogram.image.open("rb") as file:
             pictures.append(spectrograms.read_png(file.read()))
+    owner = np.repeat(np.arange(len(usable)), [len(found) for found in pictures])
     truth = np.array([labels.index(sample.label) for sample in usable])
-    np.savez(folder / "data.npz", pictures=np.stack(pictures), truth=truth, part=np.array(parts))
+    part = np.array(parts)[owner]
+    np.savez(folder / "data.npz", pictures=np.concatenate(pictures), truth=truth[owner], part=part, owner=owner)
     (folder / "spec.json").write_text(json.dumps({"params": run.params, "labels": labels}))
 
 

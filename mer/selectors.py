@@ -145,7 +145,8 @@ def verdict_of(one: Run, two: Run) -> Verdict:
 
 
 def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:
-    return Spectrogram.objects.filter(track=track).select_related("set").order_by("set__input", "-set__recipe")
+    """Of the first 47.55 s, in every recipe: what a page shows."""
+    return Spectrogram.objects.filter(track=track, set__input="full").select_related("set").order_by("-set__recipe")
 
 
 def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:

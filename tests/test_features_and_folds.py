@@ -91,3 +91,29 @@ def test_folds_that_a_release_lacks_are_said_to_be_missing(release):
         services.create_run(
             release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
         )
+
+
+def test_a_track_s_pictures_are_pooled_to_one_answer():
+    from mer.jobs import pooled
+
+    probabilities = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.2, 0.8]])
+    assert pooled(probabilities, np.array([0, 0, 0, 1])).tolist() == [[0.5, 0.5], [0.2, 0.8]]
+
+
+def test_every_picture_of_a_track_has_its_label_and_part(release, tmp_path):
+    from mer.methods.spectrograms import png, stacked
+
+    run = services.create_run(
+        release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(input="clips"), wake_worker=False
+    )
+    rng = np.random.default_rng(1)
+    for number, item in enumerate(release.items.all()):
+        found = rng.integers(0, 256, (1 + number % 3, 128, 256), dtype=np.uint8)
+        services.store_spectrogram(run.spectrogram_set, item.track, png(stacked(found)))
+    samples = selectors.samples_of(run)
+    jobs._write_inputs(tmp_path, run, samples, [sample.part for sample in samples], list(release.labels))
+    data = np.load(tmp_path / "data.npz")
+    assert len(data["pictures"]) == sum(1 + number % 3 for number in range(12))
+    for row, owner in enumerate(data["owner"]):
+        assert data["part"][row] == samples[owner].part
+        assert release.labels[data["truth"][row]] == samples[owner].label

@@ -4,6 +4,7 @@ Input: one grey spectrogram as float32 in [0, 1] [shape=(126, 258, 1)]; output: 
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 from keras import layers
@@ -62,3 +63,8 @@ def crnn(n_labels: int, *, dropout: float) -> keras.Model:
 
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {"cnn": cnn, "crnn": crnn}
+
+
+def load(path: Path) -> keras.Model:
+    """A network of ours; safe mode: a file holds weights and layers by name, never code."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)

@@ -7,13 +7,19 @@ Approach. Adv. Sci. Technol. Eng. Syst. J. 6(2), 716-721, 2021. doi:10.25046/aj0
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Input = Literal["full"]
+Input = Literal["full", "clips", "whole"]
 Recipe = Literal["robust", "paper"]
+
+
+CLIP_S = 45.0  # section 3.3
 
 
 @dataclass(frozen=True)
 class SpectrogramParams:
     """Algorithm 1 of the paper, with what it leaves unsaid stated.
+
+    The input is which samples become pictures: `full`, the first 256 x 4096 (Algorithm 1, taken literally); `clips`, consecutive clips of
+    45 s (section 3.3); `whole`, consecutive windows of 256 x 4096 over the entire track (what the paper says "full song" means).
 
     A recipe is how decibels become grey levels: `paper` stretches each picture between its lowest and highest value,
     `robust` first clamps it to the loudest 80 dB, so that one near-silent cell cannot set the scale.
@@ -33,8 +39,13 @@ class SpectrogramParams:
 
     @property
     def window_samples(self) -> int:
-        """Samples that fill the picture: 256 steps of 4096, the first 47.55 s of a track."""
-        return self.time_steps * self.hop_length
+        """Samples of one picture: 256 steps of 4096 (47.55 s), or those of a clip."""
+        return int(CLIP_S * self.sr) if self.input == "clips" else self.time_steps * self.hop_length
+
+    @property
+    def columns(self) -> int:
+        """Columns with sound in them: all 256, or 243 of a clip (a centred transform of 45 s); the others are silent (white)."""
+        return 1 + self.window_samples // self.hop_length if self.input == "clips" else self.time_steps
 
     @property
     def window_s(self) -> float:
@@ -73,7 +84,11 @@ NETWORKS: dict[str, str] = {
     "features": "Hand-made features, linear model",
 }
 PICTURELESS = {"features"}  # they hear the whole recording, not a picture of its beginning
-INPUTS: dict[str, str] = {"full": "Full song: the first 47.55 s (Algorithm 1)"}
+INPUTS: dict[str, str] = {
+    "full": "Full song: the first 47.55 s (Algorithm 1)",
+    "clips": "Clips of 45 s, pooled",
+    "whole": "The whole song in windows of 47.55 s, pooled",
+}
 RECIPES: dict[str, str] = {"robust": "Robust: clamped to 80 dB", "paper": "Paper: stretched to its own extremes"}
 IMAGE_SHAPE = (128, 256)  # Algorithm 1: mel bands x time steps
 INPUT_SHAPE = (126, 258)  # Tables 2 and 3; the picture is resized to it, as Keras' image loader does with target_size

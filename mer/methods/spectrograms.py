@@ -20,27 +20,65 @@ from mer.errors import SpectrogramImpossible
 from mer.methods.params import SpectrogramParams
 
 
+def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[np.float32]]:
+    """The samples of each picture, every one `params.window_samples` long.
+
+    `full` : the beginning. `clips` : as many whole clips as there are; what is left over is dropped. `whole` : consecutive windows; the
+    last is filled up with silence where at least half of it is sound, else dropped.
+
+    Raises
+    ------
+    SpectrogramImpossible
+        The track is shorter than one picture (`whole` : than half of one).
+    """
+    size = params.window_samples
+    if params.input == "whole" and len(y) % size >= size / 2:
+        y = np.pad(y, (0, size - len(y) % size))
+    if len(y) < size:
+        seconds, needed = len(y) / params.sr, params.window_s / (2 if params.input == "whole" else 1)
+        raise SpectrogramImpossible(
+            f"Too short: {seconds:.1f} s of sound, and {needed:.2f} s are needed to fill {params.columns} columns."
+        )
+    n = 1 if params.input == "full" else len(y) // size
+    return [y[start : start + size] for start in range(0, n * size, size)]
+
+
+def pictures(y: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.uint8]:
+    """Every picture of a track [shape=(n, n_mels, time_steps)]; windows without sound are left out.
+
+    Raises
+    ------
+    SpectrogramImpossible
+        The track is too short, or silent.
+    """
+    found = [window for window in windows(y, params) if np.any(window)]
+    if not found:
+        raise SpectrogramImpossible(f"Silent: the first {params.window_s:.2f} s hold no sound.")
+    drawn = [to_picture(_transform(window, params), params) for window in found]
+    missing = params.time_steps - params.columns
+    return np.stack([np.pad(picture, ((0, 0), (0, missing)), constant_values=255) for picture in drawn])
+
+
 def mel_spectrogram(y: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.float32]:
     """S of the first `params.window_samples` samples of `y`.
 
-    The same numbers as librosa's `melspectrogram(y=..., center=True, power=2)` on those samples, without its last column:
-    a centred transform of 256 x 4096 samples has 257 columns, and the picture 256.
+    The same numbers as librosa's `melspectrogram(y=..., center=True, power=2)` on those samples, without its last column where that is
+    one too many: a centred transform of 256 x 4096 samples has 257 columns, and the picture 256.
 
     Raises
     ------
     SpectrogramImpossible
         The track is shorter than the picture, or silent.
     """
-    if len(y) < params.window_samples:
-        seconds = len(y) / params.sr
-        raise SpectrogramImpossible(
-            f"Too short: {seconds:.1f} s of sound, and {params.window_s:.2f} s are needed to fill {params.time_steps} columns."
-        )
-    window = y[: params.window_samples]
+    window = windows(y, params)[0]
     if not np.any(window):
         raise SpectrogramImpossible(f"Silent: the first {params.window_s:.2f} s hold no sound.")
+    return _transform(window, params)
+
+
+def _transform(window: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.float32]:
     padded = np.pad(window, params.n_fft // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length][: params.time_steps]
+    frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length][: params.columns]
     hann = np.hanning(params.n_fft + 1)[:-1].astype(np.float32)  # periodic, as scipy's and librosa's
     spectrum = np.fft.rfft(frames * hann, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
@@ -74,7 +112,14 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def read_png(content: bytes) -> NDArray[np.uint8]:
+def stacked(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pictures of a track one below the other, as they are kept [shape=(n * n_mels, time_steps)]."""
+    return found.reshape(-1, found.shape[-1])
+
+
+def read_png(content: bytes, *, n_mels: int = 128) -> NDArray[np.uint8]:
+    """The pictures of a track [shape=(n, n_mels, time_steps)]."""
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+    image = np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+    return image.reshape(-1, n_mels, image.shape[1])

@@ -85,7 +85,7 @@ def test_the_penalty_is_chosen_inside_the_training_tracks_and_the_fit_repeats():
     shares = rng.dirichlet([1, 1, 1], 60)
     groups = [f"artist {number // 3}" for number in range(60)]
     one, other = (features.fit(X, shares, groups, names=[str(n) for n in range(128)], seed=5) for _ in range(2))
-    assert min(features.CHOICES) == one.C  # noise: the strongest penalty
+    assert one.C <= 0.01  # noise: a strong penalty
     assert (one.weights == other.weights).all()
     folds = features._inner_folds(groups, seed=1)
     assert all(len(set(folds[np.array(groups) == group])) == 1 for group in groups)

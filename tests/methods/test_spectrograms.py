@@ -75,4 +75,44 @@ def test_too_short_and_silent_tracks_are_refused_with_the_reason():
 
 def test_a_png_reads_back_as_it_was(y):
     picture = spectrograms.to_picture(spectrograms.mel_spectrogram(y, PARAMS), PARAMS)
-    np.testing.assert_array_equal(spectrograms.read_png(spectrograms.png(picture)), picture)
+    np.testing.assert_array_equal(spectrograms.read_png(spectrograms.png(picture)), picture[None])
+
+
+def test_the_whole_song_is_consecutive_windows_and_a_half_filled_last_one():
+    params = SpectrogramParams(input="whole")
+    y = music(2.6 * params.window_s)
+    found = spectrograms.pictures(y, params)
+    assert found.shape == (3, 128, 256)
+    first = spectrograms.to_picture(spectrograms.mel_spectrogram(y, PARAMS), PARAMS)
+    np.testing.assert_array_equal(found[0], first)
+    assert (found[2][:, -80:] == 255).all() and not (found[2][:, :100] == 255).all()
+    assert len(spectrograms.pictures(y[: int(2.4 * params.window_samples)], params)) == 2
+    assert len(spectrograms.pictures(y[: int(0.6 * params.window_samples)], params)) == 1
+    with pytest.raises(SpectrogramImpossible, match=r"23\.78 s are needed"):
+        spectrograms.pictures(y[: int(0.4 * params.window_samples)], params)
+
+
+def test_clips_are_45_seconds_in_243_columns_and_what_is_left_over_is_dropped():
+    params = SpectrogramParams(input="clips")
+    y = music(100)
+    found = spectrograms.pictures(y, params)
+    assert found.shape == (2, 128, 256)
+    clip = y[45 * params.sr : 90 * params.sr]
+    reference = librosa.feature.melspectrogram(
+        y=clip, sr=params.sr, n_fft=params.n_fft, hop_length=params.hop_length, n_mels=params.n_mels, pad_mode="constant"
+    )
+    assert reference.shape[1] == params.columns == 243
+    expected = spectrograms.to_picture(reference, params)
+    assert np.abs(found[1][:, :243].astype(int) - expected.astype(int)).max() <= 1
+    assert (found[:, :, 243:] == 255).all()
+    with pytest.raises(SpectrogramImpossible, match=r"45\.00 s are needed"):
+        spectrograms.pictures(music(44), params)
+
+
+def test_windows_without_sound_are_left_out_and_pictures_are_kept_one_below_the_other():
+    params = SpectrogramParams(input="clips")
+    y = music(135)
+    y[45 * params.sr : 90 * params.sr] = 0
+    found = spectrograms.pictures(y, params)
+    assert len(found) == 2
+    np.testing.assert_array_equal(spectrograms.read_png(spectrograms.png(spectrograms.stacked(found))), found)

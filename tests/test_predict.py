@@ -1,0 +1,71 @@
+"""Asking a trained model about files."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from mer import predicting, services
+from mer.errors import PredictionImpossible
+from mer.methods import features, networks
+from mer.methods.params import SpectrogramParams, TrainingParams
+from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
+
+pytestmark = [pytest.mark.django_db]
+
+
+@pytest.fixture
+def song(tmp_path, wav_file):
+    path = tmp_path / "songs" / "one.wav"
+    path.parent.mkdir()
+    wav_file(4.0).rename(path)
+    return path
+
+
+@pytest.fixture
+def linear(release):
+    """A finished run on features whose model was fitted to noise."""
+    run = services.create_run(
+        release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
+    )
+    rng = np.random.default_rng(1)
+    names = list(features.extract(rng.standard_normal(4 * features.SR).astype(np.float32) / 8))
+    X, shares = rng.standard_normal((30, len(names))), rng.dirichlet([1, 1, 1], 30)
+    model = features.fit(X, shares, [str(n) for n in range(30)], names=names, seed=1)
+    buffer = ContentFile(b"", name="model.npz")
+    np.savez(buffer, **model.as_arrays())
+    run.network_file.save("model.npz", buffer)
+    return run
+
+
+def test_a_file_and_a_folder_are_answered_and_what_is_no_recording_is_refused(linear, song, capsys):
+    (song.parent / "broken.mp3").write_bytes(b"no sound")
+    with pytest.raises(SystemExit):
+        call_command("predict", str(linear.pk), str(song.parent), "--json")
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["files"]
+    assert "not a recording" in rows[0]["refused"]
+    assert rows[1]["label"] in linear.release.labels and sum(rows[1]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_network_answers_for_every_window_and_for_the_track(release, tmp_path, wav_file):
+    run = services.create_run(
+        release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(input="whole"), wake_worker=False
+    )
+    path = tmp_path / "network.keras"
+    networks.crnn(3, dropout=0.2).save(path)
+    run.network_file.save("network.keras", ContentFile(path.read_bytes()))
+    found = predicting.predictor(run)(wav_file(100.0))
+    assert [start for start, _ in found.windows] == [0, 47.55]
+    for label in release.labels:
+        assert found.probabilities[label] == pytest.approx(np.mean([row[label] for _, row in found.windows]), abs=1e-5)
+
+
+def test_a_run_without_a_model_says_why(measured, song):  # noqa: F811
+    run = run_of(measured, folds=True)
+    with pytest.raises(PredictionImpossible, match="tested in folds"):
+        predicting.predictor(run)
+    with pytest.raises(CommandError, match="There is no run 999"):
+        call_command("predict", "999", str(song))
