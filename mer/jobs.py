@@ -123,8 +123,9 @@ def _fit_features(
     for number, parts in enumerate(plans, 1):
         ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
         part = np.array(parts)
+        learned = shares[shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
         first, model = (
-            features.fit(X[mine], shares[mine], groups[mine].tolist(), names=names, seed=run.seed)
+            features.fit(X[mine], learned[mine], groups[mine].tolist(), names=names, seed=run.seed)
             for mine in (part == "train", part != "test")
         )
         found = np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X))
@@ -147,6 +148,14 @@ def _train_rounds(
             owner = inputs["owner"]
         rounds.append(services.Round(parts, pooled(np.load(folder / "probabilities.npy"), owner)))
     return rounds, best_epoch, folder / "network.keras"
+
+
+def shuffled(part: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
+    """Whose label each track is given for the control: another's of the parts that are learned from; tests keep their own."""
+    order = np.arange(len(part))
+    places = np.flatnonzero(part != "test")
+    order[places] = np.random.default_rng(seed).permutation(places)
+    return order
 
 
 def pooled(probabilities: NDArray[np.float32], owner: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -177,6 +186,8 @@ def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts:
     owner = np.repeat(np.arange(len(usable)), [len(found) for found in pictures])
     truth = np.array([labels.index(sample.label) for sample in usable])
     part = np.array(parts)[owner]
+    if run.params.get("shuffle_labels"):
+        truth = truth[shuffled(np.array(parts), run.seed)]
     np.savez(folder / "data.npz", pictures=np.concatenate(pictures), truth=truth[owner], part=part, owner=owner)
     (folder / "spec.json").write_text(json.dumps({"params": run.params, "labels": labels}))
 

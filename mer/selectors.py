@@ -11,8 +11,10 @@ from django.db.models import Prefetch, QuerySet
 from numpy.typing import NDArray
 
 from datasets.models import Release, SplitMember, Track
+from datasets.services.releases import FOLDS
 from mer.methods import features
 from mer.methods.comparison import Verdict, mcnemar, with_differences
+from mer.methods.params import PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
 
 
@@ -88,6 +90,16 @@ def runs_of(release: Release | None = None) -> QuerySet[Run]:
         Prefetch("evaluations", Evaluation.objects.order_by("pk"))  # in the order of the parts
     )
     return runs.filter(release=release) if release else runs
+
+
+def latest_run(release: Release, training: TrainingParams, spectrograms: SpectrogramParams, *, folds: bool) -> Run | None:
+    """The latest run with these settings that is finished or under way, else the latest at all."""
+    runs = runs_of(release).filter(network=training.network, params=training.as_dict())
+    runs = runs.filter(split__name=FOLDS) if folds else runs.exclude(split__name=FOLDS)
+    if training.network not in PICTURELESS:
+        runs = runs.filter(spectrogram_set__input=spectrograms.input, spectrogram_set__recipe=spectrograms.recipe)
+    found = list(runs.order_by("-pk"))
+    return next((run for run in found if run.state in ("done", "running", "queued")), found[0] if found else None)
 
 
 def evaluation(run: Run, part: str) -> Evaluation | None:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("runs/<int:pk>/", views.run_page, name="run"),
     path("runs/<int:pk>/live/", views.run_live, name="run_live"),
     path("runs/<int:pk>/network/", views.network_download, name="network_download"),
+    path("releases/<slug:name>/paper/", views.paper, name="paper"),
     path("releases/<slug:name>/compare/", views.compare, name="compare"),
     path("releases/<slug:name>/train/", views.train, name="train"),
     path("releases/<slug:name>/runs/", views.release_panel, name="release_panel"),

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_safe
 from datasets.access import HtmxHttpRequest, curator_required, panel_base, user_of
 from datasets.errors import MERError
 from datasets.models import Release, Track
-from mer import plots, selectors, services
+from datasets.responses import attempt
+from mer import plots, replay, selectors, services
 from mer.forms import TrainForm
 from mer.methods.params import PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
 from mer.models import Run, Spectrogram
@@ -61,6 +62,28 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         "paper": PAPER_TEST_ACCURACY,
     }
     return render(request, "mer/compare.html", ctx)
+
+
+@curator_required
+def paper(request: HttpRequest, name: str) -> HttpResponse:
+    """The paper's study on a release; posting queues the runs that are missing."""
+    release = get_object_or_404(Release.objects.select_related("dataset"), name=name)
+    default = TrainingParams()
+    steps = replay.steps(release, epochs=default.epochs, seed=default.seed)
+    missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
+    if request.method == "POST":
+        for step in missing:
+            attempt(
+                request,
+                lambda step=step: services.create_run(  # type: ignore[misc]
+                    release=release, training=step.training, spectrograms=step.spectrograms, by=user_of(request)
+                ),
+                _("Queued: %(title)s") % {"title": step.title},
+            )
+        return redirect("mer:paper", name)
+    if request.GET.get("as") == "markdown":
+        return HttpResponse(replay.markdown(release, steps), content_type="text/plain; charset=utf-8")
+    return render(request, "mer/paper.html", {"release": release, "steps": steps, "missing": len(missing)})
 
 
 @curator_required

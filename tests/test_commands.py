@@ -205,6 +205,7 @@ def test_every_command_explains_itself(capsys):
         "verify",
         "train",
         "compare",
+        "paper",
         "predict",
         "doctor",
         "demo",

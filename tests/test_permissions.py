@@ -39,7 +39,7 @@ CURATORS = {
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
     "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
     "datasets:erratum_add", "datasets:track_describe", "datasets:fault_add", "datasets:fault_answer",
-    "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:train",
+    "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:paper", "mer:train",
     "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list",
     "release-list", "release-detail", "release-export", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
 }  # fmt: skip

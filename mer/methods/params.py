@@ -67,6 +67,7 @@ class TrainingParams:
     # The paper names dropout and no share; with 0.5 the CRNN does not leave chance within 30 epochs on 100 tracks.
     dropout: float = 0.2
     class_weights: bool = True
+    shuffle_labels: bool = False  # a control: learned from shuffled labels, nothing can be better than chance
     seed: int = 1
 
     @classmethod

@@ -18,10 +18,11 @@ class Command(StudioCommand):
             f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"
         ]
         for row in comparison.rows:
-            if row.train and row.validation and row.test:
+            if row.validation and row.test:
+                training = f"{row.train.accuracy:.1%}" if row.train else "folds"
                 interval = f"{row.test.low:.1%} to {row.test.high:.1%}"
                 lines.append(
-                    f"{row.run.name:<12}{row.train.accuracy:>10.1%}{row.validation.accuracy:>12.1%}{row.test.accuracy:>8.1%}  {interval:<16}"
+                    f"{row.run.name:<12}{training:>10}{row.validation.accuracy:>12.1%}{row.test.accuracy:>8.1%}  {interval:<16}"
                     f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.macro_f1:>10.3f}"
                 )
         lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]

@@ -1,0 +1,55 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from datasets.management.command import StudioCommand, find_release
+from datasets.models import Job
+from datasets.services import queue
+from mer import jobs, replay, services
+from mer.methods.params import RECIPES, TrainingParams
+
+DEFAULT = TrainingParams()
+
+
+class Command(StudioCommand):
+    help = "Replay the paper's Tables 4 and 5 on a release: trains what is missing, and prints our figures beside the paper's as Markdown."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("release")
+        parser.add_argument("--recipe", default="paper", choices=RECIPES)
+        parser.add_argument("--seed", type=int, default=DEFAULT.seed)
+        parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
+        parser.add_argument("--folds", action="store_true", help="Test every track once, in five folds: five times the work.")
+        parser.add_argument("--only-report", action="store_true", help="Train nothing: report what has been trained.")
+        parser.add_argument("--out", type=Path, help="Write the report into this file as well.")
+
+    def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        release = find_release(options["release"])
+        out: Path | None = options["out"]
+        if out and not out.parent.is_dir():
+            raise CommandError(f"There is no folder {out.parent} to write into.")
+        asked = {name: options[name] for name in ("epochs", "seed", "folds", "recipe")}
+        for step in [] if options["only_report"] else replay.steps(release, **asked):
+            if step.run is None or step.run.state in ("failed", "cancelled"):
+                self._train(release, step)
+        done = replay.steps(release, **asked)
+        text = replay.markdown(release, done)
+        if out:
+            out.write_text(text, encoding="utf-8")
+        rows = [
+            {"table": step.table, "model": step.title, "theirs": step.theirs, "run": step.run.pk if step.run else None,
+             "accuracy": step.test.accuracy if step.test else None, "n": step.test.n if step.test else None}
+            for step in done
+        ]  # fmt: skip
+        return {"release": release.name, "rows": rows}, text, all(step.test for step in done)
+
+    def _train(self, release: Any, step: replay.Step) -> None:
+        run = services.create_run(
+            release=release, training=step.training, spectrograms=step.spectrograms, folds=step.folds, wake_worker=False
+        )
+        assert run.job is not None
+        self.progress(f"{step.title}, {step.spectrograms.input} …")
+        job = queue.run_job(run.job.pk, jobs.train_run)
+        if job is None or job.state != Job.State.DONE:
+            self.stderr.write(f"{step.title}, {step.spectrograms.input}: {job.reason if job else 'a worker has taken it'}")

@@ -1,0 +1,70 @@
+"""The paper's study on a release: its tables with our figures, and the control on shuffled labels."""
+
+import json
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from datasets.services import queue
+from mer import jobs, replay, services
+from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.models import Run
+from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
+from tests.test_runs import finish
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def test_the_report_sets_our_figures_beside_the_papers(measured, capsys, tmp_path):  # noqa: F811
+    run = services.create_run(
+        release=measured, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(recipe="paper"), wake_worker=False
+    )
+    finish(run)
+    run_of(measured)
+    out = tmp_path / "report.md"
+    with pytest.raises(SystemExit):  # not all of it is trained
+        call_command("paper", measured.name, "--only-report", "--out", str(out), "--json")
+    text = out.read_text()
+    assert "| Table 4 | CRNN (after Table 3, reading A) | full | 58.3% | 100.0% |" in text
+    assert "| Table 5 | CNN (Table 2) | clips | – | not trained |" in text
+    assert "can’t tell" in text and measured.content_hash[:16] in text
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert [row["table"] for row in rows] == ["Table 4", "Table 4", "Table 5", "Table 5", "", ""]
+    assert rows[1]["accuracy"] == 1 and rows[4]["n"] > 0
+
+
+def test_the_page_queues_what_is_missing_once(client, curator, measured):  # noqa: F811
+    client.force_login(curator)
+    address = f"/releases/{measured.name}/paper/"
+    assert "Train the 6 missing runs" in client.get(address).content.decode()
+    client.post(address)
+    assert Run.objects.count() == 6
+    client.post(address)
+    assert Run.objects.count() == 6
+    assert "# The paper" in client.get(f"{address}?as=markdown").content.decode()
+
+
+def test_the_control_learns_from_shuffled_labels_and_is_tested_on_true_ones(measured):  # noqa: F811
+    run = services.create_run(
+        release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
+        wake_worker=False,
+    )  # fmt: skip
+    assert queue.run_job(run.job_id, jobs.train_run).state == "done"
+    plain = run_of(measured)
+    true = {item.track_id: item.label for item in measured.items.all()}
+    assert all(row.truth == true[row.track_id] for row in run.predictions.all())
+    assert run.predictions.first().probabilities != plain.predictions.first().probabilities
+
+
+def test_shuffling_moves_labels_between_the_parts_that_are_learned_from_only():
+    part = np.array(["train"] * 50 + ["validation"] * 10 + ["test"] * 10)
+    order = jobs.shuffled(part, 3)
+    assert (order[60:] == np.arange(60, 70)).all() and sorted(order) == list(range(70))
+    assert (order[:60] != np.arange(60)).mean() > 0.8
+
+
+def test_runs_with_other_settings_are_not_taken_for_the_papers(measured):  # noqa: F811
+    run_of(measured)
+    steps = replay.steps(measured, epochs=7, seed=1)
+    assert all(step.run is None for step in steps)
