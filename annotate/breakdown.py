@@ -1,0 +1,202 @@
+"""The figures of where raters agree, each with the table behind it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from django.utils.translation import gettext as _
+
+from annotate.forms import BackgroundForm
+from annotate.methods import breakdown, reliability
+from annotate.models import Kind, Questionnaire, Rating
+from annotate.selectors import number_or_none
+
+FEWEST_TRACKS = 5  # with two ratings of a group: alpha over fewer says nothing
+MOST_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Figure:
+    """name : of its download. columns, rows : the table behind it. drawn : what the template draws."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[object]]
+    drawn: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def template(self) -> str:
+        return f"annotate/figures/{self.name}.svg"
+
+    @property
+    def first_rows(self) -> list[list[object]]:
+        """Some of the table for the page; all of it is in the download."""
+        return self.rows[:50]
+
+
+def figures(questionnaire: Questionnaire) -> list[Figure]:
+    """By word, by pair of labels, by group of raters, and the plane."""
+    rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted="").order_by("pk")
+    table = list(
+        rows.values_list(
+            "track_id",
+            "label__key",
+            "word__key",
+            "word__name",
+            "known",
+            "rater__background",
+            "valence",
+            "arousal",
+            "word__valence",
+            "word__arousal",
+            "rater_id",
+        )
+    )
+    if not table:
+        return []
+    labels = [label.key for label in questionnaire.dataset.labels.all()]
+    _names, tracks = np.unique([row[0] for row in table], return_inverse=True)
+    chosen = np.array([labels.index(row[1]) for row in table])
+    return [
+        _words(table, tracks, chosen, len(labels)),
+        _pairs(tracks, chosen, labels),
+        _groups(table, tracks, chosen, len(labels)),
+        _plane(table, chosen, labels),
+    ]
+
+
+def _counts(tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> breakdown.Ints:
+    n_tracks = int(tracks.max()) + 1
+    return np.bincount(tracks * n_labels + chosen, minlength=n_tracks * n_labels).reshape(n_tracks, n_labels)
+
+
+def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> Figure:
+    shares = breakdown.others_agree(tracks, chosen, n_labels)
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(table):
+        if row[2]:
+            found.setdefault(row[2], []).append(place)
+    rows: list[list[object]] = []
+    for key, places in found.items():
+        values = shares[places]
+        values = values[~np.isnan(values)]
+        mean = float(values.mean()) if values.size else math.nan
+        rows.append([key, table[places[0]][1], len(places), number_or_none(round(mean, 4))])
+    rows.sort(key=lambda row: -float(str(row[3] or 0)))
+    bars = [
+        {
+            "word": row[0], "label": row[1], "y": 14 + 22 * place, "top": 7 + 22 * place, "width": round(260 * float(str(row[3] or 0)), 1),
+            "end": round(126 + 260 * float(str(row[3] or 0)), 1), "text": f"{float(str(row[3] or 0)):.0%}, n = {row[2]}",
+        }
+        for place, row in enumerate(rows)
+    ]  # fmt: skip
+    title = _("How often other raters chose the same label, by word")
+    return Figure("words", title, ["word", "label", "ratings", "others_agree"], rows, {"bars": bars, "height": 22 * len(bars) + 8})
+
+
+def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) -> Figure:
+    observed, expected = breakdown.label_pairs(_counts(tracks, chosen, len(labels)))
+    rows: list[list[object]] = []
+    cells = []
+    size = 400 // len(labels) - 4
+    for first, one in enumerate(labels):
+        line = []
+        for second, other in enumerate(labels):
+            by_chance = float(expected[first, second])
+            ratio = float(observed[first, second]) / by_chance if by_chance else math.nan
+            rows.append(
+                [one, other, round(float(observed[first, second]), 5), round(by_chance, 5), number_or_none(round(ratio, 3))]
+            )
+            words = f"{observed[first, second]:.0%}" + ("" if math.isnan(ratio) else f" · {ratio:.1f}×")
+            place = {"left": 100 + second * (size + 4), "top": 28 + 40 * first, "x": 100 + second * (size + 4) + size / 2}
+            line.append(place | {"text": words, "shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
+        cells.append({"text": one, "y": 46 + 40 * first, "cells": line})
+    heads = [{"text": label, "x": 100 + place * (size + 4) + size / 2} for place, label in enumerate(labels)]
+    title = _("Two raters of one track: how often they chose this pair, and how many times as often as by chance")
+    return Figure(
+        "pairs",
+        title,
+        ["label", "other", "observed", "by_chance", "ratio"],
+        rows,
+        {"heads": heads, "lines": cells, "size": size, "height": 40 * len(labels) + 36},
+    )
+
+
+def _groups(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> Figure:
+    """Alpha among the ratings of a group alone; a rater who told nothing is in no group of that kind."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    training = dict(BackgroundForm.TRAINING)
+    for place, row in enumerate(table):
+        groups.setdefault((_("piece"), _("known") if row[4] else _("not known")), []).append(place)
+        told = row[5] or {}
+        if told.get("training"):
+            groups.setdefault((_("training"), str(training.get(told["training"], told["training"]))), []).append(place)
+        for language in {part.strip().capitalize()[:30] for part in str(told.get("languages", "")).split(",") if part.strip()}:
+            groups.setdefault((_("language"), language), []).append(place)
+    rows: list[list[object]] = []
+    drawn = []
+    for (kind, name), places in sorted(groups.items()):
+        _used, mine = np.unique(tracks[places], return_inverse=True)
+        counts = _counts(mine, chosen[places], n_labels)
+        n_tracks = int((counts.sum(axis=1) > 1).sum())
+        raters = len({table[place][10] for place in places})
+        alpha = low = high = math.nan
+        if n_tracks >= FEWEST_TRACKS:
+            alpha = reliability.krippendorff_alpha(counts)
+            low, high = reliability.alpha_interval(counts, seed=1)
+        rows.append([kind, name, raters, len(places), n_tracks, *(number_or_none(round(value, 4)) for value in (alpha, low, high))])
+        if not math.isnan(alpha):
+            drawn.append({"name": f"{kind}: {name}", "alpha": alpha, "low": low, "high": high, "n": n_tracks})
+    columns = ["kind", "group", "raters", "ratings", "tracks_with_two", "alpha", "low", "high"]
+    return Figure("groups", _("Krippendorff’s alpha among the raters of a group"), columns, rows, {"whiskers": _whiskers(drawn)})
+
+
+def _whiskers(groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """On an axis from -0.2 to 1, 300 wide from 180."""
+
+    def x(value: float) -> float:
+        return round(180 + 300 * (min(1.0, max(-0.2, value)) + 0.2) / 1.2, 1)
+
+    rows = [
+        {
+            "name": row["name"], "y": 18 + 24 * place, "dot": x(row["alpha"]), "low": x(row["low"]), "high": x(row["high"]),
+            "text": f"{row['alpha']:.2f} ({row['low']:.2f} – {row['high']:.2f}), n = {row['n']}",
+        }
+        for place, row in enumerate(groups)
+    ]  # fmt: skip
+    return {
+        "rows": rows,
+        "height": 24 * len(rows) + 12,
+        "ticks": [(x(value), f"{value:g}") for value in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)],
+    }
+
+
+def _plane(table: list[Any], chosen: breakdown.Ints, labels: list[str]) -> Figure:
+    """Where a rating lies: at the point the rater gave, else at the place of the word."""
+    rows: list[list[object]] = []
+    points = np.full((len(table), 2), np.nan)
+    for place, row in enumerate(table):
+        exact = row[6] is not None and row[7] is not None
+        valence, arousal = (row[6], row[7]) if exact else (row[8], row[9])
+        if valence is None or arousal is None:
+            continue
+        points[place] = valence, arousal
+        rows.append([row[0], row[1], row[2] or "", valence, arousal, "point" if exact else "word"])
+    ellipses, dots = [], []
+    for number, label in enumerate(labels):
+        mine = points[(chosen == number) & ~np.isnan(points[:, 0])]
+        if shape := breakdown.ellipse(mine):
+            ellipses.append({"label": label, "shape": shape, "cy": -shape.arousal, "turn": -shape.angle})
+        places, times = np.unique(np.round(mine, 2), axis=0, return_counts=True)
+        top = times.max(initial=1)
+        for (valence, arousal), n in list(zip(places, times, strict=True))[:MOST_POINTS]:
+            dots.append(
+                {"label": label, "x": float(valence), "y": -float(arousal), "r": 0.012 + 0.05 * math.sqrt(n / top), "n": int(n)}
+            )
+    title = _("Ratings in the plane of valence and arousal; the ellipses hold two thirds of each label")
+    columns = ["track_id", "label", "word", "valence", "arousal", "from"]
+    return Figure("plane", title, columns, rows, {"dots": dots, "ellipses": ellipses})
