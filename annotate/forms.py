@@ -117,6 +117,32 @@ class SchemeForm(forms.Form):
             raise forms.ValidationError(str(error)) from None
 
 
+class RatingsTableForm(forms.Form):
+    table = forms.FileField(
+        label=_("A table of ratings"),
+        help_text=_("CSV, TSV or XLSX; the first row names the columns."),
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx"}),
+    )
+    layout = forms.ChoiceField(
+        choices=[("rating", _("A row a rating")), ("rater", _("A row a rater, a column a track (as a form gives it)"))],
+        label=_("How it is laid out"),
+    )
+    of_two = forms.ChoiceField(
+        choices=[("refuse", _("Refuse the second")), ("first", _("Keep the first")), ("last", _("Keep the last"))],
+        label=_("Where a rater rated a track twice"),
+    )
+    track = forms.CharField(
+        required=False, max_length=200, label=_("Column of the track"), help_text=_("Its external id, number or title.")
+    )
+    rater = forms.CharField(
+        required=False, max_length=200, label=_("Column of the rater"), help_text=_("Kept as a pseudonym only.")
+    )
+    word = forms.CharField(required=False, max_length=200, label=_("Column of the word"))
+    label = forms.CharField(required=False, max_length=200, label=_("Column of the label"))
+    rated_at = forms.CharField(required=False, max_length=200, label=_("Column of the time"))
+    leave_out = forms.BooleanField(required=False, label=_("Leave out the rows that cannot be taken"))
+
+
 class RulingForm(forms.Form):
     label = forms.ModelChoiceField(Label.objects.none(), widget=forms.RadioSelect, empty_label=None, label=_("Label"))
     reason = forms.CharField(max_length=500, label=_("Why"), widget=forms.Textarea(attrs={"rows": 2}))

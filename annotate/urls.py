@@ -1,6 +1,6 @@
 from django.urls import path
 
-from annotate.views import adjudication, agreement, breakdown, joining, labels, laboratory, raters, rating
+from annotate.views import adjudication, agreement, breakdown, joining, labels, laboratory, raters, rating, ratings_table
 
 app_name = "annotate"
 urlpatterns = [
@@ -29,6 +29,7 @@ urlpatterns = [
     path("agreement/<int:pk>/adjudication/<int:track>/", adjudication.rule_on, name="rule_on"),
     path("agreement/<int:pk>/figures/", breakdown.breakdown, name="breakdown"),
     path("agreement/<int:pk>/figures/<slug:name>.<slug:format>", breakdown.breakdown_data, name="breakdown_data"),
+    path("agreement/<int:pk>/import/", ratings_table.ratings_import, name="ratings_import"),
     path("agreement/<int:pk>/labels/", labels.label_scheme, name="label_scheme"),
     path("agreement/<int:pk>/laboratory/", laboratory.laboratory, name="laboratory"),
     path("agreement/<int:pk>/threshold/", laboratory.threshold_change, name="threshold_change"),

@@ -37,7 +37,7 @@ CURATORS = {
     "datasets:import_add", "datasets:import", "datasets:import_confirm", "datasets:import_discard", "datasets:import_retry", "datasets:import_read_again",
     "datasets:ingest_health", "datasets:queue_pause", "datasets:queue_resume",
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
-    "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:breakdown", "annotate:breakdown_data", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
+    "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:ratings_import", "annotate:breakdown", "annotate:breakdown_data", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
     "datasets:erratum_add", "datasets:track_describe", "datasets:fault_add", "datasets:fault_answer",
     "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:paper", "mer:train",
     "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list",

@@ -1,17 +1,24 @@
-"""Reading a table of ratings that were collected elsewhere (a spreadsheet, another study).
+"""Reading a table of ratings that were collected elsewhere (a spreadsheet, another study, the answers of a form).
 
-Columns: track, rater, word or label; optional rated_at (ISO 8601), valence, arousal (each in [-1, 1]). Every row that
-cannot be taken is listed with its line and reason; nothing is skipped silently.
+A row a rating: columns track, rater, word or label; optional rated_at (ISO 8601), valence, arousal (each in [-1, 1]). Or a row a rater,
+as a form gives it: a column for the rater, optionally one for the time, and one for each track, with the word that was chosen in it. Every
+row that cannot be taken is listed with its line and reason; nothing is skipped silently.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from annotate.errors import RowsRefused
 
 REQUIRED = ("track", "rater")
+FIELDS = ("track", "rater", "word", "label", "rated_at", "valence", "arousal")
+OTHER_NAMES = {
+    "rater": ("email", "email address", "alamat email", "e-mail", "nama", "name", "responden", "annotator", "worker"),
+    "rated_at": ("timestamp", "cap waktu", "time", "waktu", "date"),
+    "track": ("song", "lagu", "trek", "title", "judul", "piece", "item"),
+    "word": ("emotion", "emosi", "kata", "answer", "jawaban"),
+}
 
 
 @dataclass(frozen=True)
@@ -26,49 +33,87 @@ class Row:
     rated_at: datetime | None
 
 
-def read_ratings(path: Path, *, words: Mapping[str, str], labels: set[str]) -> tuple[list[Row], list[str]]:
-    """Read `path`; return its good rows and, in words, what is wrong with the others.
+Cells = list[tuple[int, list[str]]]
+
+
+def suggest(columns: Sequence[str]) -> dict[str, str]:
+    """Which column most likely holds what, by its name; empty where none does."""
+    plain = {name.strip().casefold(): name for name in columns}
+    return {field: next((plain[name] for name in (field, *OTHER_NAMES.get(field, ())) if name in plain), "") for field in FIELDS}
+
+
+def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool = False) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table as ratings: (line, {field: cell}).
+
+    Parameters
+    ----------
+    cells : with the names of the columns in the first row.
+    columns : the column of each field, as from `suggest`.
+    a_row_a_rater : every column that is not the rater's or the time's is a track; its empty cells are no ratings.
+
+    Raises
+    ------
+    RowsRefused
+        A column that is needed, or that was named, is not there.
+    """
+    names = [name.strip() for name in cells[0][1]]
+    columns = {field: name for field, name in columns.items() if name}
+    if unknown := [name for name in columns.values() if name not in names]:
+        raise RowsRefused(f"There is no column “{unknown[0][:60]}”; there are: {', '.join(names)[:300]}.")
+    needed = ["rater"] if a_row_a_rater else [*REQUIRED, *([] if {"word", "label"} & set(columns) else ["word or label"])]
+    if missing := [field for field in needed if field not in columns]:
+        raise RowsRefused(f"It is not clear which column is the {', '.join(missing)}; there are: {', '.join(names)[:300]}.")
+    found = []
+    for line, row in cells[1:]:
+        values = dict(zip(names, (cell.strip() for cell in row), strict=False))
+        if not any(values.values()):
+            continue
+        if not a_row_a_rater:
+            found.append((line, {field: values.get(name, "") for field, name in columns.items()}))
+            continue
+        told: dict[str, str] = {field: values.get(columns[field], "") for field in ("rater", "rated_at") if field in columns}
+        tracks = [name for name in names if name and name not in (columns["rater"], columns.get("rated_at"))]
+        found += [(line, {**told, "track": name, "word": values[name]}) for name in tracks if values.get(name)]
+    return found
+
+
+def check(
+    ratings: Sequence[tuple[int, Mapping[str, str]]],
+    *,
+    words: Mapping[str, str],
+    labels: set[str],
+    names: Mapping[str, str] | None = None,
+    of_two: str = "refuse",
+) -> tuple[list[Row], list[str]]:
+    """The good rows and, in words, what is wrong with the others.
 
     Parameters
     ----------
     words : mapping of word to the label it stands for.
     labels : the labels of the dataset.
-
-    Raises
-    ------
-    RowsRefused
-        The file is no table, or lacks a column.
+    names : other names of the words (those of another language) to their words; all in lower case.
+    of_two : what is done with a second rating of a track by the same rater: "refuse", or keep the "first" or the "last".
     """
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise RowsRefused(f"{path} cannot be read as a CSV table: {error}") from None
-    missing = [column for column in REQUIRED if column not in table] + ([] if {"word", "label"} & set(table) else ["word or label"])
-    if missing:
-        raise RowsRefused(f"{path} lacks the column {', '.join(missing)}; it has: {', '.join(table.columns)}.")
-    rows: list[Row] = []
+    rows: dict[tuple[str, str], Row] = {}
     problems: list[str] = []
-    seen: dict[tuple[str, str], int] = {}
-    for line, values in enumerate(table.to_dict("records"), 2):
-        cells = {str(key): str(value).strip() for key, value in values.items()}
+    for line, values in ratings:
+        given = values.get("word", "").casefold()
         try:
-            row = _row(line, cells, words, labels)
+            row = _row(line, {**values, "word": (names or {}).get(given, given)}, words, labels)
         except ValueError as error:
             problems.append(f"line {line}: {error}")
             continue
-        if (row.track, row.rater) in seen:
-            problems.append(f"line {line}: rater {row.rater} rated track {row.track} already in line {seen[row.track, row.rater]}")
-            continue
-        seen[row.track, row.rater] = line
-        rows.append(row)
-    return rows, problems
+        twin = rows.get((row.track, row.rater))
+        if twin and of_two == "refuse":
+            problems.append(f"line {line}: rater {row.rater} rated track {row.track} already in line {twin.line}")
+        elif not twin or of_two == "last":
+            rows[row.track, row.rater] = row
+    return list(rows.values()), problems
 
 
 def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: set[str]) -> Row:
     for column in REQUIRED:
-        if not cells[column]:
+        if not cells.get(column):
             raise ValueError(f"the column {column} is empty")
     if "\0" in "".join(cells.values()):
         raise ValueError("it holds a NUL character")
@@ -81,7 +126,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
         raise ValueError("neither a word nor a label is given")
     if word and label and words[word] != label:
         raise ValueError(f"the word “{word}” stands for {words[word]}, not for {label}")
-    moment = datetime.fromisoformat(cells["rated_at"]) if cells.get("rated_at") else None
+    moment = _moment(cells["rated_at"]) if cells.get("rated_at") else None
     return Row(
         line=line,
         track=cells["track"],
@@ -101,3 +146,18 @@ def _plane(cells: Mapping[str, str], column: str) -> float | None:
     if not -1 <= value <= 1:
         raise ValueError(f"{column} is {value}; it must lie between -1 and 1")
     return value
+
+
+FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H.%M.%S")  # as Google's forms write it, in two countries
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        for form in FORMATS:
+            try:
+                return datetime.strptime(text, form).replace(tzinfo=UTC)
+            except ValueError:
+                continue
+    raise ValueError(f"“{text[:40]}” is no time: write it as 2026-11-24 13:05")

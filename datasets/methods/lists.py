@@ -20,6 +20,7 @@ from datasets.errors import SourceRefused
 COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "external_id", "start", "end")
 OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
 MOST_ROWS = 20_000
+MOST_COLUMNS = 1000  # a form has a column a track
 MOST_BYTES = 20 * 1024**2
 MOST_UNPACKED = 100 * 1024**2
 MOST_TAGS = 2_000_000  # twenty thousand rows of ten cells have about 1.6 million
@@ -101,14 +102,8 @@ def _pasted(number: int, line: str) -> list[Line]:
     return [Line(number, address[:500], title=title[:300] if len(addresses) == 1 else "") for address in addresses]
 
 
-def read_table(data: bytes, filename: str) -> list[Line]:
-    """The rows of an uploaded CSV, TSV or spreadsheet (its first sheet).
-
-    Raises
-    ------
-    SourceRefused
-        The file cannot be read as what its name says, has no column url, no rows, or too many.
-    """
+def read_cells(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
+    """The cells of an uploaded CSV, TSV or spreadsheet (its first sheet), each row with its line. SourceRefused as in `read_table`."""
     if len(data) > MOST_BYTES:
         raise SourceRefused(f"{filename} has more than {MOST_BYTES // 1024**2} MB: too large for a list.")
     suffix = Path(filename).suffix.lower()
@@ -122,6 +117,18 @@ def read_table(data: bytes, filename: str) -> list[Line]:
         )
     if not rows:
         raise SourceRefused(f"{filename} has no rows.")
+    return rows
+
+
+def read_table(data: bytes, filename: str) -> list[Line]:
+    """The rows of an uploaded CSV, TSV or spreadsheet (its first sheet).
+
+    Raises
+    ------
+    SourceRefused
+        The file cannot be read as what its name says, has no column url, no rows, or too many.
+    """
+    rows = read_cells(data, filename)
     names = [OTHER_NAMES.get(cell.strip().lower(), cell.strip().lower()) for cell in rows[0][1]]
     if "url" not in names:
         if len(rows[0][1]) == 1:
@@ -204,7 +211,7 @@ def _sheet(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
             if sum(_tags(archive, part) for part in archive.infolist()) > MOST_TAGS:
                 raise SourceRefused(f"{filename} has far more cells than a list of {MOST_ROWS:,} rows: keep the list alone in it.")
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
-        rows: Iterable[tuple[object, ...]] = sheet.iter_rows(values_only=True, max_row=MOST_ROWS + 2, max_col=50)
+        rows: Iterable[tuple[object, ...]] = sheet.iter_rows(values_only=True, max_row=MOST_ROWS + 2, max_col=MOST_COLUMNS)
         return [(number, [_cell(cell) for cell in row]) for number, row in enumerate(rows, 1)]
     except SourceRefused:
         raise

@@ -1,0 +1,73 @@
+"""A table of ratings from elsewhere, checked against a dataset: what would come in, and what is wrong with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from annotate.methods import imports
+from annotate.services.ratings import ImportedRating
+from datasets.models import Dataset, Track, Word
+
+
+@dataclass(frozen=True)
+class Checked:
+    """n : rows of the table that say something. rows : the ratings that can come in. problems : the others, each in words."""
+
+    n: int
+    rows: list[ImportedRating]
+    problems: list[str]
+
+
+def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *, of_two: str = "refuse") -> Checked:
+    words = {word.key: word for word in Word.objects.filter(label__dataset=dataset).select_related("label")}
+    names = {str(name).casefold(): word.key for word in words.values() for name in (word.name, *word.translations.values())}
+    labels = {label.key: label for label in dataset.labels.all()}
+    read, problems = imports.check(
+        ratings, words={key: word.label.key for key, word in words.items()}, labels=set(labels), names=names, of_two=of_two
+    )
+    tracks = _tracks(dataset)
+    found: dict[tuple[int, str], ImportedRating] = {}
+    lines: dict[tuple[int, str], int] = {}
+    for row in read:
+        track = tracks.get(row.track)
+        if not isinstance(track, int):
+            why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
+            problems.append(f"line {row.line}: {why}")
+            continue
+        key = (track, row.rater)
+        if key in found and of_two == "refuse":
+            problems.append(f"line {row.line}: rater {row.rater} rated the same track already in line {lines[key]}")
+            continue
+        if key not in found or of_two == "last":
+            lines[key] = row.line
+            found[key] = ImportedRating(
+                track, row.rater, words.get(row.word), labels[row.label], row.valence, row.arousal, row.rated_at
+            )
+    return Checked(len(ratings), list(found.values()), problems)
+
+
+def _tracks(dataset: Dataset) -> dict[str, int | str]:
+    """Every name that a table may use for a track: its number, or why it cannot be rated.
+
+    An external id comes first, whatever state its track is in; then the number, then a title that only one track has.
+    """
+    found: dict[str, int | str] = {}
+    titles: dict[str, list[Track]] = {}
+    rows = list(dataset.tracks.only("pk", "title", "external_id", "reference", "state", "reason"))
+    for track in rows:
+        titles.setdefault(track.title, []).append(track)
+    for title, same in titles.items():
+        found[title] = (
+            _usable(title, same[0]) if len(same) == 1 else f"{len(same)} tracks have the title “{title}”: use external ids"
+        )
+    found |= {str(track.pk): _usable(str(track.pk), track) for track in rows}
+    found |= {track.external_id: _usable(track.external_id, track) for track in rows if track.external_id}
+    found |= {track.reference: _usable(track.reference, track) for track in rows if track.reference}
+    return found
+
+
+def _usable(name: str, track: Track) -> int | str:
+    if track.state == Track.State.READY:
+        return track.pk
+    return f"the track “{name}” cannot be rated: it is {track.state}" + (f" ({track.reason})" if track.reason else "")

@@ -1,0 +1,72 @@
+"""Ratings from a spreadsheet or a form, with a look at what would come in."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from annotate.methods import imports
+from annotate.models import Consensus, Rating
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def two(make_track):
+    return make_track("Bengawan Solo"), make_track("Rayuan Pulau Kelapa")
+
+
+def post(client, questionnaire, text, name="answers.csv", **values):
+    data = {"table": SimpleUploadedFile(name, text.encode()), "layout": "rating", "of_two": "refuse"} | values
+    return client.post(f"/agreement/{questionnaire.pk}/import/", data, follow=True).content.decode()
+
+
+FORM = """Timestamp,Email Address,Bengawan Solo,Rayuan Pulau Kelapa
+11/24/2026 13:05:00,a@lab.id,Bahagia,sad
+11/24/2026 13:06:00,b@lab.id,happy,
+11/24/2026 13:07:00,c@lab.id,Senang,Sedih
+"""
+
+
+def test_the_answers_of_a_form_come_in_with_one_column_a_track(client, curator, questionnaire, two):
+    client.force_login(curator)
+    page = post(client, questionnaire, FORM, layout="rater")
+    assert "5 ratings of 2 tracks by 3 raters come in; 0 rows" in page and "rater ← Email Address" in page
+    assert not Rating.objects.exists()
+    page = post(client, questionnaire, FORM, layout="rater", action="import")
+    assert "5 ratings came in" in page
+    assert sorted(Rating.objects.filter(track=two[0]).values_list("word__key", flat=True)) == ["happy", "happy", "pleased"]
+    assert Rating.objects.filter(rated_at__year=2026).count() == 5
+    assert "a@lab.id" not in "".join(Rating.objects.values_list("rater__pseudonym", flat=True))
+    assert Consensus.objects.get(track=two[0]).n_ratings == 3
+
+
+def test_what_cannot_be_taken_is_listed_and_left_out_only_when_asked(client, curator, questionnaire, two):
+    client.force_login(curator)
+    text = "lagu,nama,emosi\nBengawan Solo,Ani,happy\nNobody knows it,Ani,happy\nBengawan Solo,Budi,jolly\nBengawan Solo,Ani,sad\n"
+    page = post(client, questionnaire, text, action="import")
+    assert "line 3: there is no track" in page and "line 4: “jolly”" in page and "line 5: rater Ani rated" in page
+    assert not Rating.objects.exists()
+    page = post(client, questionnaire, text, action="import", leave_out="on")
+    assert "1 rating came in" in page and "3 rows were left out" in page
+
+
+@pytest.mark.parametrize(("rule", "word"), [("first", "happy"), ("last", "sad")])
+def test_of_two_ratings_the_chosen_one_is_kept(client, curator, questionnaire, two, rule, word):
+    client.force_login(curator)
+    text = "track,rater,word\nBengawan Solo,Ani,happy\nBengawan Solo,Ani,sad\n"
+    post(client, questionnaire, text, of_two=rule, action="import")
+    assert Rating.objects.get().word.key == word
+
+
+def test_a_column_can_be_named_and_one_that_is_not_there_is_refused(client, curator, questionnaire, two):
+    client.force_login(curator)
+    text = "x,y,z\nBengawan Solo,Ani,happy\n"
+    assert "not clear which column is the track" in post(client, questionnaire, text)
+    assert "There is no column “w”" in post(client, questionnaire, text, track="x", rater="y", word="w")
+    assert "1 ratings of 1 tracks" in post(client, questionnaire, text, track="x", rater="y", word="z")
+    assert "is no list" in post(client, questionnaire, text, name="answers.pdf")
+
+
+@pytest.mark.parametrize("text", ["2026-11-24 13:05", "11/24/2026 13:05:00", "24/11/2026 13:05:00", "24/11/2026 13.05.00"])
+def test_the_time_is_read_as_forms_write_it(text):
+    moment = imports._moment(text)
+    assert (moment.month, moment.day, moment.hour, moment.minute) == (11, 24, 13, 5)
