@@ -37,6 +37,7 @@ def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> l
         ["import_ratings", str(ratings), "--dataset", "Study"],
         ["agreement", "--dataset", "Study"],
         ["freeze", "study-v1", "--seed", "1", "--dataset", "Study"],
+        ["train", "study-v1", "--network", "features"],
         ["train", "study-v1", "--network", "cnn", "--epochs", epochs],
         ["train", "study-v1", "--network", "crnn", "--epochs", epochs],
         ["compare", "study-v1"],

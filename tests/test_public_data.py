@@ -73,6 +73,6 @@ def test_twelve_rated_pieces_go_through_the_whole_chain(tmp_path):
     assert results["import_ratings"]["ratings"] == 60
     assert results["agreement"]["per_label"] == {"positive": 4, "neutral": 4, "negative": 4}
     assert results["freeze"]["items"] == 12
-    assert {row["network"] for row in results["compare"]["runs"]} == {"cnn", "crnn"}
+    assert {row["network"] for row in results["compare"]["runs"]} == {"features", "cnn", "crnn"}
     assert all(row["test"]["n"] >= 1 for row in results["compare"]["runs"])
     assert results["verify"]["ok"] is True
