@@ -23,26 +23,42 @@ LONGEST = 1 << 20  # players ask for the rest; a paused one must not hold a thre
 
 
 def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
-    """The bytes that were asked for (RFC 9110, section 14); the file's name tells nothing of the track, and its type is one of ours."""
+    """The bytes that were asked for; the file's name tells nothing of the track, and its type is one of ours."""
     suffix = str(stored.name).rpartition(".")[2]
     suffix = suffix if suffix in TYPES else "wav"
+    response = _part(request.headers.get("Range", ""), stored, TYPES[suffix], longest=LONGEST)
+    response["Content-Disposition"] = f'inline; filename="track.{suffix}"'
+    response["Cache-Control"] = "private, max-age=3600"
+    return response
+
+
+def download_response(request: HttpRequest, stored: FieldFile, *, filename: str, etag: str) -> HttpResponseBase:
+    """A large file that can be gone on with after a broken connection, as long as it is still the same file."""
+    same = request.headers.get("If-Range", f'"{etag}"') == f'"{etag}"'
+    response = _part(request.headers.get("Range", "") if same else "", stored, "application/zip")
+    response["Content-Disposition"] = f'attachment; filename="{filename}"'
+    response["ETag"] = f'"{etag}"'
+    return response
+
+
+def _part(asked: str, stored: FieldFile, content_type: str, *, longest: int | None = None) -> HttpResponseBase:
+    """The range of bytes that is asked for (RFC 9110, section 14), at most `longest` of them, else the whole file."""
     size = stored.size
-    match = RANGE.match(request.headers.get("Range", ""))
+    match = RANGE.match(asked)
     response: HttpResponseBase
     if not match or match.groups() == ("", "") or _backwards(*match.groups()):
-        response = FileResponse(stored.open("rb"), content_type=TYPES[suffix])
+        response = FileResponse(stored.open("rb"), content_type=content_type)
     else:
         first, last = match.groups()
         start = int(first) if first else max(0, size - int(last))
-        stop = min(int(last) if first and last else size - 1, size - 1, start + LONGEST - 1)
+        stop = min(int(last) if first and last else size - 1, size - 1)
+        stop = stop if longest is None else min(stop, start + longest - 1)
         if start >= size or not size:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-        response = StreamingHttpResponse(_read(stored.open("rb"), start, stop + 1 - start), status=206, content_type=TYPES[suffix])
+        response = StreamingHttpResponse(_read(stored.open("rb"), start, stop + 1 - start), status=206, content_type=content_type)
         response["Content-Range"] = f"bytes {start}-{stop}/{size}"
         response["Content-Length"] = str(stop + 1 - start)
     response["Accept-Ranges"] = "bytes"
-    response["Content-Disposition"] = f'inline; filename="track.{suffix}"'
-    response["Cache-Control"] = "private, max-age=3600"
     return response
 
 

@@ -336,7 +336,7 @@ def ingest_health() -> IngestHealth:
         waiting_to_retry=counts["waiting"],
         last_success=counts["last"],
         problems=[(str(PROBLEMS.get(problem, problem)), n) for problem, n in problems]
-        + ([(str(UNREAD), unread)] if (unread := _unread_lists()) else []),
+        + [(str(words), n) for words, n in ((UNREAD, _unread_lists()), (UNUSABLE, _unusable_files())) if n],
         n_sources=sources["n"],
         n_checked=sources["checked"],
         n_gone=sources["gone"],
@@ -354,6 +354,13 @@ PROBLEMS = {
 
 
 UNREAD = _("Playlists and channels that were not reached")
+
+
+UNUSABLE = _("Files that could not be used: each says why")
+
+
+def _unusable_files() -> int:
+    return Track.objects.filter(state=Track.State.FAILED, source=Track.Source.FILE).count()
 
 
 def _unread_lists() -> int:

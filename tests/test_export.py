@@ -69,3 +69,16 @@ def test_asking_twice_at_once_is_refused(release):
     releases.request_export(release, format="csv", wake_worker=False)
     with pytest.raises(WrongState, match="already queued"):
         releases.request_export(release, format="csv", wake_worker=False)
+
+
+def test_a_download_that_broke_goes_on_where_it_stopped_unless_the_bundle_is_another(client, curator, release):
+    export = write(release)
+    client.force_login(curator)
+    address = f"/exports/{export.pk}/"
+    whole = client.get(address)
+    content = b"".join(whole.streaming_content)
+    assert whole["ETag"] == f'"{export.sha256}"' and whole["Accept-Ranges"] == "bytes"
+    rest = client.get(address, headers={"range": "bytes=100-", "if-range": whole["ETag"]})
+    assert rest.status_code == 206 and b"".join(rest.streaming_content) == content[100:]
+    other = client.get(address, headers={"range": "bytes=100-", "if-range": '"another"'})
+    assert other.status_code == 200 and b"".join(other.streaming_content) == content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ from datasets import selectors
 from datasets.access import curator_action, curator_required, user_of
 from datasets.forms import ErratumForm, FaultForm
 from datasets.models import Export, Fault, Release
-from datasets.responses import attempt
+from datasets.responses import attempt, download_response
 from datasets.services import releases
 
 
@@ -111,4 +111,5 @@ def export_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     export = get_object_or_404(Export.objects.select_related("release"), pk=pk)
     if not export.file:
         return HttpResponse(_("The bundle is not written yet."), status=404)
-    return FileResponse(export.file.open("rb"), as_attachment=True, filename=f"{export.release.name}-{export.format}.zip")
+    name = f"{export.release.name}-{export.format}.zip"
+    return download_response(request, export.file, filename=name, etag=export.sha256)
