@@ -29,13 +29,15 @@ from annotate.serializers import (
     QualitySerializer,
     QuestionnaireSerializer,
     RatingSerializer,
+    RulingSerializer,
     SetAsideSerializer,
     StepSerializer,
     UndoSerializer,
 )
-from annotate.services import freezing, raters, ratings, slots
+from annotate.services import freezing, questionnaires, raters, ratings, slots
 from datasets import selectors as ground
 from datasets.access import IsAdmin, IsCurator
+from datasets.models import Label
 from datasets.responses import audio_response
 from datasets.selectors import can_curate
 from datasets.serializers import ReleaseSerializer
@@ -248,6 +250,28 @@ class RaterViewSet(viewsets.GenericViewSet[Rater]):
 class ConsensusViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Consensus]):
     """What the ratings of each track say; for curators only, because raters are blind."""
 
-    queryset = Consensus.objects.select_related("label").order_by("track_id")
+    queryset = Consensus.objects.select_related("label", "questionnaire").order_by("track_id")
     serializer_class = ConsensusSerializer
     permission_classes = [IsCurator]
+
+    @extend_schema(request=RulingSerializer, responses={200: ConsensusSerializer})
+    @action(detail=True, methods=["post"])
+    def rule(self, request: Request, pk: int) -> Response:
+        """Settle a track on which the raters do not agree, beside their votes, or take a ruling back."""
+        row = self.get_object()
+        serializer = RulingSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        key = serializer.validated_data["label"]
+        label = Label.objects.filter(dataset=row.questionnaire.dataset_id, key=key).first() if key else None
+        if key and label is None:
+            raise ValidationError({"label": f"“{key}” is no label of the dataset."})
+        questionnaires.rule_on(row, label=label, reason=serializer.validated_data["reason"], by=cast(User, request.user))
+        return Response(ConsensusSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses={200: ConsensusSerializer})
+    @action(detail=True, methods=["post"])
+    def more(self, request: Request, pk: int) -> Response:
+        """Ask two more raters."""
+        row = self.get_object()
+        questionnaires.ask_for_more(row.track, by=cast(User, request.user))
+        return Response(ConsensusSerializer(self.get_object()).data)

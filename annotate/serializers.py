@@ -165,4 +165,11 @@ class ConsensusSerializer(serializers.ModelSerializer[Consensus]):
 
     class Meta:
         model = Consensus
-        fields = ["track", "questionnaire", "state", "target", "n_ratings", "votes", "agreement", "label", "updated_at"]
+        fields = ["id", "track", "questionnaire", "state", "target", "n_ratings", "votes", "agreement", "label", "updated_at"]
+
+
+class RulingSerializer(serializers.Serializer[Consensus]):
+    label = serializers.SlugField(  # type: ignore[assignment]
+        allow_null=True, help_text="Key of a label of the dataset; null takes a ruling back."
+    )
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)

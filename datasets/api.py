@@ -13,7 +13,14 @@ from rest_framework.response import Response
 
 from datasets.access import IsCurator
 from datasets.models import Release, Track
-from datasets.serializers import AddTrackSerializer, ExportSerializer, ReleaseSerializer, TrackSerializer
+from datasets.serializers import (
+    AddTrackSerializer,
+    ErratumSerializer,
+    ExportSerializer,
+    FaultSerializer,
+    ReleaseSerializer,
+    TrackSerializer,
+)
 from datasets.services import releases, tracks
 
 
@@ -58,3 +65,21 @@ class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         serializer.is_valid(raise_exception=True)
         export = releases.request_export(self.get_object(), format=serializer.validated_data["format"], by=cast(User, request.user))
         return Response(ExportSerializer(export).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=FaultSerializer, responses={201: FaultSerializer})
+    @action(detail=True, methods=["post"])
+    def faults(self, request: Request, name: str) -> Response:
+        """Report a faulty label; it waits in the release's queue."""
+        serializer = FaultSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fault = releases.report_fault(self.get_object(), by=cast(User, request.user), **serializer.validated_data)
+        return Response(FaultSerializer(fault).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ErratumSerializer, responses={201: ErratumSerializer})
+    @action(detail=True, methods=["post"])
+    def errata(self, request: Request, name: str) -> Response:
+        """What was found to be wrong, told beside the release."""
+        serializer = ErratumSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        erratum = releases.add_erratum(self.get_object(), serializer.validated_data["text"], by=cast(User, request.user))
+        return Response(ErratumSerializer(erratum).data, status=status.HTTP_201_CREATED)

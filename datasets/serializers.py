@@ -1,6 +1,6 @@
 from rest_framework import serializers
 
-from datasets.models import Dataset, Export, Job, Release, Track
+from datasets.models import Dataset, Erratum, Export, Fault, Job, Release, Track
 
 
 class TrackSerializer(serializers.ModelSerializer[Track]):
@@ -57,3 +57,24 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
         model = Export
         fields = ["id", "format", "size", "sha256", "job"]
         read_only_fields = ["size", "sha256"]
+
+
+class FaultSerializer(serializers.ModelSerializer[Fault]):
+    track_id = serializers.IntegerField(source="item.track_id", min_value=1, max_value=2**62)
+
+    class Meta:
+        model = Fault
+        fields = ["id", "track_id", "text", "state", "answer", "at"]
+        read_only_fields = ["state", "answer", "at"]
+
+    def to_internal_value(self, data: dict[str, object]) -> dict[str, object]:
+        value: dict[str, object] = super().to_internal_value(data)
+        return {"track_id": value["item"]["track_id"], "text": value["text"]}  # type: ignore[index]
+
+
+class ErratumSerializer(serializers.ModelSerializer[Erratum]):
+    text = serializers.CharField(max_length=2000)
+
+    class Meta:
+        model = Erratum
+        fields = ["id", "text", "at"]

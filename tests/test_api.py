@@ -100,3 +100,21 @@ def test_no_answer_to_a_rater_depends_on_others_ratings(api, rater, make_track, 
 def test_the_schema_is_valid_and_served(client, tmp_path):
     assert client.get("/api/v1/schema/").status_code == 200
     call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml"))
+
+
+def test_rulings_faults_and_errata_are_there_for_scripts_too(api, curator, release, questionnaire, make_track, rate):
+    client = api(curator)
+    track = make_track("Disputed")
+    rate(track, "happy happy sad sad calm")
+    row = next(row for row in client.get("/api/v1/consensus/?limit=100").json()["results"] if row["track"] == track.pk)
+    address = f"/api/v1/consensus/{row['id']}/"
+    assert client.post(f"{address}rule/", {"label": "jolly", "reason": "x"}, format="json").status_code == 400
+    assert client.post(f"{address}rule/", {"label": "negative", "reason": "A lament"}, format="json").json()["state"] == "ruled"
+    assert client.post(f"{address}rule/", {"label": None}, format="json").json()["state"] == "split"
+    assert client.post(f"{address}more/").json()["target"] == 7
+    item = release.items.first()
+    page = f"/api/v1/releases/{release.name}/"
+    told = client.post(f"{page}faults/", {"track_id": item.track_id, "text": "Not sad"}, format="json")
+    assert (told.status_code, told.json()["state"], told.json()["track_id"]) == (201, "open", item.track_id)
+    assert client.post(f"{page}faults/", {"track_id": 99999, "text": "x"}, format="json").status_code in (400, 409)
+    assert client.post(f"{page}errata/", {"text": "Two titles were swapped"}, format="json").status_code == 201
