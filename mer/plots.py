@@ -93,10 +93,11 @@ class Whiskers:
     rows: list[Whisker]
     height: float
     ticks: list[tuple[float, str]]
+    human: float | None = None
 
 
-def whiskers(rows: Sequence[CompareRow]) -> Whiskers:
-    """Test accuracy of each run with its interval, on an axis from 0 to 100%; the majority baseline as a mark."""
+def whiskers(rows: Sequence[CompareRow], *, human: float | None = None) -> Whiskers:
+    """Test accuracy of each run with its interval, on an axis from 0 to 100%; the majority baseline as a mark, one rater as a line."""
 
     def x(value: float) -> float:
         return 110 + 420 * value
@@ -118,7 +119,8 @@ def whiskers(rows: Sequence[CompareRow]) -> Whiskers:
                 )
             )
     height = 24 + 30 * len(rows)
-    return Whiskers(drawn, height, [(x(share / 100), f"{share}%") for share in (0, 25, 50, 75, 100)])
+    ticks = [(x(share / 100), f"{share}%") for share in (0, 25, 50, 75, 100)]
+    return Whiskers(drawn, height, ticks, None if human is None else x(human))
 
 
 def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]:

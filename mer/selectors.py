@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.models import Release, SplitMember, Track
 from datasets.services.releases import FOLDS
-from mer.methods import features
+from mer.methods import features, metrics
 from mer.methods.comparison import Verdict, mcnemar, with_differences
 from mer.methods.params import PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
@@ -122,6 +122,8 @@ class Comparison:
     running: list[Run]
     verdicts: list[Verdict]
     labels: list[str]
+    one_rater: float | None = None  # on all tracks of the release
+    n_judged: int = 0
 
 
 def compare(release: Release) -> Comparison:
@@ -138,7 +140,10 @@ def compare(release: Release) -> Comparison:
     pairs = [(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :] if one.split_id == two.split_id]
     verdicts = [verdict_of(one, two) for one, two in pairs]
     running = [run for run in runs if run.state in ("queued", "running")]
-    return Comparison(rows, running, verdicts, list(release.labels))
+    labels = list(release.labels)
+    votes = [[item.votes.get(label, 0) for label in labels] for item in release.items.only("votes")]
+    share, n = metrics.one_rater(votes)
+    return Comparison(rows, running, verdicts, labels, share if n else None, n)
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:

@@ -57,7 +57,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
     ctx = {
         "release": release,
         "comparison": comparison,
-        "whiskers": plots.whiskers(comparison.rows),
+        "whiskers": plots.whiskers(comparison.rows, human=comparison.one_rater),
         "tables": [(row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test],
         "paper": PAPER_TEST_ACCURACY,
     }

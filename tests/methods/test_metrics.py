@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference
@@ -51,3 +53,23 @@ def test_the_verdict_says_when_the_data_cannot_tell():
     verdict = comparison.mcnemar([True, False, True], [True, True, True], ("cnn #1", "crnn #2"))
     assert verdict.words.startswith("3 tracks can’t tell cnn #1 and crnn #2 apart")
     assert "cnn #1 is better" in comparison.mcnemar([True] * 12, [False] * 12, ("cnn #1", "crnn #2")).words
+
+
+def test_one_rater_is_judged_by_the_others_of_the_same_track():
+    assert metrics.one_rater([[4, 1, 0]]) == (0.8, 5)  # four agree with the others' label, one does not
+    assert metrics.one_rater([[2, 2, 1]]) == (0.0, 4)  # without one of two, the other two lead; without the one they are tied
+    share, n = metrics.one_rater([[1, 0, 0], [0, 0, 0]])
+    assert math.isnan(share) and n == 0
+
+
+def test_one_rater_is_that_of_a_plain_loop():
+    table = np.random.default_rng(5).integers(0, 4, (30, 3))
+    right = judged = 0
+    for row in table:
+        votes = [label for label, times in enumerate(row) for _ in range(times)]
+        for place, vote in enumerate(votes):
+            others = np.bincount(votes[:place] + votes[place + 1 :], minlength=3)
+            if others.max() and (others == others.max()).sum() == 1:
+                judged += 1
+                right += vote == others.argmax()
+    assert metrics.one_rater(table) == (pytest.approx(right / judged), judged)

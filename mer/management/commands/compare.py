@@ -26,5 +26,13 @@ class Command(StudioCommand):
                     f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.macro_f1:>10.3f}"
                 )
         lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]
-        result = {"runs": selectors.comparison_as_dict(comparison), "verdicts": [verdict.words for verdict in comparison.verdicts]}
+        if comparison.one_rater is not None:
+            lines.append(
+                f"One rater against the others of the same track: {comparison.one_rater:.1%} of {comparison.n_judged} ratings."
+            )
+        result = {
+            "one_rater": comparison.one_rater,
+            "runs": selectors.comparison_as_dict(comparison),
+            "verdicts": [verdict.words for verdict in comparison.verdicts],
+        }
         return result, "\n".join(lines), True
