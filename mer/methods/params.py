@@ -82,6 +82,7 @@ class TrainingParams:
 NETWORKS: dict[str, str] = {
     "cnn": "CNN (Table 2)",
     "crnn": "CRNN (after Table 3, reading A)",
+    "compact": "Compact CNN: global pooling, random masks",
     "features": "Hand-made features, linear model",
 }
 PICTURELESS = {"features"}  # they hear the whole recording, not a picture of its beginning

@@ -51,3 +51,9 @@ def test_the_crnn_reads_six_slices_of_126_by_43(built):
     assert ["Permute", [6, 126, 43, 1]] in layers
     assert [name for name, _ in layers].count("ConvLSTM2D") == 2
     assert layers[-1] == ["Dense", [3]]
+
+
+def test_the_compact_network_has_few_weights_and_no_flattening(built):
+    assert built["compact"]["weights"] == 70_275
+    names = [name for name, _ in built["compact"]["layers"]]
+    assert "GlobalAveragePooling2D" in names and "Flatten" not in names and names[0] == "RandomErasing"
