@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action
 
 from annotate.models import Gold, Question, Questionnaire, Rater, Rating
-from annotate.services.questionnaires import apply_rule
+from annotate.services.questionnaires import apply_rule, settle_anew
 from datasets.admin import ReadOnlyAdmin
 from datasets.models import Word
 
@@ -79,6 +79,8 @@ class QuestionnaireAdmin(ModelAdmin):
         super().save_model(request, obj, form, change)
         if change and not obj.ratings.exists():
             apply_rule(obj)
+        elif change and {"ask_more_when_split", "unanimous_at"} & set(form.changed_data):
+            settle_anew(obj)
 
 
 @admin.register(Rater)

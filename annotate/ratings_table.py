@@ -21,7 +21,11 @@ class Checked:
 
 def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *, of_two: str = "refuse") -> Checked:
     words = {word.key: word for word in Word.objects.filter(label__dataset=dataset).select_related("label")}
-    names = {str(name).casefold(): word.key for word in words.values() for name in (word.name, *word.translations.values())}
+    meant: dict[str, set[str]] = {}
+    for word in words.values():
+        for name in (word.name, *word.translations.values()):
+            meant.setdefault(str(name).casefold(), set()).add(word.key)
+    names = {name: keys.pop() for name, keys in meant.items() if len(keys) == 1}  # a name of two words says neither
     labels = {label.key: label for label in dataset.labels.all()}
     read, problems = imports.check(
         ratings, words={key: word.label.key for key, word in words.items()}, labels=set(labels), names=names, of_two=of_two

@@ -117,7 +117,10 @@ def _fit_features(
     """
     names, X = selectors.feature_table([sample.track_id for sample in usable])  # noqa: N806  (the field's letter)
     votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
-    shares = votes / votes.sum(axis=1, keepdims=True)
+    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
+    truth = np.array([labels.index(sample.label) for sample in usable])
+    ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
+    shares[ruled] = np.eye(len(labels))[truth[ruled]]
     groups = np.array([sample.group for sample in usable])
     rounds, path = [], folder / "model.npz"
     for number, parts in enumerate(plans, 1):
@@ -167,7 +170,7 @@ def pooled(probabilities: NDArray[np.float32], owner: NDArray[np.intp]) -> NDArr
 
 def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) -> None:
     """Say what is missing before TensorFlow would say it badly."""
-    lost = f" {n_excluded} tracks were left out because they have no spectrogram." if n_excluded else ""
+    lost = f" {n_excluded} tracks were left out: the run says why." if n_excluded else ""
     for part in ("train", "validation", "test"):
         found = {sample.label for sample, mine in zip(usable, parts, strict=True) if mine == part}
         if not found:

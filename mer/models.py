@@ -94,7 +94,12 @@ class Run(models.Model):
 
     @property
     def name(self) -> str:
-        return f"{self.network} #{self.pk}"
+        return f"{self.network} #{self.pk}" + (f" ({gettext('control')})" if self.is_control else "")
+
+    @property
+    def is_control(self) -> bool:
+        """It learned from shuffled labels, to see what chance gives."""
+        return bool(self.params.get("shuffle_labels"))
 
     @property
     def in_folds(self) -> bool:

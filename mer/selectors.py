@@ -135,6 +135,8 @@ def compare(release: Release) -> Comparison:
     rows.sort(key=lambda row: -(row.validation.accuracy if row.validation else 0))
     best: dict[tuple[str, int], Run] = {}
     for row in rows:
+        if row.run.is_control:
+            continue
         best.setdefault((row.run.network, row.run.split_id), row.run)
     chosen = list(best.values())
     pairs = [(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :] if one.split_id == two.split_id]

@@ -136,3 +136,65 @@ def test_the_queue_shows_one_track_and_goes_on_to_the_next(client, curator, spli
     client.post(f"{address}{split.pk}/", {"action": "back"})
     assert state_of(split)[0] == "split"
     assert client.get(f"{address}?track=999999999999").status_code == 200
+
+
+def rated_by(questionnaire, words):
+    """Five people hold a place on the one track; each answers in turn. Returns the slots and the people."""
+    from django.contrib.auth.models import User
+
+    from annotate.services import raters, ratings, slots
+
+    people = [raters.rater_of(User.objects.create_user(f"p{number}")) for number in range(len(words))]
+    held = [slots.reserve_next(questionnaire, person) for person in people]
+    for slot, word in zip(held, words, strict=True):
+        ratings.submit_rating(slot, word_key=word)
+    return people
+
+
+def settings_of(questionnaire, **values):
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(minimum_s=0, **values)
+    return Questionnaire.objects.get(pk=questionnaire.pk)
+
+
+def test_places_that_were_given_out_before_an_early_stop_count(make_track, questionnaire):
+    from annotate.services import ratings, slots
+
+    track = make_track("One")
+    asked = settings_of(questionnaire, unanimous_at=3)
+    people = rated_by(asked, ["happy", "happy", "happy", "happy", "sad"])
+    assert state_of(track) == ("agreed", 5, 5)
+    assert not Rating.objects.exclude(not_counted="").exists()
+    slot = ratings.undo_last(asked, people[0])
+    assert state_of(track) == ("open", 5, 4)
+    ratings.submit_rating(slots.reserve_next(asked, people[0]), word_key="sad")
+    assert slot and state_of(track) == ("agreed", 5, 5)
+
+
+def test_a_threshold_that_three_can_no_longer_meet_opens_what_stopped_early(make_track, rate, questionnaire, curator):
+    asked = settings_of(questionnaire, unanimous_at=3)
+    track = make_track("Clear")
+    rate(track, "happy happy happy")
+    assert questionnaires.change_threshold(asked, threshold=0.7, by=curator) == 1
+    assert state_of(track) == ("open", 5, 3)
+
+
+def test_the_split_rule_switched_on_later_reaches_tracks_that_are_split(split, questionnaire):
+    asked = settings_of(questionnaire, ask_more_when_split=True)
+    assert questionnaires.settle_anew(asked) == 1
+    assert state_of(split) == ("open", 7, 5)
+
+
+def test_seven_imported_votes_of_a_split_track_all_count(make_track, questionnaire):
+    from annotate.services import ratings
+    from datasets.models import Word
+
+    track = make_track("Disputed")
+    asked = settings_of(questionnaire, ask_more_when_split=True)
+    words = {word.key: word for word in Word.objects.select_related("label")}
+    keys = ["happy", "happy", "sad", "sad", "calm", "happy", "happy"]
+    rows = [
+        ratings.ImportedRating(track.pk, f"r{number}", words[key], words[key].label, None, None, None)
+        for number, key in enumerate(keys)
+    ]
+    ratings.import_ratings(asked, rows)
+    assert state_of(track) == ("agreed", 7, 7)

@@ -139,9 +139,10 @@ def test_the_datasheet_is_written_from_the_data(unpacked, release):
     assert "60 ratings of 5 raters" in text
 
 
-def test_the_script_that_fetches_again_asks_only_for_what_is_missing(unpacked, release, monkeypatch):
+@pytest.mark.parametrize("format", ["csv", "jams", "parquet"])
+def test_the_script_that_fetches_again_asks_only_for_what_is_missing(unpacked, release, format):
     release.items.update(licence="", source_url="https://www.youtube.com/watch?v=dQw4w9WgXcQ")
-    folder = unpacked("csv")
+    folder = unpacked(format)
     fake = folder / "yt_dlp.py"
     fake.write_text(
         "import pathlib\n"
@@ -154,5 +155,17 @@ def test_the_script_that_fetches_again_asks_only_for_what_is_missing(unpacked, r
     done = subprocess.run([sys.executable, folder / "refetch.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(list((folder / "fetched").iterdir())) == 12 and "other bytes" in done.stdout
+    (folder / "fetched" / f"{release.items.first().track_id}.webm.part").write_bytes(b"half")
     again = subprocess.run([sys.executable, folder / "refetch.py"], capture_output=True, text=True)
     assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_the_datasheet_says_when_a_split_came_from_a_file(release, questionnaire):
+    from annotate.services import freezing
+    from datasets import contents
+    from datasets.methods.formats import datasheet
+
+    parts = {item.track_id: ("test" if number % 2 else "train") for number, item in enumerate(release.items.all())}
+    later = freezing.freeze(questionnaire, name="given", seed=77, parts=parts)
+    text = datasheet.markdown(contents.of(later).about)
+    assert "Fixed by a file." in text and "seed 77" not in text

@@ -315,17 +315,14 @@ def test_two_columns_of_addresses_give_the_one_that_is_filled_in_and_excels_hint
 
 
 def test_a_small_spreadsheet_with_millions_of_cells_is_not_parsed():
-    import time
     import zipfile
 
     plain, wide = io.BytesIO(sheet(["url"])), io.BytesIO()
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(wide, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             target.writestr(name, source.read(name).replace(b"<sheetData>", b"<sheetData>" + b"<row/>" * 4_000_000))
-    began = time.monotonic()
     with pytest.raises(SourceRefused, match="far more cells"):
         lists.read_table(wide.getvalue(), "list.xlsx")
-    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,15 @@ def test_runs_with_other_settings_are_not_taken_for_the_papers(measured):  # noq
     run_of(measured)
     steps = replay.steps(measured, epochs=7, seed=1)
     assert all(step.run is None for step in steps)
+
+
+def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F811
+    from mer import selectors
+
+    run = services.create_run(
+        release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
+        wake_worker=False,
+    )  # fmt: skip
+    queue.run_job(run.job_id, jobs.train_run)
+    assert "(control)" in run.name
+    assert selectors.compare(measured).verdicts == []

@@ -68,5 +68,50 @@ def test_a_column_can_be_named_and_one_that_is_not_there_is_refused(client, cura
 
 @pytest.mark.parametrize("text", ["2026-11-24 13:05", "11/24/2026 13:05:00", "24/11/2026 13:05:00", "24/11/2026 13.05.00"])
 def test_the_time_is_read_as_forms_write_it(text):
-    moment = imports._moment(text)
+    moment = imports._moment(text, imports._form_of([text, ""]))
     assert (moment.month, moment.day, moment.hour, moment.minute) == (11, 24, 13, 5)
+
+
+def test_day_and_month_are_the_same_for_a_whole_column(client, curator, questionnaire, two):
+    assert imports._moment("05/11/2026 13:05:00", imports._form_of(["05/11/2026 13:05:00", "24/11/2026 13:05:00"])).month == 11
+    client.force_login(curator)
+    text = "track,rater,word,rated_at\nBengawan Solo,Ani,happy,0001-01-01T00:00:00+14:00\nBengawan Solo,Budi,happy,soon\n"
+    page = post(client, questionnaire, text)
+    assert "no time at which anybody rated" in page and "“soon” is no time" in page
+
+
+def test_nothing_of_a_table_is_lost_in_silence(client, curator, questionnaire, two):
+    client.force_login(curator)
+    twins = "nama,Bengawan Solo,Bengawan Solo\nx,happy,\ny,sad,\n"
+    assert "Two columns are named “Bengawan Solo”" in post(client, questionnaire, twins, layout="rater")
+    more = "track,rater,word\nBengawan Solo,Ani,happy,too much\n"
+    assert "line 2: the row has more cells" in post(client, questionnaire, more)
+
+
+def test_a_large_spreadsheet_is_refused_not_cut(monkeypatch):
+    from datasets.errors import SourceRefused
+    from datasets.methods import lists
+    from tests.test_imports import sheet
+
+    monkeypatch.setattr(lists, "MOST_ROWS", 3)
+    with pytest.raises(SourceRefused, match="more than 3 rows"):
+        lists.read_cells(sheet(*[["a"]] * 6), "x.xlsx")
+    monkeypatch.setattr(lists, "MOST_COLUMNS", 2)
+    with pytest.raises(SourceRefused, match="more than 2 columns"):
+        lists.read_cells(sheet(["a", "b", "c"]), "x.xlsx")
+    monkeypatch.setattr(lists, "MOST_CELLS", 4)
+    with pytest.raises(SourceRefused, match="more than 4 cells"):
+        lists.read_cells(b"a,b,c\nd,e,f\n", "x.csv")
+
+
+def test_a_name_of_two_words_is_no_word(questionnaire, two):
+    from annotate import ratings_table
+    from datasets.models import Word
+
+    Word.objects.filter(key="calm").update(translations={"id": "Sedih"})
+    cells = [
+        (2, {"track": "Bengawan Solo", "rater": "Ani", "word": "Sedih"}),
+        (3, {"track": "Bengawan Solo", "rater": "Budi", "word": "sad"}),
+    ]
+    checked = ratings_table.check(questionnaire.dataset, cells)
+    assert len(checked.rows) == 1 and "“sedih” is not a word" in checked.problems[0].casefold()

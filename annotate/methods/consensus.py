@@ -72,13 +72,14 @@ def target_now(votes: Mapping[str, int], *, target: int, usual: int, threshold: 
     usual : int. Ratings that every track gets.
     threshold : float in [0, 1], as in `settle`.
     more : int. Further ratings for a track that is split after the usual ones; 0: none.
-    unanimous_at : int. So many ratings that all agree are enough; 0: never. Where unanimous_at / usual is above both `threshold` and
-        one half, this changes no outcome: the ratings that are saved could not have changed it.
+    unanimous_at : int. So many ratings that all agree are enough; 0: never. It holds only where unanimous_at / usual is above both
+        `threshold` and one half: then it changes no outcome, because the ratings that are saved could not have changed it.
     """
     n = sum(votes.values())
     if target > usual:
         return target
-    if unanimous_at and unanimous_at <= n < usual and sum(1 for count in votes.values() if count) == 1:
+    safe = unanimous_at > usual / 2 and unanimous_at / usual > threshold  # fewer could still be outvoted
+    if unanimous_at and safe and unanimous_at <= n < usual and sum(1 for count in votes.values() if count) == 1:
         return n
     if more and n >= usual:
         labels = [label for label, count in votes.items() for _ in range(count)]

@@ -5,6 +5,7 @@ as a form gives it: a column for the rater, optionally one for the time, and one
 row that cannot be taken is listed with its line and reason; nothing is skipped silently.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ class Row:
     rated_at: datetime | None
 
 
+PROBLEM = "problem"  # in place of a rating: what is wrong with the row
 Cells = list[tuple[int, list[str]]]
 
 
@@ -58,6 +60,8 @@ def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool 
     """
     names = [name.strip() for name in cells[0][1]]
     columns = {field: name for field, name in columns.items() if name}
+    if twins := [name for name, times in Counter(name for name in names if name).items() if times > 1]:
+        raise RowsRefused(f"Two columns are named “{twins[0][:60]}”: which one is meant? Name them apart.")
     if unknown := [name for name in columns.values() if name not in names]:
         raise RowsRefused(f"There is no column “{unknown[0][:60]}”; there are: {', '.join(names)[:300]}.")
     needed = ["rater"] if a_row_a_rater else [*REQUIRED, *([] if {"word", "label"} & set(columns) else ["word or label"])]
@@ -66,6 +70,11 @@ def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool 
     found = []
     for line, row in cells[1:]:
         values = dict(zip(names, (cell.strip() for cell in row), strict=False))
+        if any(cell.strip() for cell in row[len(names) :]):
+            found.append(
+                (line, {PROBLEM: "the row has more cells than there are columns: put a text with a comma in quotation marks"})
+            )
+            continue
         if not any(values.values()):
             continue
         if not a_row_a_rater:
@@ -94,12 +103,17 @@ def check(
     names : other names of the words (those of another language) to their words; all in lower case.
     of_two : what is done with a second rating of a track by the same rater: "refuse", or keep the "first" or the "last".
     """
+    form = _form_of([values.get("rated_at", "") for _line, values in ratings])
     rows: dict[tuple[str, str], Row] = {}
     problems: list[str] = []
     for line, values in ratings:
+        if why := values.get(PROBLEM):
+            problems.append(f"line {line}: {why}")
+            continue
         given = values.get("word", "").casefold()
+        word = given if given in words else (names or {}).get(given, given)
         try:
-            row = _row(line, {**values, "word": (names or {}).get(given, given)}, words, labels)
+            row = _row(line, {**values, "word": word}, words, labels, form)
         except ValueError as error:
             problems.append(f"line {line}: {error}")
             continue
@@ -111,7 +125,7 @@ def check(
     return list(rows.values()), problems
 
 
-def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: set[str]) -> Row:
+def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: set[str], form: str) -> Row:
     for column in REQUIRED:
         if not cells.get(column):
             raise ValueError(f"the column {column} is empty")
@@ -126,7 +140,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
         raise ValueError("neither a word nor a label is given")
     if word and label and words[word] != label:
         raise ValueError(f"the word “{word}” stands for {words[word]}, not for {label}")
-    moment = _moment(cells["rated_at"]) if cells.get("rated_at") else None
+    moment = _moment(cells["rated_at"], form) if cells.get("rated_at") else None
     return Row(
         line=line,
         track=cells["track"],
@@ -151,13 +165,33 @@ def _plane(cells: Mapping[str, str], column: str) -> float | None:
 FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H.%M.%S")  # as Google's forms write it, in two countries
 
 
-def _moment(text: str) -> datetime:
+def _form_of(cells: Sequence[str]) -> str:
+    """The form that all times of a column have that are not ISO 8601: 05/11 is May or November for the whole column, not a cell at a
+    time. Where several fit, the first of FORMATS; empty where none does."""
+    others = {text for text in cells if text and not _fits(text, "")}
+    return next((form for form in FORMATS if others and all(_fits(text, form) for text in others)), "")
+
+
+def _fits(text: str, form: str) -> bool:
     try:
-        return datetime.fromisoformat(text)
+        _moment(text, form)
     except ValueError:
-        for form in FORMATS:
-            try:
-                return datetime.strptime(text, form).replace(tzinfo=UTC)
-            except ValueError:
-                continue
-    raise ValueError(f"“{text[:40]}” is no time: write it as 2026-11-24 13:05")
+        return False
+    return True
+
+
+def _moment(text: str, form: str) -> datetime:
+    """ISO 8601, or of this form."""
+    found: datetime | None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            found = datetime.strptime(text, form).replace(tzinfo=UTC) if form else None
+        except ValueError:
+            found = None
+    if found is None:
+        raise ValueError(f"“{text[:40]}” is no time as the others of its column are: write it as 2026-11-24 13:05")
+    if not 1970 <= found.year <= 2100:
+        raise ValueError(f"“{text[:40]}” is no time at which anybody rated")
+    return found

@@ -67,12 +67,13 @@ def change_threshold(questionnaire: Questionnaire, *, threshold: float, by: User
             raise WrongState(_("Somebody changed the rule meanwhile. Reload the page to see it as it is."))
         record(questionnaire, to="rule changed", actor=by, reason=f"threshold {old:g} -> {threshold:g}")
         questionnaire.threshold = threshold
-        n = _settle_anew(questionnaire)
+        n = settle_anew(questionnaire)
     with transaction.atomic():  # tracks whose last rating was on its way with the old threshold
-        return n + _settle_anew(questionnaire)
+        return n + settle_anew(questionnaire)
 
 
-def _settle_anew(questionnaire: Questionnaire) -> int:
+def settle_anew(questionnaire: Questionnaire) -> int:
+    """Settle every fully rated track as the rule is now; returns how many changed."""
     full = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gte=F("target"))
     changed = 0
     for row in full.select_related("label").order_by("track_id"):
@@ -141,7 +142,7 @@ def ask_for_more(track: Track, *, more: int = 2, by: User | None = None, reason:
     Consensus.objects.filter(pk=row.pk).update(target=target)
     row.target = target
     consensus.update_consensus(row)
-    record(row, to="sent back", actor=by, reason=reason or f"{more} more ratings, {target} in all")
+    record(row, to="sent back", actor=by, reason=reason or f"{target - row.n_ratings} more ratings, {target} in all")
 
 
 def _open_consensus(sender: object, track: Track, **kwargs: object) -> None:

@@ -83,6 +83,8 @@ def submit_rating(
             raise AnswerRefused(
                 _("This submission was used for another piece already. Reload the page and send it again.")
             ) from None
+        if not Word.objects.filter(pk=word.pk).exists():  # the labels were changed at the same moment
+            raise UnknownWord(_("The words were changed just now. Reload the page and choose again.")) from None
         Assignment.objects.filter(pk=slot.pk, state__in=slots.LIVE).update(state=State.EXPIRED)
         raise AlreadyRated(ALREADY) from None
 
@@ -197,7 +199,9 @@ def _why_not_counted(slot: Assignment, now: Standing, moment: datetime) -> str:
         return ""
     # A live lease is the rater's own place. One that ran out is only good while nobody else has taken it.
     taken = now.row.n_ratings + (0 if now.lease_is_live else slots.others_live(slot, moment))
-    return Rating.NotCounted.SURPLUS if taken >= now.row.target else ""
+    # A track that stopped early gives out no more places; those that were given out count as they would have.
+    room = max(now.row.target, now.row.questionnaire.raters_per_track) if now.lease_is_live else now.row.target
+    return Rating.NotCounted.SURPLUS if taken >= room else ""
 
 
 def undo_last(questionnaire: Questionnaire, rater: Rater) -> Assignment:
@@ -299,12 +303,25 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
     )
     for consensus_row in consensuses:
         update_consensus(consensus_row)
+        _count_further(consensus_row, {raters[row.rater].pk for row in rows})
     record(
         questionnaire,
         to="ratings imported",
         reason=f"{len(rows)} ratings of {len(tracks)} tracks by {len(raters)} raters, {sum(surplus)} of them surplus",
     )
     return len(rows)
+
+
+def _count_further(row: Consensus, raters: set[int]) -> None:
+    """Imported ratings beyond the usual number count after all where the rule asks further raters."""
+    mine = Rating.objects.filter(
+        questionnaire=row.questionnaire_id, track=row.track_id, rater__in=raters, not_counted=Rating.NotCounted.SURPLUS
+    )
+    while row.n_ratings < row.target and (
+        chosen := list(mine.order_by("pk").values_list("pk", flat=True)[: row.target - row.n_ratings])
+    ):
+        Rating.objects.filter(pk__in=chosen).update(not_counted="")
+        update_consensus(row)
 
 
 def _imported_raters(questionnaire: Questionnaire, names: Iterable[str]) -> dict[str, Rater]:

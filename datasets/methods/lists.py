@@ -20,6 +20,7 @@ from datasets.errors import SourceRefused
 COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "external_id", "start", "end")
 OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
 MOST_ROWS = 20_000
+MOST_CELLS = 4_000_000
 MOST_COLUMNS = 1000  # a form has a column a track
 MOST_BYTES = 20 * 1024**2
 MOST_UNPACKED = 100 * 1024**2
@@ -173,9 +174,12 @@ def _delimited(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
         delimiter, text = head.strip()[4:5] or ",", text.partition("\n")[2]
     reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[int, list[str]]] = []
-    begun = 1
+    begun, n_cells = 1, 0
     try:
         for row in reader:
+            n_cells += len(row)
+            if n_cells > MOST_CELLS:
+                raise SourceRefused(f"{filename} has more than {MOST_CELLS:,} cells: split it.")
             if row:
                 rows.append((reader.line_num, row))
             begun = reader.line_num + 1
@@ -211,8 +215,13 @@ def _sheet(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
             if sum(_tags(archive, part) for part in archive.infolist()) > MOST_TAGS:
                 raise SourceRefused(f"{filename} has far more cells than a list of {MOST_ROWS:,} rows: keep the list alone in it.")
         sheet = load_workbook(io.BytesIO(data), read_only=True, data_only=True).worksheets[0]
-        rows: Iterable[tuple[object, ...]] = sheet.iter_rows(values_only=True, max_row=MOST_ROWS + 2, max_col=MOST_COLUMNS)
-        return [(number, [_cell(cell) for cell in row]) for number, row in enumerate(rows, 1)]
+        rows: Iterable[tuple[object, ...]] = sheet.iter_rows(values_only=True, max_row=MOST_ROWS + 2, max_col=MOST_COLUMNS + 1)
+        found = [(number, [_cell(cell) for cell in row]) for number, row in enumerate(rows, 1)]
+        if len(found) > MOST_ROWS + 1 and any(found[-1][1]):
+            raise SourceRefused(f"{filename} has more than {MOST_ROWS:,} rows: save it as CSV, or split it.")
+        if any(len(row) > MOST_COLUMNS and row[MOST_COLUMNS] for _number, row in found):
+            raise SourceRefused(f"{filename} has more than {MOST_COLUMNS:,} columns: split it.")
+        return found
     except SourceRefused:
         raise
     except Exception as error:  # a broken file makes openpyxl fail in many ways

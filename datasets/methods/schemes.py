@@ -136,13 +136,18 @@ def read_table(text: str) -> Scheme:
         raise ValueError(f"The first line must name the columns label and word; it has: {', '.join(columns)[:200] or 'nothing'}.")
     labels: dict[str, tuple[str, str, str, list[WordSpec]]] = {}
     seen: dict[str, int] = {}
+    translated: dict[str, int] = {}
     for row in rows:
         line, values = rows.line_num, {name: (row.get(name) or "").strip() for name in COLUMNS}
         word = _word(line, values)
         if word.key in seen:
             raise ValueError(f"Line {line}: the word “{word.name}” stands in line {seen[word.key]} already.")
         seen[word.key] = line
+        if word.indonesian and (twin := translated.setdefault(word.indonesian.casefold(), line)) != line:
+            raise ValueError(f"Line {line}: “{word.indonesian}” is the Indonesian name of the word in line {twin} already.")
         key = key_of(values["label"])
+        if key in labels and labels[key][0] != values["label"][:50]:
+            raise ValueError(f"Line {line}: “{values['label'][:50]}” and “{labels[key][0]}” are too alike to be two labels.")
         if not key:
             raise ValueError(f"Line {line}: “{values['label'][:50]}” is no name of a label: it needs a letter or a digit.")
         if values["colour"] and not re.fullmatch(r"#[0-9a-fA-F]{6}", values["colour"]):

@@ -18,7 +18,7 @@ import numpy as np
 
 Members = Mapping[str, Counter[str]]
 Wanted = Mapping[str, Mapping[str, float]]
-N_DRAWS = 40
+N_DRAWS, MOST_STEPS = 40, 100_000  # draws, and groups drawn in all: many groups come out even at the first try
 PAPER_PARTS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1}  # section 3.4
 
 
@@ -68,7 +68,8 @@ def draw_parts(
     totals = Counter(labels)
     wanted = {part: {label: share * totals[label] for label in totals} for part, share in parts.items()}
     rng = np.random.default_rng(seed)
-    draws = [_draw(members, wanted, settled, rng) for _ in range(N_DRAWS if len(members) < len(labels) else 1)]
+    n_draws = max(3, min(N_DRAWS, MOST_STEPS // len(members))) if 0 < len(members) < len(labels) else 1
+    draws = [_draw(members, wanted, settled, rng) for _ in range(n_draws)]
     assigned = min(draws, key=lambda draw: _distance(draw, members, wanted))
     return [assigned[group] for group in groups]
 
@@ -112,14 +113,16 @@ def _draw(members: Members, wanted: Wanted, settled: Mapping[str, str], rng: np.
         for label, count in members[group].items():
             missing[part][label] -= count
             left[label] -= count
-    while waiting:
+    used = set(assigned.values())
+    of_label = {label: iter([group for group in waiting if members[group][label]]) for label in left}
+    for n_left in range(len(waiting) - 1, -1, -1):
         rarest = min((label for label in left if left[label] > 0), key=lambda label: (left[label], label))
-        group = next(group for group in waiting if members[group][rarest])
-        waiting.remove(group)
-        empty = [part for part in wanted if part not in assigned.values()]
+        group = next(group for group in of_label[rarest] if group not in assigned)
+        empty = [part for part in wanted if part not in used]
         # The last groups go to parts that would otherwise stay empty.
-        choices = empty if empty and len(waiting) < len(empty) else list(wanted)
+        choices = empty if empty and n_left < len(empty) else list(wanted)
         assigned[group] = max(choices, key=lambda part: (_fit(missing[part], members[group], rarest), sizes[part]))
+        used.add(assigned[group])
         for label, count in members[group].items():
             missing[assigned[group]][label] -= count
             left[label] -= count

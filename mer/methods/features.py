@@ -325,6 +325,8 @@ def fit(X: Floats, shares: Floats, groups: list[str], *, names: list[str], seed:
     if np.count_nonzero(shares.sum(axis=0)) < 2:
         raise ValueError("there is only one label: nothing to tell apart")
     folds = _inner_folds(groups, seed)
+    if not folds.any():  # one group: nothing to choose by
+        return _fit(X, shares, names, CHOICES[len(CHOICES) // 2])
     losses = []
     for C in CHOICES:  # noqa: N806
         loss = 0.0

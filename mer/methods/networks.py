@@ -71,7 +71,7 @@ def compact(n_labels: int, *, dropout: float) -> keras.Model:
     for filters in (16, 32, 64, 80):
         blocks += [
             layers.Conv2D(filters, 3, padding="same", use_bias=False),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(momentum=0.8),  # a few hundred steps: the usual 0.99 would not have settled
             layers.ReLU(),
             layers.MaxPooling2D(2),
         ]

@@ -56,3 +56,10 @@ def test_without_groups_every_part_is_within_three_tracks_of_its_share(n, seed):
     counts = Counter(draw_parts(labels, [str(number) for number in range(n)], seed=seed))
     for part, share in PAPER_PARTS.items():
         assert abs(counts[part] - share * n) <= 3
+
+
+def test_twenty_thousand_tracks_are_drawn_to_their_shares():
+    labels = [LABELS[number * 7 % 3] for number in range(20_000)]
+    parts = draw_parts(labels, [f"artist {number // 2}" for number in range(20_000)], seed=1)
+    for part, share in PAPER_PARTS.items():
+        assert abs(parts.count(part) / 20_000 - share) < 0.005

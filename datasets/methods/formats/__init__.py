@@ -49,6 +49,8 @@ class About:
     frozen_on: str  # YYYY-MM-DD
     content_hash: str
     seed: int | None
+    split: str
+    torn: int  # artists or recordings that stand in two parts
     funnel: list[dict[str, object]]
     reliability: dict[str, object]
     left_out: list[dict[str, object]]

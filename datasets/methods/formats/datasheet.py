@@ -35,7 +35,7 @@ def markdown(about: About) -> str:
         "Left out, by reason (left_out.csv names each track):" if reasons else "Nothing was left out.",
         _table(["reason", "tracks"], reasons.most_common()) if reasons else "",
         "## Split",
-        f"Drawn with seed {about.seed}; stratified by label, all tracks of an artist and copies of one recording in one part.",
+        _drawn(about),
         _table(["part", "tracks"], list(about.part_counts.items())),
         "## Uses",
         "Say with every accuracy how many tracks it is over, its interval, and what the most frequent label alone reaches.",
@@ -44,6 +44,15 @@ def markdown(about: About) -> str:
         f"Frozen on {about.frozen_on}, content hash {about.content_hash}. A release is never edited: corrections are a new one.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _drawn(about: About) -> str:
+    torn = f" {about.torn} artists or recordings stand in two parts." if about.torn else ""
+    if about.split == "from a file":
+        return f"Fixed by a file.{torn}"
+    return (
+        f"Drawn with seed {about.seed}; stratified by label, all tracks of an artist and copies of one recording in one part.{torn}"
+    )
 
 
 def _said(reliability: dict[str, object]) -> str:
