@@ -56,7 +56,7 @@ def test_tracks_too_short_for_a_picture_are_listed_and_training_says_so(release)
     job = queue.run_job(run.job_id, jobs.train_run)
     run.refresh_from_db()
     assert job.state == "failed"
-    assert "12 tracks were left out because they have no spectrogram" in job.reason
+    assert "12 tracks were left out: the run says why" in job.reason
     assert len(run.excluded) == 12 and "Too short: 1.0 s" in run.excluded[0]["reason"]
 
 
