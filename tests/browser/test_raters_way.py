@@ -289,6 +289,10 @@ def test_it_can_be_installed_and_says_when_there_is_no_connection(phone, invite)
 
 
 def problems_of(page: Page) -> list[str]:
+    page.wait_for_load_state("load")
+    expect(
+        page.get_by_role("heading", level=1)
+    ).to_be_attached()  # a click has led here: the page before may be gone, this one not in
     page.evaluate(AXE)
     result = page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
     return [f"{row['id']}: {row['help']} {[node['target'] for node in row['nodes']][:3]}" for row in result["violations"]]
