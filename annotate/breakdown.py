@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,8 +39,8 @@ class Figure:
         return self.rows[:50]
 
 
-def figures(questionnaire: Questionnaire) -> list[Figure]:
-    """By word, by pair of labels, by group of raters, and the plane."""
+def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
+    """By word, by pair of labels, by group of raters, and the plane; `only` the one of this name."""
     rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted="").order_by("pk")
     table = list(
         rows.values_list(
@@ -61,17 +62,13 @@ def figures(questionnaire: Questionnaire) -> list[Figure]:
     labels = [label.key for label in questionnaire.dataset.labels.all()]
     _names, tracks = np.unique([row[0] for row in table], return_inverse=True)
     chosen = np.array([labels.index(row[1]) for row in table])
-    return [
-        _words(table, tracks, chosen, len(labels)),
-        _pairs(tracks, chosen, labels),
-        _groups(table, tracks, chosen, len(labels)),
-        _plane(table, chosen, labels),
-    ]
-
-
-def _counts(tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> breakdown.Ints:
-    n_tracks = int(tracks.max()) + 1
-    return np.bincount(tracks * n_labels + chosen, minlength=n_tracks * n_labels).reshape(n_tracks, n_labels)
+    make: dict[str, Callable[[], Figure]] = {
+        "words": lambda: _words(table, tracks, chosen, len(labels)),
+        "pairs": lambda: _pairs(tracks, chosen, labels),
+        "groups": lambda: _groups(table, tracks, chosen, len(labels)),
+        "plane": lambda: _plane(table, chosen, labels),
+    }
+    return [figure() for name, figure in make.items() if only in ("", name)]
 
 
 def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> Figure:
@@ -99,7 +96,7 @@ def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_l
 
 
 def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) -> Figure:
-    observed, expected = breakdown.label_pairs(_counts(tracks, chosen, len(labels)))
+    observed, expected = breakdown.label_pairs(breakdown.counts_of(tracks, chosen, len(labels)))
     rows: list[list[object]] = []
     cells = []
     size = 400 // len(labels) - 4
@@ -141,7 +138,7 @@ def _groups(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_
     drawn = []
     for (kind, name), places in sorted(groups.items()):
         _used, mine = np.unique(tracks[places], return_inverse=True)
-        counts = _counts(mine, chosen[places], n_labels)
+        counts = breakdown.counts_of(mine, chosen[places], n_labels)
         n_tracks = int((counts.sum(axis=1) > 1).sum())
         raters = len({table[place][10] for place in places})
         alpha = low = high = math.nan

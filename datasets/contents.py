@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 
 from django.db.models import Count
 
@@ -89,7 +90,7 @@ def _originals(release: Release) -> Iterator[AudioFile]:
 def _recordings(release: Release) -> Iterator[Recording]:
     for audio_file in _originals(release):
         suffix = str(audio_file.file.name).rpartition(".")[2]
-        yield Recording(audio_file.track_id, suffix, lambda stored=audio_file.file: stored.open("rb"))  # type: ignore[misc]
+        yield Recording(audio_file.track_id, suffix, partial(audio_file.file.open, "rb"))
 
 
 def _about(release: Release) -> About:

@@ -122,6 +122,11 @@ def _new_token() -> str:
     return secrets.token_urlsafe(12)
 
 
+def group_of(artist: str, track_id: int) -> str:
+    """What a split keeps together: the artist where known, else the track itself."""
+    return f"artist:{artist.strip().casefold()}" if artist.strip() else f"track:{track_id}"
+
+
 class Track(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")
@@ -196,8 +201,7 @@ class Track(models.Model):
 
     @property
     def group(self) -> str:
-        """What a split keeps together: the artist where known, else the track itself."""
-        return f"artist:{self.artist.strip().casefold()}" if self.artist.strip() else f"track:{self.pk}"
+        return group_of(self.artist, self.pk)
 
 
 class AudioFile(models.Model):
@@ -505,6 +509,10 @@ class ReleaseItem(models.Model):
     class Meta:
         ordering = ["track_id"]
         constraints = [models.UniqueConstraint(fields=["release", "track"], name="release_item_unique")]
+
+    @property
+    def group(self) -> str:
+        return group_of(self.artist, self.track_id)
 
 
 class ReleaseRating(models.Model):

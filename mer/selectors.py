@@ -42,8 +42,7 @@ def samples_of(run: Run) -> list[Sample]:
         picture = pictures.get(item.track_id)
         usable = picture if picture and picture.state == Spectrogram.State.OK else None
         reason = "" if usable else (picture.reason if picture else "Its spectrogram was not made.")
-        group = item.artist.strip().lower() or f"track:{item.track_id}"
-        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, group, usable, reason))
+        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, item.group, usable, reason))
     return samples
 
 
@@ -153,7 +152,7 @@ def verdict_of(one: Run, two: Run) -> Verdict:
     tables = [{row.track_id: row for row in Prediction.objects.filter(run=run, part="test")} for run in (one, two)]
     tracks = sorted(set(tables[0]) & set(tables[1]))
     labels = list(one.release.labels)
-    groups = {item.track_id: item.artist.strip().lower() or str(item.track_id) for item in one.release.items.all()}
+    groups = {item.track_id: item.group for item in one.release.items.all()}
     truth = [labels.index(tables[0][track].truth) for track in tracks]
     predicted = [[labels.index(table[track].predicted) for track in tracks] for table in tables]
     right = [[guess == true for guess, true in zip(row, truth, strict=True)] for row in predicted]

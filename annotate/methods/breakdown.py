@@ -15,10 +15,15 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+def counts_of(tracks: Ints, labels: Ints, n_labels: int) -> Ints:
+    """Ratings for each label [shape=(n_tracks, n_labels)]."""
+    n_tracks = int(tracks.max()) + 1 if tracks.size else 0
+    return np.bincount(tracks * n_labels + labels, minlength=n_tracks * n_labels).reshape(n_tracks, n_labels)
+
+
 def others_agree(tracks: Ints, labels: Ints, n_labels: int) -> Floats:
     """For each rating the share of the track's other ratings with its label; nan where there is no other [shape=(n_ratings,)]."""
-    n_tracks = int(tracks.max()) + 1 if tracks.size else 0
-    counts = np.bincount(tracks * n_labels + labels, minlength=n_tracks * n_labels).reshape(n_tracks, n_labels)
+    counts = counts_of(tracks, labels, n_labels)
     others = counts.sum(axis=1)[tracks] - 1
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(others > 0, (counts[tracks, labels] - 1) / others, math.nan)
