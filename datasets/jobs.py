@@ -54,6 +54,7 @@ def fetch_track(ticket: Ticket) -> None:
                 max_duration_s=_longest_original(track),
                 max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
                 age_restricted=track.dataset.age_restricted,
+                live_recordings=track.dataset.live_recordings,
                 on_progress=ticket.progress,
             )
         with fetched.path.open("rb") as file:

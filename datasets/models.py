@@ -45,7 +45,10 @@ class Dataset(models.Model):
     )
     licence_required = models.BooleanField(default=False, help_text="Recordings without a licence are refused.")
     age_restricted = models.BooleanField(
-        "take age-restricted videos", default=True, help_text="They need the cookies of an account; live streams are never taken."
+        "take age-restricted videos", default=True, help_text="They need the cookies of an account."
+    )
+    live_recordings = models.BooleanField(
+        "take recordings of live streams", default=True, help_text="A stream that is still on the air is never taken."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -223,7 +226,7 @@ class AudioFile(models.Model):
     loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
     peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
     silence_share = models.FloatField(null=True, help_text="Share of 50 ms blocks below -60 dB of full scale.")
-    clipped_share = models.FloatField(null=True, help_text="Share of samples at full scale.")
+    clipped_share = models.FloatField(null=True, help_text="Share of the wav's samples at full scale.")
     peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
 
     class Meta:

@@ -1,10 +1,12 @@
 """Files become tracks: what is taken, what is refused and why."""
 
 import errno
+import subprocess
 
 import pytest
 from django.core.files import File
 from django.core.files.base import ContentFile
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from datasets import jobs
 from datasets.errors import DiskFull, SourceRefused, TrackExists, WrongState
@@ -31,6 +33,17 @@ def test_the_original_is_kept_untouched_beside_a_22050_hz_mono_wav(dataset):
     assert "My" not in files["wav"].file.name
     states = Event.objects.filter(subject="track", subject_id=track.pk).order_by("id").values_list("to_state", flat=True)
     assert list(states) == ["waiting", "converting", "ready"]
+
+
+@pytest.mark.parametrize(("given", "kept"), [("", "Gesang"), ("Waldjinah", "Waldjinah")])
+def test_the_artist_in_the_tags_fills_an_empty_one_because_splits_keep_artists_together(dataset, tmp_path, given, kept):
+    wav, tagged = tmp_path / "t.wav", tmp_path / "t.mp3"
+    wav.write_bytes(tone(2.0))
+    told = ["-metadata", "artist=Gesang", "-metadata", "title=Bengawan Solo", "-metadata", "genre=" + "Keroncong" * 30]
+    subprocess.run([get_ffmpeg_exe(), "-v", "error", "-i", wav, *told, tagged], check=True)
+    job = queue.run_job(add(dataset, tagged.read_bytes(), "song.mp3", artist=given).pk, jobs.convert_track)
+    track = Track.objects.get(pk=job.subject_id)
+    assert (track.state, track.title, track.artist, len(track.genre)) == ("ready", "song", kept, 100)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +84,7 @@ def test_the_same_file_again_is_refused_and_names_its_twin(dataset):
 
 
 def test_done_again_after_a_dead_worker_it_leaves_the_same_as_done_once(dataset):
-    job = add(dataset, tone(1.0))
+    job = add(dataset, tone(3.0, sr=44_100))
     for _ in range(2):
         ticket = queue.claim(job.pk)
         track = Track.objects.get(pk=job.subject_id)

@@ -63,7 +63,24 @@ def test_silence_is_refused_with_its_share(dataset):
 
 @pytest.mark.parametrize(("age_limit", "takes", "refused"), [(18, False, True), (18, True, False), (0, False, False)])
 def test_age_restricted_videos_are_taken_only_where_they_are_wanted(age_limit, takes, refused):
-    assert bool(youtube._policy({"age_limit": age_limit, "duration": 60}, 600, takes)) is refused
+    info = {"age_limit": age_limit, "duration": 60}
+    assert bool(youtube._policy(info, 600, age_restricted=takes, live_recordings=True)) is refused
+
+
+@pytest.mark.parametrize(
+    ("info", "takes", "refused"),
+    [
+        ({"was_live": True}, True, None),
+        ({"was_live": True}, False, "recording of a live stream"),
+        ({"live_status": "post_live"}, False, "recording of a live stream"),
+        ({"live_status": "not_live"}, False, None),
+        ({"is_live": True}, True, "it is a live stream"),
+        ({"live_status": "is_upcoming"}, True, "it is a live stream"),
+    ],
+)
+def test_recordings_of_live_streams_are_taken_where_they_are_wanted_and_streams_never(info, takes, refused):
+    why = youtube._policy(info | {"duration": 60}, 600, age_restricted=True, live_recordings=takes)
+    assert refused in why if refused else why is None
 
 
 def test_a_curator_leaves_a_track_out_because_raters_hear_vocals(client, curator, make_track, rate, questionnaire):

@@ -24,9 +24,9 @@ import sys
 import tempfile
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -82,13 +82,14 @@ class Loudness:
 
 @dataclass(frozen=True)
 class Converted:
-    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav, and the raw
-    fingerprint (see `fingerprints.read_items`)."""
+    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav, the raw fingerprint
+    (see `fingerprints.read_items`), and the source's tags, one line each, under lower-case keys such as `artist`."""
 
     duration_s: float
     probe: Probe
     loudness: Loudness
     fingerprint: bytes = b""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.MULTILINE)
@@ -154,6 +155,8 @@ def convert(
     command += ["-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
     printed = target.with_suffix(".print")
     command += ["-map", "[print]", "-f", "chromaprint", "-fp_format", "raw", f"file:{printed}"]
+    tags = target.with_suffix(".tags")  # Ogg keeps them with its stream, the others with the file
+    command += ["-map_metadata", "0:s:a:0", "-map_metadata", "0:g", "-f", "ffmetadata", f"file:{tags}"]
     most_bytes = int((max_duration_s + 10) * SAMPLE_RATE * 2)
     try:
         said = _run(command, most_bytes=most_bytes, timeout_s=timeout_s, check=check)
@@ -167,7 +170,23 @@ def convert(
     if duration_s > max_duration_s:
         raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
     fingerprint = printed.read_bytes() if printed.exists() else b""
-    return Converted(duration_s, _probe(said), _loudness(said), fingerprint)
+    return Converted(duration_s, _probe(said), _loudness(said), fingerprint, _tags(tags))
+
+
+MOST_TAGS = 100_000  # bytes that are read of them
+
+
+def _tags(path: Path) -> dict[str, str]:
+    """What ffmpeg wrote of the tags (`key=value` lines, a backslash before what would end one)."""
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        text = file.read(MOST_TAGS).decode("utf-8", "replace")
+    found = {}
+    for key, value in re.findall(r"^((?:[^=\\\n]|\\.)+)=((?:[^\\\n]|\\.|\\\n)*)$", text, re.MULTILINE):
+        plain = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL).replace("\0", "")
+        found[key.lower()] = " ".join(plain.split())
+    return found
 
 
 def fingerprint(wav: Path, *, timeout_s: float = 120) -> bytes:
@@ -190,19 +209,32 @@ def _stretch(start_s: float | None, longest: float) -> str:
     return f"atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS"
 
 
-EVERYWHERE = {"mp3": "mp3", "aac": "m4a"}  # codecs that every browser plays, and the container that they go into
+EVERYWHERE = {
+    "mp3": "mp3",
+    "aac": "m4a",
+    "flac": "flac",
+    "pcm_s16le": "wav",
+}  # codecs that every browser plays, and their container
+MUXERS = {
+    "mp3": ("-f", "mp3", "-id3v2_version", "0"),
+    "m4a": ("-f", "mp4", "-movflags", "+faststart"),
+    "flac": ("-f", "flac"),
+    "wav": ("-f", "wav"),
+}
 MOST_STREAMED = 24_000  # bytes a second: 192 kbit/s
 
 
 def plays_as_it_is(source: Path, converted: Converted, *, is_stretch: bool) -> bool:
     """Whether raters can be given the original: every browser plays it, it is small, and it tells nothing of the piece."""
     probe = converted.probe
-    suits = {"mp3": probe.container == "mp3", "aac": "m4a" in probe.container}.get(probe.codec, False)
-    return suits and not probe.tells and not is_stretch and _is_small(source, converted)
+    suits = EVERYWHERE.get(probe.codec) in probe.container.split(",")
+    return suits and not probe.tells and not is_stretch and _streams_well(source, converted)
 
 
-def _is_small(source: Path, converted: Converted) -> bool:
-    return source.stat().st_size <= MOST_STREAMED * converted.duration_s + 64_000
+def _streams_well(source: Path, converted: Converted) -> bool:
+    """Few bytes a second, and no more channels than a phone has."""
+    is_small = source.stat().st_size <= MOST_STREAMED * converted.duration_s + 64_000
+    return converted.probe.codec in EVERYWHERE and is_small and converted.probe.channels in (1, 2)
 
 
 def streaming_copy(
@@ -221,7 +253,7 @@ def streaming_copy(
     from imageio_ffmpeg import get_ffmpeg_exe
 
     probe = converted.probe
-    as_they_are = probe.codec in EVERYWHERE and start_s is None and end_s is None and _is_small(source, converted)
+    as_they_are = start_s is None and end_s is None and _streams_well(source, converted)
     suffix = EVERYWHERE[probe.codec] if as_they_are else "mp3"
     target = folder / f"stream.{suffix}"
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *CLOSED, "-vn", "-sn", "-dn"]
@@ -240,10 +272,9 @@ def streaming_copy(
             "4",
         ]
         command += ["-ar", str(probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100)]
-    muxer = ["-f", "mp4", "-movflags", "+faststart"] if suffix == "m4a" else ["-f", "mp3", "-id3v2_version", "0"]
     most_bytes = int((max_duration_s + 10) * 48_000)
     try:
-        said = _run([*command, *muxer, f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s, check=check)
+        said = _run([*command, *MUXERS[suffix], f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s, check=check)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"The copy for players took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or not target.stat().st_size:

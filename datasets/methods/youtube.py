@@ -112,6 +112,7 @@ def fetch(
     max_duration_s: float,
     max_bytes: int,
     age_restricted: bool = True,
+    live_recordings: bool = True,
     on_progress: Callable[[float, str], None],
 ) -> Fetched:
     """Download the best audio of one video into `folder`; a part that lies there from an interrupted attempt is continued.
@@ -128,7 +129,7 @@ def fetch(
             on_progress(min(1.0, status.get("downloaded_bytes", 0) / total), "Downloading")
 
     def refuse(info: dict[str, Any], *, incomplete: bool = False) -> str | None:
-        why = _policy(info, max_duration_s, age_restricted)
+        why = _policy(info, max_duration_s, age_restricted=age_restricted, live_recordings=live_recordings)
         if why:
             refused.append(why)
         return why
@@ -176,10 +177,12 @@ def _extract(url: str, access: Access, options: dict[str, Any], *, download: boo
         raise _failure(error) from None
 
 
-def _policy(info: dict[str, Any], max_duration_s: float, age_restricted: bool) -> str | None:
-    """Why a video is not taken, or None."""
+def _policy(info: dict[str, Any], max_duration_s: float, *, age_restricted: bool, live_recordings: bool) -> str | None:
+    """Why a video is not taken, or None. A stream that is on the air has no end yet, whatever the dataset takes."""
     if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
         return "it is a live stream; only finished recordings are taken"
+    if (info.get("was_live") or info.get("live_status") in ("was_live", "post_live")) and not live_recordings:
+        return "it is the recording of a live stream, and the dataset takes no such videos"
     if (info.get("duration") or 0) > max_duration_s:
         return f"it is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken"
     if (info.get("age_limit") or 0) >= 18 and not age_restricted:

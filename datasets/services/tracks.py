@@ -264,7 +264,10 @@ def _record_ready(
         plays=is_original_played,
         duration_s=duration_s if track.stretch == (None, None) else source.claimed_s,
     )
-    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
+    # Who plays matters for the splits, and a file often says it; its title stays as it came in, which people chose or know.
+    told = {name: converted.tags.get(name, "")[:most] for name, most in (("artist", 300), ("genre", 100))}
+    filled: dict[str, Any] = {name: value for name, value in told.items() if value and not getattr(track, name)}
+    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s, **filled)
     track_ready.send(Track, track=track)
 
 

@@ -184,14 +184,16 @@ def played(source: Path, tmp_path: Path, **stretch) -> tuple[bool, Path | None, 
     return False, audio.streaming_copy(source, tmp_path, converted, max_duration_s=600, **stretch), converted
 
 
-def test_a_small_mp3_without_tags_is_played_as_it_is(wav_file, tmp_path):
-    source = encoded(wav_file(3.0), ".mp3", "-map_metadata", "-1", "-bitexact", "-id3v2_version", "0")
+@pytest.mark.parametrize("suffix", [".mp3", ".m4a", ".flac", ".wav"])
+def test_what_every_browser_plays_is_played_as_it_is_when_it_is_small_and_tells_nothing(wav_file, tmp_path, suffix):
+    options = ("-id3v2_version", "0") if suffix == ".mp3" else ()
+    source = encoded(wav_file(1.0, name="source.wav"), f".x{suffix}", "-map_metadata", "-1", "-bitexact", *options)
     assert played(source, tmp_path)[0]
 
 
-@pytest.mark.parametrize(("suffix", "copy"), [(".mp3", ".mp3"), (".m4a", ".m4a")])
+@pytest.mark.parametrize(("suffix", "copy"), [(".mp3", ".mp3"), (".m4a", ".m4a"), (".flac", ".flac"), (".wav", ".wav")])
 def test_tags_that_tell_are_left_out_of_the_copy_and_the_sound_stays_the_same(wav_file, tmp_path, suffix, copy):
-    source = encoded(wav_file(3.0), suffix, "-metadata", "title=Bengawan Solo", "-metadata", "comment=<b>sad</b>")
+    source = encoded(wav_file(1.0), f".x{suffix}", "-metadata", "title=Bengawan Solo", "-metadata", "comment=<b>sad</b>")
     as_it_is, target, converted = played(source, tmp_path)
     assert converted.probe.tells and not as_it_is and target.suffix == copy
     assert b"Bengawan" not in target.read_bytes() and b"sad" not in target.read_bytes()
@@ -203,9 +205,11 @@ def test_tags_that_tell_are_left_out_of_the_copy_and_the_sound_stays_the_same(wa
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".ogg", ".wav", ".x.aiff", ".opus"])
-def test_what_not_every_browser_plays_becomes_a_small_mp3(wav_file, tmp_path, suffix):
+def test_what_is_large_or_not_played_by_every_browser_becomes_a_small_mp3(wav_file, tmp_path, suffix):
     options = ("-c:a", "libvorbis") if suffix == ".ogg" else ()
-    source = encoded(wav_file(5.0, name="source.wav"), f".y{suffix}", *options, "-ac", "2")
+    source = encoded(
+        wav_file(5.0, name="source.wav"), f".y{suffix}", *options, "-ac", "2", "-ar", "96000" if suffix == ".flac" else "48000"
+    )
     as_it_is, target, _converted = played(source, tmp_path)
     assert not as_it_is and target.suffix == ".mp3" and target.stat().st_size < 24_000 * 5 + 64_000
     copy = audio.convert(target, tmp_path / "c.wav", max_duration_s=600)
@@ -260,6 +264,16 @@ def test_odd_tags_hinder_nothing_and_do_not_go_along(wav_file, tmp_path, suffix,
     playable, copy, converted = played(tagged, tmp_path)
     assert converted.duration_s == pytest.approx(2, abs=0.1) and converted.probe.tells and not playable
     assert title.encode()[:40] not in copy.read_bytes()
+    assert converted.tags["title"] == " ".join(title.split())
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".flac", ".m4a", ".wav", ".opus"])
+def test_the_tags_of_every_container_are_read(wav_file, tmp_path, suffix):
+    options = ("-c:a", "libvorbis") if suffix == ".ogg" else ()
+    told = ("-metadata", "artist=Gesang; a=b\\c # d", "-metadata", "genre=Keroncong")
+    source = encoded(wav_file(1.0, name="source.wav"), f".x{suffix}", *options, *told)
+    tags = audio.convert(source, tmp_path / "w.wav", max_duration_s=60).tags
+    assert (tags["artist"], tags["genre"]) == ("Gesang; a=b\\c # d", "Keroncong")
 
 
 def test_a_film_without_sound_is_refused(tmp_path):
