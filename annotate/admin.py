@@ -41,7 +41,7 @@ class QuestionnaireAdmin(ModelAdmin):
     inlines = [QuestionInline, GoldInline]
     fieldsets = [
         (None, {"fields": ["dataset", "name", "is_open"]}),
-        (_("The rule"), {"fields": ["raters_per_track", "threshold", "ask_more_when_split", "unanimous_at", "tracks_per_rater", "seed"]}),
+        (_("The rule"), {"fields": ["raters_per_track", "threshold", "fewest_raters", "ask_more_when_split", "unanimous_at", "tracks_per_rater", "seed"]}),
         (
             _("What is asked"),
             {"fields": ["question", "question_indonesian", "layout", "ask_point", "ask_confidence", "ask_known", "ask_vocals", "show_title"]},
@@ -73,7 +73,7 @@ class QuestionnaireAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Questionnaire | None = None) -> list[str]:
         """The rule that ratings were collected under does not change under them."""
         rated = obj is not None and obj.ratings.exists()
-        return ["dataset", "raters_per_track", "threshold", "seed"] if rated else []
+        return ["dataset", "raters_per_track", "threshold", "fewest_raters", "seed"] if rated else []
 
     def save_model(self, request: HttpRequest, obj: Questionnaire, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

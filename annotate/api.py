@@ -153,7 +153,7 @@ class AssignmentViewSet(viewsets.GenericViewSet[Assignment]):
         played = ground.played_file(self.get_object().track)
         if played is None:
             raise Http404
-        return audio_response(request._request, played.file)
+        return audio_response(request._request, played)
 
 
 class RatingViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Rating]):

@@ -5,6 +5,7 @@ class AnnotateConfig(AppConfig):
     name = "annotate"
 
     def ready(self) -> None:
-        from annotate.services import questionnaires
+        from annotate.services import arrivals, questionnaires
 
         questionnaires.connect()
+        arrivals.connect()

@@ -212,6 +212,12 @@ class RuleForm(forms.Form):
     threshold = forms.IntegerField(label=_("Threshold in %"), min_value=0, max_value=99, help_text=_("Agreement must be above it."))
     aside = forms.CharField(label=_("Without the rater"), required=False, max_length=60)
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if "raters" in data and "fewest" in data:
+            data["fewest"] = min(data["fewest"], data["raters"])
+        return data
+
     def __init__(self, *args: Any, names: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [("", _("nobody is left out")), *((name, name) for name in names)]

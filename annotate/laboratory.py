@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotate.errors import RatersUnconnected
 from annotate.methods import agreement, consensus, reliability, truth
-from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating
+from annotate.models import Consensus, Gold, Kind, Questionnaire, Rater, Rating
 from annotate.selectors import BOOTSTRAP_SEED, bars_of, number_or_none
 from datasets.models import Track
 
@@ -56,28 +56,47 @@ MOST_FLIPS = 200  # shown; all are counted
 
 
 def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshold: float, aside: str = "") -> Trial:
-    """The first `raters` ratings of each track, without those of the rater `aside`, under a rule that changes nothing."""
+    """The first `raters` ratings of each track, without those of the rater `aside`, under a rule that changes nothing.
+
+    Without `aside`, what `services.questionnaires.change_rule` would make of them.
+    """
     labels = [label.key for label in questionnaire.dataset.labels.all()]
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
     rateable = Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).exclude(track__in=golds)
-    now = {track: label or state for track, label, state in rateable.values_list("track_id", "label__key", "state")}
-    index = {track: number for number, track in enumerate(sorted(now))}
+    stored = list(rateable.order_by("track_id").values_list("track_id", "label__key", "state", "target"))
+    now = {track: label or state for track, label, state, _target in stored}
+    ruled = {track for track, _label, state, _target in stored if state == Consensus.State.RULED}
+    index = {track: number for number, track in enumerate(now)}
+    targets = np.array([target for *_, target in stored], dtype=np.int64)
+    is_raised = targets > max(questionnaire.raters_per_track, raters)
+    most = np.where(is_raised, targets, raters)
     t, r, y, names = _ratings(questionnaire, index, labels)
     if aside in names:
         kept = r != names.index(aside)
         t, r, y = t[kept], r[kept], y[kept]
-    kept = consensus.first_ratings(t, raters)
+    kept = consensus.first_ratings(t, most)
     t, r, y = t[kept], r[kept], y[kept]
     k = len(labels)
     counts = np.bincount(t * k + y, minlength=len(index) * k).reshape(-1, k)
-    outcome = consensus.settle_table(counts, fewest=fewest, threshold=threshold)
+    needed = np.where(is_raised, targets, min(fewest, raters))
+    totals = counts.sum(axis=1)
+    early = questionnaire.unanimous_at
+    if early > raters / 2 and early / raters > threshold:  # as `consensus.target_now` stops early
+        needed = np.where((counts.max(axis=1, initial=0) == totals) & (totals >= early), np.minimum(needed, totals), needed)
+    outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
+    if questionnaire.ask_more_when_split:
+        outcome[(outcome == -1) & ~is_raised & (totals == raters)] = -2  # further raters are asked
     full = counts[outcome >= -1]
     shares = full.sum(axis=0) / full.sum() if full.size and full.sum() else None
     alpha, (low, high) = math.nan, (math.nan, math.nan)
     if len(full):
         alpha, (low, high) = reliability.krippendorff_alpha(full), reliability.alpha_interval(full, seed=BOOTSTRAP_SEED)
     expected, accepted_accuracy, why = _expected(t, r, y, outcome, k)
-    flips = _flips(now, index, outcome, labels, counts)
+    flips = [
+        flip
+        for flip in _flips(now, index, outcome, labels, counts)
+        if flip.after != Consensus.State.SPLIT or flip.track_id not in ruled
+    ]
     titles = dict(Track.objects.filter(pk__in=[flip.track_id for flip in flips[:MOST_FLIPS]]).values_list("pk", "title"))
     n_accepted = int((outcome >= 0).sum())
     return Trial(
@@ -105,8 +124,9 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
 def _ratings(
     questionnaire: Questionnaire, index: dict[int, int], labels: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[str]]:
-    """Track, rater and label of every rating that counts, as indices in the order of rating, and the pseudonyms of the raters."""
-    rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted="").order_by("rated_at", "pk")
+    """Track, rater and label of every rating that counts or could, as indices in the order of rating, and the pseudonyms of the raters."""
+    either = ["", Rating.NotCounted.BEYOND]
+    rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted__in=either).order_by("rated_at", "pk")
     place = {key: number for number, key in enumerate(labels)}
     raters: dict[str, int] = {}
     found = [
@@ -154,3 +174,8 @@ def rater_names(questionnaire: Questionnaire) -> list[str]:
         .annotate(n=Count("pk"))
     )
     return [name for name, _n in rows.order_by("-n", "rater__pseudonym")[:500]]
+
+
+def rater_named(questionnaire: Questionnaire, pseudonym: str) -> Rater | None:
+    """The rater behind a name of `rater_names`."""
+    return Rater.objects.filter(pseudonym=pseudonym, ratings__questionnaire=questionnaire).first() if pseudonym else None

@@ -56,6 +56,11 @@ class Questionnaire(models.Model):
     # The rule
     raters_per_track = models.PositiveSmallIntegerField(default=5, validators=[MinValueValidator(1), MaxValueValidator(50)])
     threshold = models.FloatField(default=0.5, validators=[MinValueValidator(0), MaxValueValidator(1)])
+    fewest_raters = models.PositiveSmallIntegerField(
+        "settled from so many on",
+        default=0,
+        help_text="A track is settled with what it has from so many ratings on, and goes on being rated; 0: when all are in.",
+    )
     ask_more_when_split = models.BooleanField(
         "two more raters for a split track", default=False, help_text="A 2-2-1 track gets a sixth and a seventh rating, once."
     )
@@ -111,11 +116,18 @@ class Questionnaire(models.Model):
     def rule(self) -> str:
         words = gettext("%(n)d ratings a track; the most frequent label is kept when its share is above %(threshold)s")
         words %= {"n": self.raters_per_track, "threshold": f"{self.threshold:.0%}"}
+        if self.fewest < self.raters_per_track:
+            words += gettext("; a track is settled from %(n)d ratings on") % {"n": self.fewest}
         if self.ask_more_when_split:
             words += gettext("; a split track gets %(n)d more") % {"n": MORE_WHEN_SPLIT}
         if self.unanimous_at:
             words += gettext("; %(n)d ratings that all agree are enough") % {"n": self.unanimous_at}
         return words
+
+    @property
+    def fewest(self) -> int:
+        """Ratings from which on a track is settled."""
+        return min(self.fewest_raters or self.raters_per_track, self.raters_per_track)
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -365,6 +377,7 @@ class Rating(models.Model):
         CLOSED = "closed", _("The questionnaire was closed")
         TAKEN_OUT = "taken out", _("The track was taken out")
         SET_ASIDE = "set aside", _("The rater is set aside")
+        BEYOND = "beyond", _("Beyond the number of raters that the rule counts")
 
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="ratings")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")

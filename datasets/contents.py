@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
+from datasets import selectors
 from datasets.methods.formats import About, Contents, Kind, Recording, Row, Table
-from datasets.models import AudioFile, Release, SplitMember
+from datasets.models import AudioFile, Release, ReleaseItem, SplitMember
 
 PIECE = 2000
+RECORDED = (
+    "name", "rule", "labels", "funnel", "left_out", "reliability", "leakage", "description", "licence", "authors", "content_hash",
+)  # fmt: skip
 TRACKS: dict[str, tuple[Kind, str]] = {
     "track_id": (int, "Number of the track in its studio"),
     "title": (str, "Title"),
@@ -54,15 +58,32 @@ def of(release: Release) -> Contents:
         ratings=Table("ratings", RATINGS, lambda: _ratings(release)),
         splits=Table("splits", SPLITS, lambda: _splits(release)),
         recordings=lambda: _recordings(release),
+        record=_record(release),
     )
+
+
+def _record(release: Release) -> dict[str, object]:
+    """What another studio needs beside the tables to hold the same release (`services.arrivals` reads it)."""
+    labels = release.dataset.labels.prefetch_related("words")
+    names = ("key", "name", "translations")
+    return {
+        "dataset": {name: getattr(release.dataset, name) for name in ("name", "description", "synthetic")},
+        "labels": [
+            {name: getattr(label, name) for name in (*names, "colour")}
+            | {"words": [{name: getattr(word, name) for name in (*names, "valence", "arousal")} for word in label.words.all()]}
+            for label in labels
+        ],
+        "release": {name: getattr(release, name) for name in RECORDED} | {"frozen_at": release.frozen_at.isoformat()},
+        "splits": list(release.splits.order_by("id").values("name", "seed", "parts")),
+    }
 
 
 def _tracks(release: Release) -> Iterator[Row]:
     first = release.splits.order_by("id").first()
     parts = dict(SplitMember.objects.filter(split=first).values_list("item_id", "part"))
-    for item in release.items.order_by("track_id").iterator(chunk_size=PIECE):
-        row: dict[str, object] = {name: getattr(item, name) for name in TRACKS if name != "part"}
-        row["duration_s"] = round(item.duration_s, 3)
+    for item in release.items.order_by("number").iterator(chunk_size=PIECE):
+        row: dict[str, object] = {"track_id": item.number}
+        row |= {name: getattr(item, name) for name in TRACKS if name not in ("track_id", "part")}
         row["part"] = parts.get(item.pk, "")
         n = sum(item.votes.values())
         row |= {f"votes_{label}": item.votes.get(label, 0) for label in release.labels}
@@ -71,26 +92,31 @@ def _tracks(release: Release) -> Iterator[Row]:
 
 
 def _ratings(release: Release) -> Iterator[Row]:
-    yield from release.ratings.order_by("track_id", "pseudonym").values(*RATINGS).iterator(chunk_size=PIECE)
+    for row in selectors.ratings_in_order(release):
+        yield {"track_id": row.pop("number"), **row}
 
 
 def _splits(release: Release) -> Iterator[Row]:
-    members = SplitMember.objects.filter(split__release=release).order_by("split_id", "item__track_id")
-    for split, track_id, part in members.values_list("split__name", "item__track_id", "part").iterator(chunk_size=PIECE):
+    members = SplitMember.objects.filter(split__release=release).order_by("split_id", "item__number")
+    for split, track_id, part in members.values_list("split__name", "item__number", "part").iterator(chunk_size=PIECE):
         yield {"split": split, "track_id": track_id, "part": part}
 
 
+def _allowed(release: Release) -> QuerySet[ReleaseItem]:
+    """Those whose originals may be passed on: the dataset is our own, or a licence is recorded."""
+    return release.items.all() if release.dataset.synthetic else release.items.exclude(licence="")
+
+
 def _originals(release: Release) -> Iterator[AudioFile]:
-    """Originals that may be passed on: the dataset is our own, or a licence is recorded."""
-    allowed = release.items.all() if release.dataset.synthetic else release.items.exclude(licence="")
-    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=allowed.values("track_id"))
-    yield from files.order_by("track_id").iterator(chunk_size=PIECE)
+    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=_allowed(release).values("track_id"))
+    number = ReleaseItem.objects.filter(release=release, track=OuterRef("track")).values("number")
+    yield from files.annotate(number=Subquery(number)).order_by("number").iterator(chunk_size=PIECE)
 
 
 def _recordings(release: Release) -> Iterator[Recording]:
     for audio_file in _originals(release):
         suffix = str(audio_file.file.name).rpartition(".")[2]
-        yield Recording(audio_file.track_id, suffix, partial(audio_file.file.open, "rb"))
+        yield Recording(audio_file.number, suffix, partial(audio_file.file.open, "rb"))  # type: ignore[attr-defined]
 
 
 def _about(release: Release) -> About:
@@ -106,6 +132,6 @@ def _about(release: Release) -> About:
         left_out=list(release.left_out), n_tracks=release.items.count(), n_ratings=release.ratings.count(),
         n_raters=release.ratings.values("pseudonym").distinct().count(),
         n_artists=release.items.exclude(artist="").values("artist").distinct().count(),
-        n_recordings=sum(1 for _ in _originals(release)), label_counts={label: labels.get(label, 0) for label in release.labels},
+        n_recordings=_allowed(release).count(), label_counts={label: labels.get(label, 0) for label in release.labels},
         part_counts=dict(members),
     )  # fmt: skip

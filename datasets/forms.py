@@ -84,6 +84,21 @@ class ImportForm(forms.Form):
         return data
 
 
+class BundleForm(forms.Form):
+    bundle = forms.FileField(
+        label=_("Bundle"),
+        help_text=_("The zip file as the other studio wrote it, in the format “studio” (or JSON lines or Parquet: without audio)."),
+        widget=forms.FileInput(attrs={"accept": ".zip"}),
+    )
+    dataset = forms.ModelChoiceField(
+        Dataset.objects.all(),
+        required=False,
+        empty_label=_("a dataset of its own"),
+        label=_("It goes to"),
+        help_text=_("A later version belongs to the dataset of the earlier one: tracks that are here are found again."),
+    )
+
+
 class ErratumForm(forms.Form):
     text = forms.CharField(max_length=2000, label=_("What is wrong with this release"), widget=forms.Textarea(attrs={"rows": 2}))
 

@@ -16,10 +16,10 @@ from django.core.files import File
 from datasets import contents
 from datasets.errors import JobCancelled, JobInterrupted, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
-from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, refetch
+from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
 from datasets.methods.formats import tables as table_formats
-from datasets.models import AudioFile, Dataset, Export, Import, Track
-from datasets.services import duplicates, imports, links, queue, tracks
+from datasets.models import AudioFile, Dataset, Export, Import, ReleaseImport, Track
+from datasets.services import arrivals, duplicates, imports, links, queue, tracks
 from datasets.services.queue import Ticket
 from datasets.signals import bundle_writing
 
@@ -28,7 +28,7 @@ LEFT_FOR_S = 24 * 3600
 
 def _sweep_folders() -> None:
     """Of workers that were killed, whose jobs ended elsewhere."""
-    for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600)):
+    for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600), ("arrive", LEFT_FOR_S)):
         for left in settings.WORK_DIR.glob(f"{kind}-*"):
             with suppress(OSError):
                 if time.time() - left.stat().st_mtime > left_for_s:
@@ -180,13 +180,10 @@ def convert_track(ticket: Ticket) -> None:
             raise audio.AudioUnreadable("The channels cancel each other out: as one channel, which networks hear, it is silent.")
         if measured.silence_share >= MOST_SILENCE:
             raise audio.AudioUnreadable(f"{measured.silence_share:.0%} of the recording is silence (below -60 dB of full scale).")
-        plays = audio.plays_as_it_is(source, converted, is_stretch=track.stretch != (None, None))
-        stream = None
-        if not plays:
-            ticket.progress(0.9, "Making the copy for players", force=True)
-            stream = audio.streaming_copy(
-                source, Path(folder), converted, max_duration_s=longest, start_s=start_s, end_s=end_s, check=ticket.check
-            )
+        ticket.progress(0.9, "Making the copy for players", force=True)
+        stream = audio.streaming_copy(
+            source, Path(folder), converted, max_duration_s=longest, start_s=start_s, end_s=end_s, check=ticket.check
+        )
         if converted.fingerprint:
             ticket.progress(0.95, "Looking for the same recording", force=True)
             duplicates.remember(track, converted.fingerprint)
@@ -218,6 +215,7 @@ FORMATS: dict[Export.Format, Callable[[formats.Contents, bundles.BundleWriter], 
     Export.Format.JAMS: jams.write,
     Export.Format.MIRDATA: mirdata.write,
     Export.Format.CROISSANT: croissant.write,
+    Export.Format.STUDIO: table_formats.write_jsonl,
 }
 
 
@@ -236,9 +234,12 @@ def write_export(ticket: Ticket) -> None:
         refetch.write(of_release, writer)
         FORMATS[Export.Format(export.format)](of_release, writer)
         files: list[tuple[str, Any]] = []
+        if export.format in (Export.Format.JSONL, Export.Format.PARQUET, Export.Format.STUDIO):
+            record.write(of_release, writer)
+        if export.format in (Export.Format.CSV, Export.Format.STUDIO):
+            files = [(f"audio/{recording.name}", recording) for recording in of_release.recordings()]
         if export.format == Export.Format.CSV:
             sent: Any = bundle_writing.send(type(release), release=release)
-            files = [(f"audio/{recording.name}", recording) for recording in of_release.recordings()]
             files += [entry for _, entries in sent for entry in entries]
         for number, (name, stored) in enumerate(files, 1):
             with stored.open() as file:
@@ -248,6 +249,48 @@ def write_export(ticket: Ticket) -> None:
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
             _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
+
+
+def bring_in_release(ticket: Ticket) -> None:
+    """Another studio's bundle -> its tracks, their ratings, the frozen release. Done again, it goes on with the tracks that are missing."""
+    arrival = ReleaseImport.objects.select_related("dataset", "created_by").get(pk=ticket.job.subject_id)
+    if arrival.release_id:
+        return  # a worker died between the result and the end of the job
+    with tempfile.TemporaryDirectory(prefix="arrive-", dir=settings.WORK_DIR) as folder:
+        local = Path(folder, "bundle.zip")
+        ticket.progress(0, "Copying", force=True)
+        with arrival.file.open("rb") as stored, local.open("wb") as target:
+            shutil.copyfileobj(stored, target, 1 << 20)
+        if problems := bundles.verify(local, lambda done, n: ticket.progress(0.2 * done / n, "Checking the files")):
+            raise bundles.BundleRefused("; ".join(problems[:3]) + ("; …" if len(problems) > 3 else ""))
+        bundle = bundles.BundleReader(local)
+        try:
+            _unpack(ticket, arrival, bundle)
+        finally:
+            bundle.close()
+
+
+def _unpack(ticket: Ticket, arrival: ReleaseImport, bundle: bundles.BundleReader) -> None:
+    said = arrivals.read_record(bundle)
+    ticket.progress(0.2, "Reading the tables", force=True)
+    n = arrivals.check(bundle, said)
+    dataset = arrivals.dataset_for(arrival, said)
+    recordings = {
+        int(path.stem): name for name in bundle.names if (path := Path(name)).parent.name == "audio" and path.stem.isdecimal()
+    }
+    track_of: dict[int, int] = {}
+    without_audio = 0
+    for number, row in enumerate(arrivals.rows_of(bundle, "tracks", contents.TRACKS), 1):
+        ticket.progress(0.3 + 0.6 * number / n, f"{number} of {n} tracks")
+        track = arrivals.find_track(dataset, row)
+        if track is None:
+            with arrivals.recording(bundle, recordings.get(row["track_id"]), row) as file:
+                track = arrivals.bring_in_track(dataset, row, file, by=arrival.created_by)
+        without_audio += track.state == Track.State.FAILED
+        track_of[row["track_id"]] = track.pk
+    ticket.progress(0.9, "Storing the release", force=True)
+    arrivals.store_release(arrival, dataset, said, bundle, track_of)
+    arrivals.finish(arrival, without_audio=without_audio)
 
 
 def _store_bundle(export: Export, file: File[bytes], name: str, sha256: str) -> None:

@@ -440,12 +440,18 @@ class ImportRow(models.Model):
         return self.address
 
     @property
+    def is_unread(self) -> bool:
+        """A playlist or a channel that could not be reached; it can be read again."""
+        return self.refusal.startswith(self.NOT_REACHED)
+
+    @property
     def facts(self) -> str:
         """What the list says of it, besides title and address."""
         stretch = ""
         if self.start_s is not None or self.end_s is not None:
             stretch = f"{self.start_s or 0:g}–{'' if self.end_s is None else f'{self.end_s:g}'} s"
-        return " · ".join(part for part in (self.artist, self.licence, self.genre, self.country, stretch, self.reference) if part)
+        reference = f"id: {self.reference}" if self.reference else ""
+        return " · ".join(part for part in (self.artist, self.licence, self.genre, self.country, stretch, reference) if part)
 
 
 class Event(models.Model):
@@ -495,6 +501,7 @@ class Release(models.Model):
 class ReleaseItem(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="items")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
+    number = models.BigIntegerField(help_text="Of the track, in the studio that froze the release.")
     label = models.CharField(max_length=30)
     agreement = models.FloatField()
     votes = models.JSONField(help_text="{label: number of raters}")
@@ -510,8 +517,11 @@ class ReleaseItem(models.Model):
     end_s = models.FloatField(null=True)
 
     class Meta:
-        ordering = ["track_id"]
-        constraints = [models.UniqueConstraint(fields=["release", "track"], name="release_item_unique")]
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "track"], name="release_item_unique"),
+            models.UniqueConstraint(fields=["release", "number"], name="release_item_number_unique"),
+        ]
 
     @property
     def group(self) -> str:
@@ -521,14 +531,15 @@ class ReleaseItem(models.Model):
 class ReleaseRating(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="ratings")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")
+    number = models.BigIntegerField(help_text="Of the track, in the studio that froze the release.")
     pseudonym = models.CharField(max_length=60)
     word = models.CharField(max_length=30, blank=True)
     label = models.CharField(max_length=30)
     rated_at = models.DateTimeField()
 
     class Meta:
-        ordering = ["track_id", "pseudonym"]
-        constraints = [models.UniqueConstraint(fields=["release", "track", "pseudonym"], name="release_rating_unique")]
+        ordering = ["number", "pseudonym"]
+        constraints = [models.UniqueConstraint(fields=["release", "number", "pseudonym"], name="release_rating_unique")]
 
 
 class Split(models.Model):
@@ -595,6 +606,32 @@ class Fault(models.Model):
         return f"{self.item.title}: {self.text[:60]}"
 
 
+def _arriving_path(arrival: ReleaseImport, filename: str) -> str:
+    return f"arriving/{secrets.token_urlsafe(12)}.zip"
+
+
+class ReleaseImport(models.Model):
+    """A bundle that another studio wrote, on its way in: its release, its tracks and its ratings."""
+
+    filename = models.CharField(max_length=300)
+    file = models.FileField(upload_to=_arriving_path, max_length=200, blank=True)
+    size = models.BigIntegerField()
+    dataset = models.ForeignKey(
+        Dataset, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Where it goes; empty until its own is made."
+    )
+    release = models.OneToOneField(Release, null=True, on_delete=models.SET_NULL, related_name="arrival")
+    without_audio = models.PositiveIntegerField(default=0, help_text="Tracks whose recording is neither in the bundle nor here.")
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.filename
+
+
 def _bundle_path(export: Export, filename: str) -> str:
     return f"exports/{export.release_id}/{filename}"
 
@@ -608,6 +645,7 @@ class Export(models.Model):
         JAMS = "jams", _("JAMS: every rater’s annotation, a file a track")
         MIRDATA = "mirdata", _("mirdata: an index with checksums, and audio")
         CROISSANT = "croissant", _("Croissant: CSV tables with machine-readable metadata")
+        STUDIO = "studio", _("For another MER Studio: everything, with audio")
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="exports")
     format = models.CharField(max_length=20, choices=Format)

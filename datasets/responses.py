@@ -15,18 +15,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from datasets.errors import MERError
+from datasets.models import AudioFile
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 BLOCK = 1 << 16
-TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "m4a": "audio/mp4"}
+TYPES = {"mp3": ("mp3", "audio/mpeg"), "aac": ("m4a", "audio/mp4"), "flac": ("flac", "audio/flac")}  # by codec; else wav
 LONGEST = 1 << 20  # players ask for the rest; a paused one must not hold a thread of the server
 
 
-def audio_response(request: HttpRequest, stored: FieldFile) -> HttpResponseBase:
+def audio_response(request: HttpRequest, played: AudioFile) -> HttpResponseBase:
     """The bytes that were asked for; the file's name tells nothing of the track, and its type is one of ours."""
-    suffix = str(stored.name).rpartition(".")[2]
-    suffix = suffix if suffix in TYPES else "wav"
-    response = _part(request.headers.get("Range", ""), stored, TYPES[suffix], longest=LONGEST)
+    suffix, kind = TYPES.get(played.codec, ("wav", "audio/wav"))
+    response = _part(request.headers.get("Range", ""), played.file, kind, longest=LONGEST)
     response["Content-Disposition"] = f'inline; filename="track.{suffix}"'
     response["Cache-Control"] = "private, max-age=3600"
     return response

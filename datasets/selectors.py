@@ -5,10 +5,12 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +187,14 @@ class PartTable:
     rows: list[tuple[str, list[int], int]]
 
 
+def ratings_in_order(release: Release) -> Iterator[dict[str, Any]]:
+    """A release's ratings by track and pseudonym, alike whatever order the database gives to text."""
+    columns = ("number", "pseudonym", "word", "label", "rated_at")
+    rows = release.ratings.order_by("number").values(*columns).iterator(chunk_size=2000)
+    for _number, of_track in groupby(rows, key=itemgetter("number")):
+        yield from sorted(of_track, key=itemgetter("pseudonym"))
+
+
 def part_table(split: Split) -> PartTable:
     counts: Counter[tuple[str, str]] = Counter()
     for part, label in split.members.values_list("part", "item__label"):
@@ -257,7 +267,8 @@ def imports() -> QuerySet[Import]:
 
 
 OUTCOMES = {
-    "refused": ~Q(refusal=""),
+    "refused": ~Q(refusal="") & ~Q(refusal__startswith=ImportRow.NOT_REACHED),
+    "unread": Q(refusal__startswith=ImportRow.NOT_REACHED),
     "waiting": Q(refusal="", track=None),
     "ready": Q(track__state=Track.State.READY),
     "coming": Q(track__state__in=[Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING]),

@@ -60,7 +60,7 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
 
 
 class FaultSerializer(serializers.ModelSerializer[Fault]):
-    track_id = serializers.IntegerField(source="item.track_id", min_value=1, max_value=2**62)
+    track_id = serializers.IntegerField(source="item.number", min_value=1, max_value=2**62)
 
     class Meta:
         model = Fault
@@ -69,7 +69,7 @@ class FaultSerializer(serializers.ModelSerializer[Fault]):
 
     def to_internal_value(self, data: dict[str, object]) -> dict[str, object]:
         value: dict[str, object] = super().to_internal_value(data)
-        return {"track_id": value["item"]["track_id"], "text": value["text"]}  # type: ignore[index]
+        return {"track_id": value["item"]["number"], "text": value["text"]}  # type: ignore[index]
 
 
 class ErratumSerializer(serializers.ModelSerializer[Erratum]):

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from datasets import jobs
-from datasets.services import duplicates, links, queue, uploads
+from datasets.services import arrivals, duplicates, links, queue, uploads
 
 
 @shared_task(time_limit=30 * 60)
@@ -32,6 +32,11 @@ def write_export(job_id: int) -> None:
 
 
 @shared_task(time_limit=2 * 60 * 60)
+def bring_in_release(job_id: int) -> None:
+    queue.run_job(job_id, jobs.bring_in_release)
+
+
+@shared_task(time_limit=2 * 60 * 60)
 def check_sources(job_id: int) -> None:
     queue.run_job(job_id, jobs.check_sources)
 
@@ -46,6 +51,7 @@ def tidy() -> None:
     links.queue_checks()
     duplicates.queue_missing()
     uploads.forget_old()
+    arrivals.forget_old()
 
 
 @shared_task(time_limit=60)

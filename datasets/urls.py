@@ -19,6 +19,7 @@ urlpatterns = [
     path("tracks/<int:pk>/exclude/", tracks.track_exclude, name="track_exclude"),
     path("tracks/<int:pk>/restore/", tracks.track_restore, name="track_restore"),
     path("imports/", imports.import_add, name="import_add"),
+    path("imports/release/", releases.release_import, name="release_import"),
     path("imports/<int:pk>/", imports.import_page, name="import"),
     path("imports/<int:pk>/confirm/", imports.import_confirm, name="import_confirm"),
     path("imports/<int:pk>/discard/", imports.import_discard, name="import_discard"),

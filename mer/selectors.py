@@ -35,7 +35,7 @@ class Sample:
 def samples_of(run: Run) -> list[Sample]:
     """Every item of the run's release, with its spectrogram or the reason why it has none."""
     pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set)} if run.spectrogram_set else {}
-    members = SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__track_id")
+    members = SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__number")
     samples = []
     for member in members:
         item = member.item

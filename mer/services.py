@@ -229,7 +229,8 @@ def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> 
     """Every spectrogram of the release's tracks, for its bundle."""
     rows = Spectrogram.objects.filter(state=Spectrogram.State.OK, track__in=release.items.values("track")).select_related("set")
     rows = rows.order_by("set__input", "set__recipe", "track_id")
-    return [(f"spectrograms/{row.set.input}-{row.set.recipe}/{row.track_id}.png", row.image) for row in rows]
+    number = dict(release.items.values_list("track_id", "number"))
+    return [(f"spectrograms/{row.set.input}-{row.set.recipe}/{number[row.track_id]}.png", row.image) for row in rows]
 
 
 def _incomplete(sender: object, tracks: Sequence[int], **kwargs: object) -> dict[int, str]:

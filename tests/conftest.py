@@ -110,7 +110,7 @@ def make_track(dataset: Dataset, monkeypatch) -> Callable[..., Track]:
         )
         with monkeypatch.context() as patched:
             patched.setattr(audio, "convert", _copied)
-            patched.setattr(audio, "plays_as_it_is", lambda *args, **values: True)
+            patched.setattr(audio, "streaming_copy", lambda *args, **values: None)
             assert queue.run_job(job.pk, jobs.convert_track).state == Job.State.DONE
         return Track.objects.get(pk=job.subject_id)
 

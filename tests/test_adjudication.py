@@ -174,7 +174,7 @@ def test_a_threshold_that_three_can_no_longer_meet_opens_what_stopped_early(make
     asked = settings_of(questionnaire, unanimous_at=3)
     track = make_track("Clear")
     rate(track, "happy happy happy")
-    assert questionnaires.change_threshold(asked, threshold=0.7, by=curator) == 1
+    assert questionnaires.change_rule(asked, questionnaires.Rule(5, 5, 0.7), by=curator) == 1
     assert state_of(track) == ("open", 5, 3)
 
 

@@ -221,7 +221,7 @@ def test_the_preview_shows_what_a_row_holds_and_an_external_id_names_one_track(c
     owner = imports.create_import(dataset=dataset, name="songs.csv", lines=lines, by=curator)
     client.force_login(curator)
     page = text(client.get(f"/imports/{owner.pk}/"))
-    assert "Rara · pop · Indonesia · 10–70 s · x1" in page and "The same external id as in line 2" in page
+    assert "Rara · pop · Indonesia · 10–70 s · id: x1" in page and "The same external id as in line 2" in page
     imports.bring_in(owner, owner.rows.get(refusal=""))
     track = Track.objects.get()
     assert (track.genre, track.country, track.reference) == ("pop", "Indonesia", "x1")

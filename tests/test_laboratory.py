@@ -5,6 +5,7 @@ import pytest
 from annotate import laboratory
 from annotate.models import Consensus, Questionnaire, Rater
 from annotate.services import questionnaires
+from annotate.services.questionnaires import Rule
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Event, Track
 
@@ -59,22 +60,23 @@ def test_without_ratings_there_is_nothing_and_no_error(questionnaire, make_track
 
 
 def test_applying_a_threshold_settles_the_tracks_anew_with_an_event_each(rated, curator):
-    assert questionnaires.change_threshold(rated, threshold=0.7, by=curator) == 1
+    assert questionnaires.change_rule(rated, Rule(5, 5, 0.7), by=curator) == 1
     row = Consensus.objects.get(track__title="Piece 0")
     assert row.state == "split" and row.label is None
     assert Event.objects.filter(subject="consensus", subject_id=row.pk, from_state="agreed", to_state="split").count() == 1
     assert Event.objects.filter(subject="questionnaire", to_state="rule changed", actor=curator).count() == 1
     assert Track.objects.get(title="Piece 0").label == ""
-    assert questionnaires.change_threshold(rated, threshold=0.5, by=curator) == 1
+    assert questionnaires.change_rule(rated, Rule(5, 5, 0.5), by=curator) == 1
     assert Consensus.objects.get(track__title="Piece 0").label.key == "positive"
 
 
 def test_a_rule_that_somebody_changed_meanwhile_is_not_overwritten(rated, curator):
     Questionnaire.objects.filter(pk=rated.pk).update(threshold=0.6)
     with pytest.raises(WrongState, match="Somebody changed the rule"):
-        questionnaires.change_threshold(rated, threshold=0.7, by=curator)
-    with pytest.raises(ValueRefused, match="not between"):
-        questionnaires.change_threshold(rated, threshold=1.5, by=curator)
+        questionnaires.change_rule(rated, Rule(5, 5, 0.7), by=curator)
+    for rule in (Rule(5, 5, 1.5), Rule(0, 0, 0.5), Rule(3, 4, 0.5), Rule(51, 5, 0.5)):
+        with pytest.raises(ValueRefused, match="does not hold together"):
+            questionnaires.change_rule(rated, rule, by=curator)
 
 
 def test_the_page_tries_and_applies(client, curator, rated):
@@ -82,11 +84,17 @@ def test_the_page_tries_and_applies(client, curator, rated):
     address = f"/agreement/{rated.pk}/laboratory/"
     assert "Every label stays as it is." in client.get(address).content.decode()
     page = client.get(address, {"raters": 5, "fewest": 5, "threshold": 70, "aside": ""}).content.decode()
-    assert "1 track would change" in page and "Apply the threshold of 70%" in page
+    assert (
+        "1 track would change" in page
+        and "Apply it: 1 track changes" in page
+        and "Agreement must be above 70% instead of 50%." in page
+    )
     part = client.get(address, {"threshold": 70}, headers={"HX-Request": "true"}).content.decode()
     assert part.lstrip().startswith('<div id="trial"')
-    answer = client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": "70"}, follow=True).content.decode()
-    assert "The threshold is 70% now; 1 track changed." in answer
+    answer = client.post(
+        f"/agreement/{rated.pk}/rule/", {"raters": 5, "fewest": 5, "threshold": "70"}, follow=True
+    ).content.decode()
+    assert "The rule is applied; 1 track changed." in answer
 
 
 @pytest.mark.parametrize("query", ["threshold=x", "raters=0", "fewest=99", "threshold=100", "aside=" + "x" * 99])
@@ -98,11 +106,74 @@ def test_a_rule_that_is_none_is_told_and_nothing_breaks(client, curator, rated, 
 @pytest.mark.parametrize("threshold", ["", "x", "100", "-1", "9" * 30])
 def test_a_threshold_that_is_none_is_not_applied(client, curator, rated, threshold):
     client.force_login(curator)
-    client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": threshold})
+    answer = client.post(f"/agreement/{rated.pk}/rule/", {"raters": 5, "fewest": 5, "threshold": threshold}, follow=True)
+    assert "The rule was not applied" in answer.content.decode()
     assert Questionnaire.objects.get(pk=rated.pk).threshold == 0.5
 
 
 def test_raters_see_nothing_of_it(client, rater, rated):
     client.force_login(rater)
     assert client.get(f"/agreement/{rated.pk}/laboratory/").status_code == 403
-    assert client.post(f"/agreement/{rated.pk}/threshold/", {"threshold": "70"}).status_code == 403
+    assert client.post(f"/agreement/{rated.pk}/rule/", {"threshold": "70"}).status_code == 403
+
+
+def stand(questionnaire: Questionnaire) -> dict[int, str]:
+    rows = Consensus.objects.filter(questionnaire=questionnaire).select_related("label")
+    return {row.track_id: row.label.key if row.label else row.state for row in rows}
+
+
+RULES = [(3, 3, 50), (3, 2, 60), (5, 3, 50), (4, 4, 70), (7, 7, 50), (7, 4, 40), (1, 1, 0)]
+
+
+@pytest.mark.parametrize("way", ["usual", "more when split", "unanimous at three"])
+@pytest.mark.parametrize(("raters", "fewest", "percent"), RULES)
+def test_what_is_applied_is_what_was_shown_and_it_can_be_taken_back(rated, curator, way, raters, fewest, percent):
+    Questionnaire.objects.filter(pk=rated.pk).update(
+        ask_more_when_split=way == "more when split", unanimous_at=3 if way == "unanimous at three" else 0
+    )
+    rated.refresh_from_db()
+    questionnaires.settle_anew(rated)
+    before, n_ratings = stand(rated), rated.ratings.count()
+    trial = laboratory.try_rule(rated, raters=raters, fewest=fewest, threshold=percent / 100)
+    n_events = Event.objects.filter(subject="consensus").count()
+    assert questionnaires.change_rule(rated, Rule(raters, fewest, percent / 100), by=curator) == trial.n_flips
+    shown = before | {flip.track_id: flip.after for flip in trial.flips}
+    assert stand(rated) == shown
+    assert Event.objects.filter(subject="consensus").count() == n_events + trial.n_flips, "an event for each flip"
+    again = laboratory.try_rule(rated, raters=raters, fewest=fewest, threshold=percent / 100)
+    assert again.n_flips == 0
+    assert rated.ratings.count() == n_ratings, "no rating is lost"
+    if way == "usual":
+        questionnaires.change_rule(rated, Rule(5, 5, 0.5), by=curator)
+        assert stand(rated) == before and not rated.ratings.exclude(not_counted="").exists()
+
+
+def test_with_more_raters_the_tracks_go_back_to_the_raters(rated, curator, rater):
+    from annotate.services import raters, slots
+
+    questionnaires.change_rule(rated, Rule(6, 6, 0.5), by=curator)
+    assert set(stand(rated).values()) == {"open"} and set(Consensus.objects.values_list("target", flat=True)) == {6}
+    assert slots.reserve_next(rated, raters.rater_of(rater)) is not None
+
+
+def test_a_track_that_was_sent_back_keeps_its_number(rated, curator):
+    track = Track.objects.get(title="Piece 2")
+    questionnaires.ask_for_more(track, by=curator)
+    questionnaires.change_rule(rated, Rule(3, 3, 0.5), by=curator)
+    row = Consensus.objects.get(track=track)
+    assert (row.target, row.n_ratings, row.state) == (7, 5, "open")
+    assert laboratory.try_rule(rated, raters=3, fewest=3, threshold=0.5).n_flips == 0
+
+
+def test_the_rule_says_from_how_many_ratings_on_a_track_is_settled(rated, curator):
+    questionnaires.change_rule(rated, Rule(5, 4, 0.5), by=curator)
+    assert "settled from 4 ratings on" in Questionnaire.objects.get(pk=rated.pk).rule
+
+
+def test_leaving_a_rater_out_leads_to_the_rater_and_only_admins_get_there(client, curator, admin_user, rated):
+    client.force_login(curator)
+    page = client.get(f"/agreement/{rated.pk}/laboratory/", {"aside": "R0", "threshold": 60}).content.decode()
+    assert "A rater is set aside first" in page and "Apply this rule" not in page and "Admins do that." in page
+    client.force_login(admin_user)
+    page = client.get(f"/agreement/{rated.pk}/laboratory/", {"aside": "R0", "threshold": 60}).content.decode()
+    assert f"/questionnaires/{rated.pk}/raters/{Rater.objects.get(pseudonym='R0').pk}/" in page

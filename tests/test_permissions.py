@@ -32,9 +32,9 @@ RATERS = {
 CURATORS = {
     "datasets:track_list", "datasets:track_add", "datasets:track", "datasets:track_audio", "datasets:track_exclude", "datasets:track_restore",
     "datasets:tracks_bulk", "datasets:duplicate_list", "datasets:duplicate_rule", "datasets:upload_begin", "datasets:upload_part",
-    "datasets:upload_finish", "datasets:check_sources", "annotate:laboratory", "annotate:threshold_change", "annotate:tracks_send_back",
+    "datasets:upload_finish", "datasets:check_sources", "annotate:laboratory", "annotate:rule_change", "annotate:tracks_send_back",
     "mer:track_spectrogram",
-    "datasets:import_add", "datasets:import", "datasets:import_confirm", "datasets:import_discard", "datasets:import_retry", "datasets:import_read_again",
+    "datasets:import_add", "datasets:release_import", "datasets:import", "datasets:import_confirm", "datasets:import_discard", "datasets:import_retry", "datasets:import_read_again",
     "datasets:ingest_health", "datasets:queue_pause", "datasets:queue_resume",
     "datasets:job_list", "datasets:job_panel", "datasets:job_retry", "datasets:job_cancel", "datasets:release_list", "datasets:release",
     "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:ratings_import", "annotate:breakdown", "annotate:breakdown_data", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",

@@ -88,30 +88,37 @@ def target_now(votes: Mapping[str, int], *, target: int, usual: int, threshold: 
     return usual
 
 
-def first_ratings(tracks: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+def needed(*, target: int, usual: int, fewest: int) -> int:
+    """Ratings from which on a track is settled: `fewest`, but all of them where somebody or a split asked for more than usual."""
+    return target if target > usual else min(target, fewest)
+
+
+def first_ratings(tracks: NDArray[np.int64], most: int | NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which ratings are among the first `most` of their track, bool [shape=(n_ratings,)].
 
     Parameters
     ----------
     tracks : int array [shape=(n_ratings,)], the track of each rating, in the order of rating.
+    most : int, or an int array [shape=(n_tracks,)] of one for each track.
     """
     order = np.argsort(tracks, kind="stable")
     found = tracks[order]
     starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]]) if found.size else np.zeros(0, np.int64)
     place = np.arange(found.size) - np.repeat(starts, np.diff(np.r_[starts, found.size]))
     kept = np.empty(found.size, bool)
-    kept[order] = place < most
+    kept[order] = place < (most if isinstance(most, int) else most[found])
     return kept
 
 
-def settle_table(counts: NDArray[np.int64], *, fewest: int, threshold: float) -> NDArray[np.int64]:
+def settle_table(counts: NDArray[np.int64], *, fewest: int | NDArray[np.int64], threshold: float) -> NDArray[np.int64]:
     """The rule on many tracks at once: the label that each is settled on, -1 where it is split, -2 where ratings are missing.
 
     Parameters
     ----------
-    counts : int array [shape=(n_tracks, n_labels)]. fewest : int > 0, ratings that must be in. threshold : as in `settle`.
+    counts : int array [shape=(n_tracks, n_labels)]. fewest : int > 0, ratings that must be in, or an array of one for each
+        track. threshold : as in `settle`.
     """
-    if fewest < 1 or not 0 <= threshold <= 1:
+    if np.any(np.less(fewest, 1)) or not 0 <= threshold <= 1:
         raise ValueError(f"fewest must be positive and threshold in [0, 1], not {fewest} and {threshold}")
     totals = counts.sum(axis=1)
     ranked = np.sort(counts, axis=1)

@@ -42,7 +42,8 @@ def decide(labels: Iterable[str], row: Consensus) -> consensus.Outcome:
         Counter(given), target=row.target, usual=asked.raters_per_track, threshold=asked.threshold,
         more=MORE_WHEN_SPLIT if asked.ask_more_when_split else 0, unanimous_at=asked.unanimous_at,
     )  # fmt: skip
-    return consensus.settle(given, target=row.target, threshold=asked.threshold)
+    needed = consensus.needed(target=row.target, usual=asked.raters_per_track, fewest=asked.fewest)
+    return consensus.settle(given, target=needed, threshold=asked.threshold)
 
 
 def ruling_on(row: Consensus) -> Ruling | None:
@@ -57,7 +58,7 @@ def update_consensus(row: Consensus) -> None:
         cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])
         labels = cursor.fetchall()
     outcome = decide((key for key, _ in labels), row)
-    before = row.state
+    before, label_before = row.state, row.label_id
     row.state, row.votes, row.agreement = outcome.state, outcome.votes, outcome.agreement
     row.n_ratings = outcome.n_ratings
     row.label_id = dict(labels)[outcome.label] if outcome.label else None
@@ -72,7 +73,7 @@ def update_consensus(row: Consensus) -> None:
     if row.state != before or before != Consensus.State.OPEN:  # a settled track may change its label alone
         settled = row.state != Consensus.State.OPEN
         note_consensus(row.track_id, label=key or "", agreement=row.agreement if settled else None)
-    if row.state != before:
+    if row.state != before or row.label_id != label_before:
         record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
 
 
@@ -90,7 +91,8 @@ class Standing:
 
 
 STANDING = """
-SELECT c.id, c.state, c.target, c.n_ratings, q.threshold, q.raters_per_track, q.ask_more_when_split, q.unanimous_at,
+SELECT c.id, c.state, c.target, c.n_ratings, c.label_id, q.threshold, q.raters_per_track, q.fewest_raters, q.ask_more_when_split,
+    q.unanimous_at,
     a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
     q.is_open,
     (SELECT COUNT(*) FROM annotate_rater WHERE id = a.rater_id AND set_aside_from <= %s),
@@ -109,12 +111,12 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     native = connection.features.has_native_uuid_field
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
-        pk, state, target, n, threshold, usual, more, early, slot_state, live, undone, is_open, aside, track_state = (
-            cursor.fetchone()
-        )
-    row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, n_ratings=n)
+        (
+            pk, state, target, n, label, threshold, usual, fewest, more, early, slot_state, live, undone, is_open, aside, track_state,
+        ) = cursor.fetchone()  # fmt: skip
+    row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, n_ratings=n, label_id=label)
     row.questionnaire = loaded(
-        Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, ask_more_when_split=bool(more),
-        unanimous_at=early,
+        Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, fewest_raters=fewest,
+        ask_more_when_split=bool(more), unanimous_at=early,
     )  # fmt: skip
     return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)

@@ -1,11 +1,13 @@
 """Questionnaires and what opens with them."""
 
+from dataclasses import dataclass
+
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F, ProtectedError
+from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
-from annotate.models import Consensus, Gold, Questionnaire, Rating, Ruling, place_in_queue
+from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating, Ruling, place_in_queue
 from annotate.services import consensus
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods.schemes import Scheme
@@ -54,36 +56,93 @@ def apply_rule(questionnaire: Questionnaire) -> None:
     Consensus.objects.bulk_update(rows, ["target", "position"], batch_size=500)
 
 
-def change_threshold(questionnaire: Questionnaire, *, threshold: float, by: User | None = None) -> int:
-    """Settle every fully rated track anew under another threshold; each that changes leaves an event. Returns how many did.
+@dataclass(frozen=True)
+class Rule:
+    """What the laboratory tries and applies: raters a track, ratings from which on it is settled, agreement that is not enough."""
 
-    Frozen releases stay as they are.
+    raters: int
+    fewest: int
+    threshold: float
+
+
+def rule_of(questionnaire: Questionnaire) -> Rule:
+    return Rule(questionnaire.raters_per_track, questionnaire.fewest, questionnaire.threshold)
+
+
+def change_rule(questionnaire: Questionnaire, rule: Rule, *, by: User | None = None) -> int:
+    """Settle every track anew under another rule; each that changes leaves an event. Returns how many did.
+
+    Of a track that has more ratings than the rule counts, the first count and the others wait; they count again when it counts more.
+    Targets that a curator or a split raised stay. Frozen releases stay as they are.
     """
-    if not 0 <= threshold < 1:
-        raise ValueRefused(_("The threshold %(threshold)s is not between 0%% and 100%%.") % {"threshold": threshold})
-    old = questionnaire.threshold
+    if not (1 <= rule.fewest <= rule.raters <= MOST_RATINGS and 0 <= rule.threshold < 1):
+        raise ValueRefused(
+            _("The rule does not hold together: 1 to %(most)d raters, at most as many that are needed, a threshold below 100%%.")
+            % {"most": MOST_RATINGS}
+        )
+    old = rule_of(questionnaire)
+    fewest = rule.fewest if rule.fewest < rule.raters else 0
+    values = {"raters_per_track": rule.raters, "fewest_raters": fewest, "threshold": rule.threshold}
+    before = {name: getattr(questionnaire, name) for name in values}
     with transaction.atomic():
-        if not Questionnaire.objects.filter(pk=questionnaire.pk, threshold=old).update(threshold=threshold):
+        if not Questionnaire.objects.filter(pk=questionnaire.pk, **before).update(**values):
             raise WrongState(_("Somebody changed the rule meanwhile. Reload the page to see it as it is."))
-        record(questionnaire, to="rule changed", actor=by, reason=f"threshold {old:g} -> {threshold:g}")
-        questionnaire.threshold = threshold
-        n = settle_anew(questionnaire)
-    with transaction.atomic():  # tracks whose last rating was on its way with the old threshold
-        return n + settle_anew(questionnaire)
+        record(questionnaire, to="rule changed", actor=by, reason=f"{_said(old)} -> {_said(rule)}")
+        for name, value in values.items():
+            setattr(questionnaire, name, value)
+        n = _follow(questionnaire, old)
+    with transaction.atomic():  # tracks whose last rating was on its way under the old rule
+        return n + _follow(questionnaire, old)
+
+
+def _said(rule: Rule) -> str:
+    return f"{rule.raters} raters, settled from {rule.fewest} on, threshold {rule.threshold:g}"
+
+
+def _follow(questionnaire: Questionnaire, old: Rule) -> int:
+    """Targets and the ratings that count, then what they settle."""
+    usual, changed = questionnaire.raters_per_track, 0
+    if usual != old.raters:
+        rows = Consensus.objects.filter(questionnaire=questionnaire, target__lte=max(old.raters, usual))
+        for row in rows.filter(n_ratings__gt=usual, target__lte=old.raters).order_by("track_id"):
+            changed += _count_first(row, usual)
+        waiting = Rating.objects.filter(questionnaire=questionnaire, not_counted=Rating.NotCounted.BEYOND).values("track")
+        for row in rows.filter(n_ratings__lt=usual, track__in=waiting).order_by("track_id"):
+            changed += _count_first(row, usual)
+        rows.filter(target__lte=old.raters).exclude(target=usual).update(target=usual)
+        rows.filter(target__lt=usual).update(target=usual)
+    return changed + settle_anew(questionnaire)
+
+
+def _count_first(row: Consensus, most: int) -> bool:
+    """The first so many ratings of a track count; the later ones wait. Returns whether that changes what they settle."""
+    row = consensus.lock(row.questionnaire_id, row.track_id)
+    before = row.state, row.label_id
+    either = ["", Rating.NotCounted.BEYOND]
+    ratings = Rating.objects.filter(
+        questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=either
+    )
+    ordered = list(ratings.order_by("rated_at", "pk").values_list("pk", flat=True))
+    Rating.objects.filter(pk__in=ordered[:most]).update(not_counted="")
+    Rating.objects.filter(pk__in=ordered[most:]).update(not_counted=Rating.NotCounted.BEYOND)
+    row.target = most
+    consensus.update_consensus(row)
+    return (row.state, row.label_id) != before
 
 
 def settle_anew(questionnaire: Questionnaire) -> int:
-    """Settle every fully rated track as the rule is now; returns how many changed."""
-    full = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gte=F("target"))
+    """Settle every rated track as the rule is now; returns how many changed."""
+    rated = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gt=0)
     changed = 0
-    for row in full.select_related("label").order_by("track_id"):
+    for row in rated.select_related("label").order_by("track_id"):
         row.questionnaire = questionnaire
         labels = [key for key, n in row.votes.items() for _number in range(n)]
-        before = (row.state, row.label.key if row.label else None)
+        before, target = (row.state, row.label.key if row.label else None), row.target
         after = consensus.decide(labels, row)
-        if (after.state, after.label) != before and not (after.state == "split" and row.state == Consensus.State.RULED):
+        flips = (after.state, after.label) != before and not (after.state == "split" and row.state == Consensus.State.RULED)
+        if flips or row.target != target:
             consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id))
-            changed += 1
+        changed += flips
     return changed
 
 

@@ -269,7 +269,7 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
 
     All or nothing; a rating that is here already raises AlreadyRated with its row.
     """
-    raters = _imported_raters(questionnaire, {row.rater for row in rows})
+    raters = imported_raters(questionnaire, {row.rater for row in rows})
     tracks = {row.track_id for row in rows}
     locked = Consensus.objects.select_for_update(of=("self",)).select_related("questionnaire").order_by("track_id")
     consensuses = list(locked.filter(questionnaire=questionnaire, track__in=tracks))
@@ -324,7 +324,7 @@ def _count_further(row: Consensus, raters: set[int]) -> None:
         update_consensus(row)
 
 
-def _imported_raters(questionnaire: Questionnaire, names: Iterable[str]) -> dict[str, Rater]:
+def imported_raters(questionnaire: Questionnaire, names: Iterable[str]) -> dict[str, Rater]:
     """Imported raters, the same name in the same dataset being the same rater.
 
     A name may be a person's (an e-mail address, say), so that only a keyed digest of it is kept.

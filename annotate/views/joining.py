@@ -160,7 +160,7 @@ def gold_audio(request: HttpRequest, pk: int, gold: int) -> HttpResponseBase:
     played = ground.played_file(shown.track)
     if played is None:
         raise Http404
-    return audio_response(request, played.file)
+    return audio_response(request, played)
 
 
 # --- the rater's own page -----------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""The rule laboratory: what another rule would make of the ratings; its threshold can be applied."""
+"""The rule laboratory: what another rule would make of the ratings, and applying it."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
@@ -10,7 +11,7 @@ from annotate import laboratory as trials
 from annotate.forms import RuleForm
 from annotate.models import Questionnaire
 from annotate.services import questionnaires
-from datasets.access import HtmxHttpRequest, curator_action, curator_required, user_of
+from datasets.access import HtmxHttpRequest, curator_action, curator_required, is_admin, user_of
 from datasets.errors import MERError
 
 
@@ -20,7 +21,7 @@ def laboratory(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
     now = {
         "raters": questionnaire.raters_per_track,
-        "fewest": questionnaire.raters_per_track,
+        "fewest": questionnaire.fewest,
         "threshold": round(100 * questionnaire.threshold),
         "aside": "",
     }
@@ -30,23 +31,26 @@ def laboratory(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         rule = form.cleaned_data
         ctx["rule"] = rule
         ctx["trial"] = trials.try_rule(questionnaire, **rule | {"threshold": rule["threshold"] / 100})
-        ctx["applies"] = rule["threshold"] != now["threshold"]
+        ctx["applies"] = any(rule[name] != now[name] for name in ("raters", "fewest", "threshold"))
+        ctx["aside"] = trials.rater_named(questionnaire, rule["aside"]) if is_admin(request.user) else None
     # The sliders stay where they are while the answer is replaced.
     return render(request, "annotate/laboratory_trial.html" if request.htmx else "annotate/laboratory.html", ctx)
 
 
 @curator_action
-def threshold_change(request: HttpRequest, pk: int) -> HttpResponse:
+def rule_change(request: HttpRequest, pk: int) -> HttpResponse:
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
-    asked = request.POST.get("threshold", "")
+    form = RuleForm(request.POST, names=[])
+    if not form.is_valid():
+        messages.error(request, _("The rule was not applied: %(why)s") % {"why": " ".join(form.errors.as_text().split())})
+        return redirect("annotate:laboratory", pk)
+    asked = form.cleaned_data
+    rule = questionnaires.Rule(asked["raters"], asked["fewest"], asked["threshold"] / 100)
     try:
-        percent = int(asked) if asked.isdecimal() and len(asked) < 4 else -1
-        n = questionnaires.change_threshold(questionnaire, threshold=percent / 100, by=user_of(request))
+        n = questionnaires.change_rule(questionnaire, rule, by=user_of(request))
     except MERError as fact:
         messages.error(request, str(fact))
         return redirect("annotate:laboratory", pk)
-    text = ngettext(
-        "The threshold is %(percent)d%% now; %(n)d track changed.", "The threshold is %(percent)d%% now; %(n)d tracks changed.", n
-    )
-    messages.success(request, text % {"percent": percent, "n": n})
+    text = ngettext("The rule is applied; %(n)d track changed.", "The rule is applied; %(n)d tracks changed.", n)
+    messages.success(request, text % {"n": n})
     return redirect("annotate:agreement", pk)

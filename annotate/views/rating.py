@@ -236,7 +236,7 @@ def rate_audio(request: HttpRequest, key: UUID) -> HttpResponseBase:
     played = ground.played_file(slot_of(request, key).track)
     if played is None:
         raise Http404
-    return audio_response(request, played.file)
+    return audio_response(request, played)
 
 
 @require_safe

@@ -68,6 +68,9 @@ class Address:
     url: str
 
 
+INSIDE = re.compile(r"""\b(?:src|href)\s*=\s*["']([^"']+)["']""", re.IGNORECASE)
+
+
 def video(identifier: str) -> Address:
     return Address("video", identifier, f"https://www.youtube.com/watch?v={identifier}")
 
@@ -92,6 +95,8 @@ def parse(text: str) -> Address:
         Another host, a kind that no tracks can come from (search, history, live stream …), or an address that was cut off.
     """
     address = text.strip()
+    if address.startswith("<") and (inside := INSIDE.search(address)):  # a player's or a link's HTML
+        address = inside.group(1)
     if bare := _bare(address):
         return bare
     for _ in range(3):

@@ -11,6 +11,7 @@ y : float samples in [-1, 1], mono. sr : samples per second. Durations in second
 
 import ctypes
 import fcntl
+import filecmp
 import hashlib
 import itertools
 import math
@@ -29,12 +30,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import DatasetsError
-from datasets.methods import fingerprints
+from datasets.methods import fingerprints, mp3
 
 SAMPLE_RATE = 22_050  # Hz; librosa's default, the rate of the paper's spectrograms
 N_PEAKS = 400  # as many as a phone's screen can show
@@ -59,17 +61,13 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Probe:
-    """What the file says of itself and its first audio stream; `channels` is None for a layout without a number.
-
-    tells : it carries tags or a picture that may name the piece.
-    """
+    """What the file says of its first audio stream; `channels` is None for a layout without a number."""
 
     codec: str
     sample_rate: int
     channels: int | None
     claimed_s: float | None
     container: str = ""
-    tells: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,17 +91,6 @@ class Converted:
 
 
 CONTAINER = re.compile(r"^Input #0, ([\w,]+), from", re.MULTILINE)
-TAG = re.compile(r"^ +([\w-]+)\s+: \S", re.MULTILINE)
-HARMLESS = {
-    "encoder",
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "creation_time",
-    "handler_name",
-    "vendor_id",
-    "language",
-}
 # At the places where ffmpeg itself writes them: tags stand further to the right, and may say the same.
 STREAM = re.compile(r"^  Stream #0:\d+[^\n]*?: Audio: (\w{1,40})[^\n]*?, (\d{1,7}) Hz, ([^,\n]{1,40})", re.MULTILINE)
 CLAIMED = re.compile(r"^  Duration: (\d{1,5}):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
@@ -173,19 +160,19 @@ def convert(
     return Converted(duration_s, _probe(said), _loudness(said), fingerprint, _tags(tags))
 
 
-MOST_TAGS = 100_000  # bytes that are read of them
+MOST_TAGS = 1_000_000  # bytes that are read of them
 
 
 def _tags(path: Path) -> dict[str, str]:
-    """What ffmpeg wrote of the tags (`key=value` lines, a backslash before what would end one)."""
+    """What ffmpeg wrote of the tags (`key=value` lines, a backslash before what would end one), without characters that steer."""
     if not path.exists():
         return {}
     with path.open("rb") as file:
         text = file.read(MOST_TAGS).decode("utf-8", "replace")
     found = {}
     for key, value in re.findall(r"^((?:[^=\\\n]|\\.)+)=((?:[^\\\n]|\\.|\\\n)*)$", text, re.MULTILINE):
-        plain = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL).replace("\0", "")
-        found[key.lower()] = " ".join(plain.split())
+        plain = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+        found[key.lower()] = " ".join("".join(" " if category(letter)[0] == "C" else letter for letter in plain).split())
     return found
 
 
@@ -209,32 +196,16 @@ def _stretch(start_s: float | None, longest: float) -> str:
     return f"atrim=start={start_s or 0}:duration={longest},asetpts=PTS-STARTPTS"
 
 
-EVERYWHERE = {
-    "mp3": "mp3",
-    "aac": "m4a",
-    "flac": "flac",
-    "pcm_s16le": "wav",
-}  # codecs that every browser plays, and their container
-MUXERS = {
-    "mp3": ("-f", "mp3", "-id3v2_version", "0"),
-    "m4a": ("-f", "mp4", "-movflags", "+faststart"),
-    "flac": ("-f", "flac"),
-    "wav": ("-f", "wav"),
+# What every browser plays, by codec and a word of the container: the suffix of its copy, and how ffmpeg makes that without what may lie
+# beside the samples. mp3 is copied frame by frame instead.
+COPIED = {
+    ("mp3", "mp3"): ("mp3", ()),
+    ("aac", "m4a"): ("m4a", ("-c:a", "copy", "-f", "mp4", "-movflags", "+faststart")),
+    ("flac", "flac"): ("flac", ("-c:a", "flac", "-f", "flac")),
+    ("pcm_s16le", "wav"): ("wav", ("-c:a", "pcm_s16le", "-f", "wav")),
 }
+CODECS = {suffix: codec for (codec, _container), (suffix, _how) in COPIED.items()}
 MOST_STREAMED = 24_000  # bytes a second: 192 kbit/s
-
-
-def plays_as_it_is(source: Path, converted: Converted, *, is_stretch: bool) -> bool:
-    """Whether raters can be given the original: every browser plays it, it is small, and it tells nothing of the piece."""
-    probe = converted.probe
-    suits = EVERYWHERE.get(probe.codec) in probe.container.split(",")
-    return suits and not probe.tells and not is_stretch and _streams_well(source, converted)
-
-
-def _streams_well(source: Path, converted: Converted) -> bool:
-    """Few bytes a second, and no more channels than a phone has."""
-    is_small = source.stat().st_size <= MOST_STREAMED * converted.duration_s + 64_000
-    return converted.probe.codec in EVERYWHERE and is_small and converted.probe.channels in (1, 2)
 
 
 def streaming_copy(
@@ -247,40 +218,55 @@ def streaming_copy(
     end_s: float | None = None,
     timeout_s: float = 600,
     check: Callable[[], None] | None = None,
-) -> Path:
-    """A copy for raters' players, without tags: the same samples in a new container where they are small and play everywhere, else
-    mp3 of good quality (LAME -V4, at most two channels, 48 kHz). Raises AudioUnreadable when ffmpeg makes none."""
+) -> Path | None:
+    """A copy for raters' players, without tags: the same sound in the same codec where it is small and plays everywhere, else mp3 of
+    good quality (LAME -V4, at most two channels, 48 kHz).
+
+    None when the copy is the original byte for byte, which is then played itself. Nothing less shows that a file tells nothing of the
+    piece: titles hide in chunks, boxes and trailers that no decoder speaks of. Raises AudioUnreadable when no copy can be made.
+    """
+    probe = converted.probe
+    suits = next((copied for (codec, word), copied in COPIED.items() if codec == probe.codec and word in probe.container), None)
+    is_small = source.stat().st_size <= MOST_STREAMED * converted.duration_s + 64_000
+    if suits and is_small and probe.channels in (1, 2) and start_s is None and end_s is None:
+        suffix, how = suits
+        target = folder / f"stream.{suffix}"
+        if suffix != "mp3":
+            _encode(source, target, how, max_duration_s=max_duration_s, timeout_s=timeout_s, check=check)
+            return None if filecmp.cmp(source, target, shallow=False) else target
+        if abs(mp3.copy_frames(source, target) - converted.duration_s) < 0.25:
+            return None if filecmp.cmp(source, target, shallow=False) else target
+    target = folder / "stream.mp3"
+    longest = min(max_duration_s + 1, (math.inf if end_s is None else end_s) - (start_s or 0))
+    layout = "mono" if probe.channels == 1 else "stereo"
+    rate = probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100
+    lame = (
+        "-af",
+        f"{_stretch(start_s, longest)},aformat=sample_fmts=s16:channel_layouts={layout}",
+        "-c:a",
+        "libmp3lame",
+        "-q:a",
+        "4",
+    )
+    muxer = ("-ar", str(rate), "-f", "mp3", "-id3v2_version", "0")
+    _encode(source, target, (*lame, *muxer), max_duration_s=max_duration_s, timeout_s=timeout_s, check=check)
+    return target
+
+
+def _encode(
+    source: Path, target: Path, how: tuple[str, ...], *, max_duration_s: float, timeout_s: float, check: Callable[[], None] | None
+) -> None:
     from imageio_ffmpeg import get_ffmpeg_exe
 
-    probe = converted.probe
-    as_they_are = start_s is None and end_s is None and _streams_well(source, converted)
-    suffix = EVERYWHERE[probe.codec] if as_they_are else "mp3"
-    target = folder / f"stream.{suffix}"
     command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *CLOSED, "-vn", "-sn", "-dn"]
-    command += ["-i", f"file:{source}", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-bitexact"]
-    if as_they_are:
-        command += ["-c:a", "copy"]
-    else:
-        longest = min(max_duration_s + 1, (math.inf if end_s is None else end_s) - (start_s or 0))
-        layout = "mono" if probe.channels == 1 else "stereo"
-        command += [
-            "-af",
-            f"{_stretch(start_s, longest)},aformat=sample_fmts=s16:channel_layouts={layout}",
-            "-c:a",
-            "libmp3lame",
-            "-q:a",
-            "4",
-        ]
-        command += ["-ar", str(probe.sample_rate if probe.sample_rate in (22_050, 32_000, 44_100, 48_000) else 44_100)]
-    most_bytes = int((max_duration_s + 10) * 48_000)
+    command += ["-i", f"file:{source}", "-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-bitexact", *how]
     try:
-        said = _run([*command, *MUXERS[suffix], f"file:{target}"], most_bytes=most_bytes, timeout_s=timeout_s, check=check)
+        said = _run([*command, f"file:{target}"], most_bytes=int((max_duration_s + 10) * 48_000), timeout_s=timeout_s, check=check)
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"The copy for players took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or not target.stat().st_size:
         lines = said.strip().splitlines()
         raise AudioUnreadable(f"No copy for players could be made ({lines[-1][:200] if lines else 'no reason given'}).")
-    return target
 
 
 def _why_nothing(said: str) -> str:
@@ -303,10 +289,8 @@ def _probe(said: str) -> Probe:
     number = re.match(r"(\d+) channels", layout)
     channels = int(number.group(1)) if number else LAYOUTS.get(layout.split("(")[0].strip())
     seconds = sum(60**place * float(part) for place, part in enumerate(reversed(claimed.groups()))) if claimed else None
-    about = said.split("Stream mapping:")[0]
-    container = CONTAINER.search(about)
-    tells = bool({key.lower() for key in TAG.findall(about)} - HARMLESS) or ": Video:" in about
-    return Probe(codec, int(sample_rate), channels, seconds, container.group(1) if container else "", tells)
+    container = CONTAINER.search(said)
+    return Probe(codec, int(sample_rate), channels, seconds, container.group(1) if container else "")
 
 
 def _loudness(said: str) -> Loudness:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from datasets.errors import DatasetsError
+
 SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike
 
 
 def neutral(value: object) -> object:
@@ -71,6 +73,31 @@ class BundleWriter:
         info = zipfile.ZipInfo(f"{self._folder}/{name}", EPOCH)
         info.external_attr = 0o644 << 16
         return info
+
+
+class BundleRefused(DatasetsError):
+    """Not a bundle of MER Studio, damaged, or one that says what a release cannot say."""
+
+
+class BundleReader:
+    """The files of a bundle that `verify` found whole. Raises BundleRefused for a file that is not there."""
+
+    def __init__(self, path: Path) -> None:
+        self._zip = zipfile.ZipFile(path)
+        entries = self._zip.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise BundleRefused("The bundle was packed anew: bring in the zip file as the studio wrote it.")
+        self._folder = next(entry.filename for entry in entries if entry.filename.endswith(f"/{SUMS}")).removesuffix(SUMS)
+        self.names = [entry.filename.removeprefix(self._folder) for entry in entries]
+
+    def open(self, name: str) -> IO[bytes]:
+        try:
+            return self._zip.open(self._folder + name)
+        except KeyError:
+            raise BundleRefused(f"There is no {name} in the bundle.") from None
+
+    def close(self) -> None:
+        self._zip.close()
 
 
 def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> list[str]:

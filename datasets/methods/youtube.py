@@ -219,7 +219,7 @@ def _failure(error: BaseException) -> FetchFailed:
     text = re.sub(r"; please report this issue.*", "; please report this issue", text, flags=re.DOTALL)
     problem = next((kind for kind, sign in SIGNS if re.search(sign, text, re.IGNORECASE)), Problem.OUTDATED)
     words = {
-        Problem.NETWORK: "YouTube was not reached. Is this machine online? It is tried again by itself",
+        Problem.NETWORK: "YouTube was not reached; is this machine online?",
         Problem.BLOCKED: "YouTube asks whether this is a person, or limits the number of videos",
         Problem.OUTDATED: "yt-dlp does not understand YouTube's answer. An admin should look at the ingest page: is it out of date?",
     }

@@ -3,15 +3,17 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from datasets import selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.methods import leakage, splits
 from datasets.models import (
@@ -36,9 +38,10 @@ EXPORT = "datasets.tasks.write_export"
 SLUG = re.compile(r"[a-zA-Z0-9_-]{1,60}")
 MAX_SEED = 2**31 - 1
 ITEM_COLUMNS = (
-    "track_id", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "start_s", "end_s", "label",
+    "number", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "start_s", "end_s", "label",
     "agreement", "votes", "is_ruled",
 )  # fmt: skip
+HEAD_COLUMNS = ("labels", "rule", "licence", "authors", "left_out")
 HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
 
 
@@ -122,6 +125,7 @@ def freeze_release(
         ReleaseItem(
             release=release,
             track=item.track,
+            number=item.track.pk,
             label=item.label,
             agreement=item.agreement,
             votes=item.votes,
@@ -138,7 +142,9 @@ def freeze_release(
         )
         for item in items
     )
-    ReleaseRating.objects.bulk_create((ReleaseRating(release=release, **asdict(row)) for row in ratings), batch_size=1000)
+    ReleaseRating.objects.bulk_create(
+        (ReleaseRating(release=release, number=row.track_id, **asdict(row)) for row in ratings), batch_size=1000
+    )
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
     if len(set(groups)) >= N_FOLDS:
@@ -234,17 +240,32 @@ def _groups(tracks: Sequence[Track]) -> list[str]:
 
 
 def content_hash(release: Release) -> str:
-    """SHA-256 over everything that the tables of the bundle say, as canonical JSON lines."""
-    digest = hashlib.sha256()
-    _feed(digest, [release.labels, release.rule, release.licence, release.authors, release.left_out])
+    """SHA-256 over everything that the tables of the bundle say."""
     parts: dict[int, list[str]] = {}
-    for item_id, part in SplitMember.objects.filter(split__release=release).order_by("split_id").values_list("item_id", "part"):
-        parts.setdefault(item_id, []).append(part)
-    for item in release.items.order_by("track_id").iterator(chunk_size=2000):
-        _feed(digest, [*(getattr(item, name) for name in ITEM_COLUMNS), *parts.get(item.pk, [])])
-    rows = release.ratings.order_by("track_id", "pseudonym").values_list("track_id", "pseudonym", "word", "label", "rated_at")
-    for row in rows.iterator(chunk_size=2000):
-        _feed(digest, [*row[:4], row[4].isoformat()])
+    members = SplitMember.objects.filter(split__release=release).order_by("split_id")
+    for number, part in members.values_list("item__number", "part"):
+        parts.setdefault(number, []).append(part)
+    return hash_of(
+        {name: getattr(release, name) for name in HEAD_COLUMNS},
+        release.items.order_by("number").values(*ITEM_COLUMNS).iterator(chunk_size=2000),
+        parts,
+        selectors.ratings_in_order(release),
+    )
+
+
+def hash_of(
+    head: Mapping[str, Any],
+    items: Iterable[Mapping[str, Any]],
+    parts: Mapping[int, list[str]],
+    ratings: Iterable[Mapping[str, Any]],
+) -> str:
+    """The same from plain rows, as canonical JSON lines; items and ratings in the order of their tables, parts by track number."""
+    digest = hashlib.sha256()
+    _feed(digest, [head[name] for name in HEAD_COLUMNS])
+    for item in items:
+        _feed(digest, [*(item[name] for name in ITEM_COLUMNS), *parts.get(item["number"], [])])
+    for row in ratings:
+        _feed(digest, [row["number"], row["pseudonym"], row["word"], row["label"], row["rated_at"].isoformat()])
     return digest.hexdigest()
 
 
@@ -260,7 +281,7 @@ def add_erratum(release: Release, text: str, *, by: User | None) -> Erratum:
 
 
 def report_fault(release: Release, *, track_id: int, text: str, by: User | None) -> Fault:
-    item = release.items.filter(track_id=track_id).first()
+    item = release.items.filter(number=track_id).first()
     if item is None:
         raise ValueRefused(_("Track %(track)s is not in “%(release)s”.") % {"track": track_id, "release": release})
     return Fault.objects.create(item=item, text=text, by=by)
@@ -273,7 +294,7 @@ def answer_fault(fault: Fault, *, accepted: bool, answer: str, by: User | None) 
     change_state(fault, to=state, allowed=(Fault.State.OPEN,), actor=by, reason=answer, answer=answer)
     if accepted:
         item = fault.item
-        add_erratum(item.release, f"Track {item.track_id} (“{item.title}”, {item.label}): {fault.text} {answer}".strip(), by=by)
+        add_erratum(item.release, f"Track {item.number} (“{item.title}”, {item.label}): {fault.text} {answer}".strip(), by=by)
 
 
 @transaction.atomic

@@ -51,6 +51,8 @@ def add_file(
     guard_size(filename, file.size)
     sha256 = audio.sha256_of(file)
     if (twin := dataset.tracks.filter(sha256=sha256).first()) is not None:
+        if twin.state == Track.State.FAILED and not twin.files.exists():
+            return _give_file(twin, file, filename, by=by, wake_worker=wake_worker)
         raise _exists(dataset, filename, twin)
     track = Track(
         dataset=dataset,
@@ -80,6 +82,37 @@ def add_file(
     except IntegrityError:
         AudioFile._meta.get_field("file").storage.delete(name)
         raise _exists(dataset, filename, _twin(dataset, sha256=sha256, external_id=track.external_id)) from None
+
+
+def _give_file(track: Track, file: File[bytes], filename: str, *, by: User | None, wake_worker: bool) -> Job:
+    """The file that a track of another studio's release waits for."""
+    name = put_file(track, AudioFile.Kind.ORIGINAL, file, audio.safe_suffix(filename))
+    with transaction.atomic():
+        change_state(track, to=Track.State.WAITING, allowed=(Track.State.FAILED,), actor=by, reason=f"Its file came: {filename}")
+        Track.objects.filter(pk=track.pk).update(reason="")
+        record_file(track, AudioFile.Kind.ORIGINAL, name, size=file.size, sha256=track.sha256)
+        return queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by, wake_worker=wake_worker)
+
+
+def take_over(track: Track, recording: File[bytes] | None, *, by: User | None) -> None:
+    """Save a track that another studio released, with its recording where that came along, and queue what makes it ready."""
+    name = ""
+    if recording:
+        name = put_file(track, AudioFile.Kind.ORIGINAL, recording, audio.safe_suffix(str(recording.name)))
+    is_video = track.source == Track.Source.YOUTUBE
+    if not recording and not is_video:
+        track.state, track.reason = (
+            Track.State.FAILED,
+            _("Its recording did not come along: add the file, and it takes its place here."),
+        )
+    with transaction.atomic():
+        track.save()
+        record(track, to=track.state, actor=by, reason="Brought in with another studio's release")
+        if recording:
+            record_file(track, AudioFile.Kind.ORIGINAL, name, size=recording.size, sha256=track.sha256)
+            queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track), by=by)
+        elif is_video:
+            queue.enqueue(FETCH, track, title=f"Fetch {track.source_url}", url=_url(track), by=by)
 
 
 def add_youtube(
@@ -176,6 +209,7 @@ def record_file(track: Track, kind: str, name: str, **facts: object) -> None:
 
 def wait_for_another_try(track: Track, reason: str) -> None:
     """Fetching met something that may pass: the track waits, and says for what."""
+    reason = f"{reason} {_('It is tried again by itself.')}"
     change_state(track, to=Track.State.WAITING, allowed=(Track.State.FETCHING,), reason=reason)
     Track.objects.filter(pk=track.pk).update(reason=reason)
 
@@ -224,6 +258,9 @@ def refuse_by_policy(track: Track, duration_s: float) -> None:
         raise PolicyRefused(_("No licence is known, and “%(dataset)s” takes no recording without one.") % {"dataset": dataset})
 
 
+NOBODY = {"", "unknown", "unknown artist", "<unknown>", "various", "various artists", "va", "n/a", "none", "-", "artist"}
+
+
 def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Converted, measured: audio.Measured) -> None:
     """Store the wav and the copy for players, then record them with what was measured and announce the track in one step.
 
@@ -235,8 +272,7 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
     facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
     made = {AudioFile.Kind.WAV: (wav, facts)}
     if stream:
-        codec = next(codec for codec, suffix in audio.EVERYWHERE.items() if stream.suffix == f".{suffix}")
-        made[AudioFile.Kind.STREAM] = (stream, {"codec": codec, "plays": True})
+        made[AudioFile.Kind.STREAM] = (stream, {"codec": audio.CODECS[stream.suffix[1:]], "plays": True})
     stored: list[tuple[str, str, dict[str, Any]]] = []
     for kind, (path, values) in made.items():
         with path.open("rb") as file:
@@ -264,10 +300,12 @@ def _record_ready(
         plays=is_original_played,
         duration_s=duration_s if track.stretch == (None, None) else source.claimed_s,
     )
-    # Who plays matters for the splits, and a file often says it; its title stays as it came in, which people chose or know.
-    told = {name: converted.tags.get(name, "")[:most] for name, most in (("artist", 300), ("genre", 100))}
-    filled: dict[str, Any] = {name: value for name, value in told.items() if value and not getattr(track, name)}
-    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s, **filled)
+    change_state(track, to=Track.State.READY, allowed=(Track.State.CONVERTING,), duration_s=duration_s)
+    # Who plays matters for the splits, and a file often says it. Nothing that a person wrote meanwhile is written over.
+    artist = converted.tags.get("artist", "")[:300]
+    is_name = artist.casefold() not in NOBODY and "\ufffd" not in artist
+    if is_name and Track.objects.filter(pk=track.pk, artist="").update(artist=artist):
+        record(track, to="described", before=Track.State.READY, reason=f"artist: “” → “{artist}” (from the file's tags)")
     track_ready.send(Track, track=track)
 
 

@@ -12,16 +12,17 @@ from django.views.decorators.http import require_safe
 
 from datasets import selectors
 from datasets.access import curator_action, curator_required, user_of
-from datasets.forms import ErratumForm, FaultForm
-from datasets.models import Export, Fault, Release
+from datasets.errors import MERError
+from datasets.forms import BundleForm, ErratumForm, FaultForm
+from datasets.models import Export, Fault, Release, ReleaseImport
 from datasets.responses import attempt, download_response
-from datasets.services import releases
+from datasets.services import arrivals, releases
 
 
 @require_safe
 @curator_required
 def release_list(request: HttpRequest) -> HttpResponse:
-    rows = Release.objects.select_related("dataset", "frozen_by")
+    rows = Release.objects.select_related("dataset", "frozen_by", "arrival")
     return render(request, "datasets/release_list.html", {"releases": rows})
 
 
@@ -47,6 +48,22 @@ def release_page(request: HttpRequest, name: str) -> HttpResponse:
         "fault_form": FaultForm(),
     }
     return render(request, "datasets/release.html", ctx)
+
+
+@curator_required
+def release_import(request: HttpRequest) -> HttpResponse:
+    """Bring in what another studio froze; below, what came of the bundles so far."""
+    form = BundleForm(request.POST or None, request.FILES or None)
+    if request.method == "POST" and form.is_valid():
+        bundle = form.cleaned_data["bundle"]
+        try:
+            arrivals.take(bundle, bundle.name, dataset=form.cleaned_data["dataset"], by=user_of(request))
+            messages.success(request, _("The bundle is here and is being read."))
+            return redirect("datasets:release_import")
+        except MERError as fact:
+            form.add_error(None, str(fact))
+    ctx = {"form": form, "arrivals": ReleaseImport.objects.select_related("job", "release", "dataset", "created_by")[:20]}
+    return render(request, "datasets/release_import.html", ctx)
 
 
 @curator_action

@@ -195,7 +195,7 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_required
 def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
     played = selectors.played_file(get_object_or_404(Track, pk=pk))
-    return audio_response(request, played.file) if played else HttpResponse(_("The track has no converted file yet."), status=404)
+    return audio_response(request, played) if played else HttpResponse(_("The track has no converted file yet."), status=404)
 
 
 @curator_action

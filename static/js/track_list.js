@@ -1,10 +1,18 @@
-// One box ticks all on the page; it shows only where this script runs.
+// One box ticks all on the page; it shows only where this script runs. What can be done with the ticked ones stays in view.
 function wire() {
-  const all = document.querySelector("[data-tick-all]");
-  if (!all) return;
-  all.hidden = false;
+  const all = document.querySelector("[data-tick-all]"), bulk = document.querySelector(".bulk");
+  if (!all || !bulk) return;
   const boxes = () => [...document.querySelectorAll('input[name="track"]')];
-  all.addEventListener("change", () => boxes().forEach((box) => { box.checked = all.checked; }));
+  const tell = () => {
+    const n = boxes().filter((box) => box.checked).length, said = bulk.querySelector("[data-ticked]");
+    bulk.classList.toggle("ticked", n > 0);
+    said.hidden = !n;
+    said.textContent = n;
+  };
+  all.hidden = false;
+  all.addEventListener("change", () => { boxes().forEach((box) => { box.checked = all.checked; }); tell(); });
+  boxes().forEach((box) => box.addEventListener("change", tell));
+  tell();
 }
 wire();
 document.addEventListener("htmx:afterSwap", wire);

@@ -113,6 +113,8 @@ function next() {
     upload(row, file, about).catch((error) => row.end(error.message, false)).finally(() => { running -= 1; next(); });
   }
   form.querySelector("[data-after]").hidden = Boolean(running || waiting.length) || !list.children.length;
+  // The files come in by themselves: the button is for an address.
+  form.querySelector("button.primary").hidden = Boolean(list.children.length) && !form.elements.address.value.trim();
 }
 
 function take(files) {
@@ -124,6 +126,7 @@ function take(files) {
   next();
 }
 
+form.elements.address.addEventListener("input", next);
 input.addEventListener("change", () => { take([...input.files]); input.value = ""; });
 for (const kind of ["dragover", "drop"]) {  // beside the field a browser would open the file in place of the page
   window.addEventListener(kind, (event) => event.preventDefault());

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datasets.methods.addresses import MIRRORS, YOUTUBE, AddressRefused, parse
+from datasets.methods.addresses import MIRRORS, YOUTUBE, AddressRefused, parse, video
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,20 @@ def test_the_196_cases_of_yt_dlp_are_of_the_expected_kind_and_id():
 
 def test_hosts_are_written_in_lower_case():
     assert all(host == host.lower() for host in YOUTUBE | MIRRORS)
+
+
+@pytest.mark.parametrize(
+    "snippet",
+    [
+        '<iframe width="560" height="315" src="https://www.youtube.com/embed/dQw4w9WgXcQ?si=x" title="a"></iframe>',
+        "<a href='https://youtu.be/dQw4w9WgXcQ'>a song</a>",
+    ],
+)
+def test_the_html_of_a_player_or_a_link_names_its_video(snippet):
+    assert parse(snippet) == video("dQw4w9WgXcQ")
+
+
+def test_html_without_an_address_of_youtube_is_refused():
+    for snippet in ('<iframe src="https://evil.example/embed/dQw4w9WgXcQ">', "<b>x</b>", '<a href="//169.254.169.254/">'):
+        with pytest.raises(AddressRefused):
+            parse(snippet)

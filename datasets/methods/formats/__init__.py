@@ -65,13 +65,17 @@ class About:
 
 @dataclass(frozen=True)
 class Contents:
-    """tracks, ratings and splits are tables of one row a track, a rating, and a track in a split; ordered by track."""
+    """tracks, ratings and splits are tables of one row a track, a rating, and a track in a split; ordered by track.
+
+    record : what the tables do not say, for another studio.
+    """
 
     about: About
     tracks: Table
     ratings: Table
     splits: Table
     recordings: Callable[[], Iterator[Recording]]
+    record: Mapping[str, object]
 
     @property
     def tables(self) -> tuple[Table, Table, Table]:

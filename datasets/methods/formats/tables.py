@@ -1,13 +1,14 @@
 """The tables of a release as CSV (for people and spreadsheets), JSON lines and Parquet (for programs: nothing is neutralised)."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import count, islice
 from typing import IO
 
-from datasets.methods.bundles import BundleWriter, csv_lines
+from datasets.methods.bundles import BundleReader, BundleRefused, BundleWriter, csv_lines
 from datasets.methods.formats import Contents, Row, Table
 
 ROWS_AT_ONCE = 5000
@@ -30,6 +31,55 @@ def write_parquet(contents: Contents, writer: BundleWriter) -> None:
             _parquet(table, file)
             file.seek(0)
             writer.add(f"{table.name}.parquet", file)
+
+
+LONGEST_LINE = 1_000_000  # bytes
+
+
+def read(bundle: BundleReader, name: str) -> Iterator[dict[str, object]]:
+    """The rows of a table as `write_jsonl` or `write_parquet` wrote them, in pieces; moments as ISO text.
+
+    Raises BundleRefused where the table is not there or does not read.
+    """
+    if f"{name}.jsonl" in bundle.names:
+        yield from _read_jsonl(bundle, f"{name}.jsonl")
+    elif f"{name}.parquet" in bundle.names:
+        yield from _plain(_read_parquet(bundle, f"{name}.parquet"))
+    else:
+        raise BundleRefused(f"There is no {name}.jsonl and no {name}.parquet in the bundle; CSV tables are not verbatim.")
+
+
+def _read_jsonl(bundle: BundleReader, name: str) -> Iterator[dict[str, object]]:
+    with bundle.open(name) as file:
+        for number in count(1):
+            line = file.readline(LONGEST_LINE + 1)
+            if not line:
+                return
+            try:
+                row = json.loads(line, parse_constant=_no_number) if len(line) <= LONGEST_LINE else None
+            except (ValueError, RecursionError):
+                row = None
+            if not isinstance(row, dict):
+                raise BundleRefused(f"{name}, line {number}, is no JSON object of at most {LONGEST_LINE:,} bytes.")
+            yield row
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _read_parquet(bundle: BundleReader, name: str) -> Iterator[Row]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with tempfile.TemporaryFile() as file:
+        with bundle.open(name) as stored:
+            shutil.copyfileobj(stored, file, 1 << 20)
+        try:
+            for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE):
+                yield from batch.to_pylist()
+        except (pa.ArrowException, OSError) as error:
+            raise BundleRefused(f"{name} does not read as Parquet: {str(error)[:200]}") from None
 
 
 def _plain(rows: Iterable[Row]) -> Iterator[dict[str, object]]:

@@ -1,0 +1,53 @@
+"""What comes with a release that another studio froze: the ratings behind it, and its curators' rulings."""
+
+from collections.abc import Sequence
+
+from django.contrib.auth.models import User
+from django.db.models import Count
+
+from annotate.models import Consensus, Questionnaire, Rating, Ruling, place_in_queue
+from annotate.services.consensus import lock, update_consensus
+from annotate.services.questionnaires import questionnaire_of
+from annotate.services.ratings import ImportedRating, import_ratings, imported_raters
+from datasets.models import Release, Word
+from datasets.signals import release_arrived
+
+
+def _release_arrived(sender: object, release: Release, by: User | None, **kwargs: object) -> None:
+    """The ratings behind another studio's release count here as they did there; a curator's rulings stand beside them."""
+    questionnaire = questionnaire_of(release.dataset)
+    labels = {label.key: label for label in release.dataset.labels.all()}
+    words = {word.key: word for word in Word.objects.filter(label__dataset=release.dataset)}
+    n_of = dict(release.ratings.values_list("track").annotate(n=Count("pk")))
+    for item in release.items.iterator(chunk_size=2000):
+        place = {"target": max(questionnaire.raters_per_track, n_of.get(item.track_id, 0))}
+        place["position"] = place_in_queue(questionnaire.seed, item.track_id)
+        Consensus.objects.get_or_create(questionnaire=questionnaire, track_id=item.track_id, defaults=place)
+    rows = [
+        ImportedRating(
+            track_id=row.track_id, rater=row.pseudonym, word=words.get(row.word), label=labels[row.label], valence=None, arousal=None,
+            rated_at=row.rated_at,
+        )
+        for row in release.ratings.iterator(chunk_size=2000)
+    ]  # fmt: skip
+    import_ratings(questionnaire, _not_here(questionnaire, rows))
+    for item in release.items.filter(is_ruled=True):
+        row = lock(questionnaire.pk, item.track_id)
+        if row.state == Consensus.State.SPLIT:
+            reason = f"Ruled in the studio that froze {release.name}"
+            Ruling.objects.create(
+                questionnaire=questionnaire, track_id=item.track_id, label=labels[item.label], reason=reason, by=by
+            )
+            update_consensus(row)
+
+
+def _not_here(questionnaire: Questionnaire, rows: Sequence[ImportedRating]) -> list[ImportedRating]:
+    """Without those that came with an earlier release."""
+    raters = imported_raters(questionnaire, {row.rater for row in rows})
+    mine = Rating.objects.filter(questionnaire=questionnaire, rater__in=raters.values())
+    here = set(mine.values_list("track_id", "rater_id"))
+    return [row for row in rows if (row.track_id, raters[row.rater].pk) not in here]
+
+
+def connect() -> None:
+    release_arrived.connect(_release_arrived, dispatch_uid="annotate.release_arrived")

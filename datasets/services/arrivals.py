@@ -1,0 +1,389 @@
+"""Bringing in a release that another studio froze: its tracks, its ratings and the frozen release itself, the same byte for byte."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.files import File
+from django.db import IntegrityError, transaction
+from django.db.models import Model
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from datasets.contents import RATINGS, RECORDED, SPLITS, TRACKS
+from datasets.errors import NameTaken
+from datasets.methods import addresses
+from datasets.methods.audio import sha256_of
+from datasets.methods.bundles import BundleReader, BundleRefused
+from datasets.methods.formats import Kind, record, tables
+from datasets.models import (
+    Dataset,
+    Job,
+    Label,
+    Release,
+    ReleaseImport,
+    ReleaseItem,
+    ReleaseRating,
+    Split,
+    SplitMember,
+    Track,
+    Word,
+)
+from datasets.services import audit, queue
+from datasets.services import tracks as track_services
+from datasets.services.releases import hash_of
+from datasets.signals import release_arrived
+
+ARRIVE = "datasets.tasks.bring_in_release"
+PIECE = 2000
+KEPT = timedelta(days=7)  # of a bundle that was refused
+LARGEST_RECORD = 64 * 1024**2  # bytes: it lists every track that was left out
+ITEM_FIELDS = tuple(name for name in TRACKS if name not in ("track_id", "part"))
+TRACK_FIELDS = ("title", "artist", "licence", "source_url", "external_id", "sha256")
+
+
+def take(
+    file: File[bytes], filename: str, *, dataset: Dataset | None, by: User | None, wake_worker: bool = True, any_size: bool = False
+) -> ReleaseImport:
+    """Keep a bundle and queue its reading. Raises SourceRefused for one that is larger than a page takes."""
+    if not any_size:
+        track_services.guard_size(filename, file.size)
+    arrival = ReleaseImport(filename=filename[:300], size=file.size, dataset=dataset, created_by=by)
+    arrival.file.save("bundle.zip", file, save=False)
+    try:
+        with transaction.atomic():
+            arrival.save()
+            title = f"Bring in {arrival.filename}"
+            arrival.job = queue.enqueue(
+                ARRIVE, arrival, title=title, url=reverse("datasets:release_import"), by=by, wake_worker=wake_worker
+            )
+            arrival.save(update_fields=["job"])
+    except BaseException:
+        arrival.file.storage.delete(str(arrival.file.name))
+        raise
+    return arrival
+
+
+def read_record(bundle: BundleReader) -> dict[str, Any]:
+    """Raises BundleRefused when it is not there or says something else than a record does."""
+    if record.NAME not in bundle.names:
+        raise BundleRefused(
+            _("The bundle holds no %(name)s: export the release as “%(format)s” where it was frozen, and bring in that.")
+            % {"name": record.NAME, "format": "studio"}
+        )
+    with bundle.open(record.NAME) as file:
+        text = file.read(LARGEST_RECORD + 1)
+    try:
+        if len(text) > LARGEST_RECORD:
+            raise ValueError("too large")
+        found = json.loads(text)
+        release, dataset = found["release"], found["dataset"]
+        strings = ("name", "rule", "description", "licence", "content_hash", "frozen_at")
+        lists, mappings = ("labels", "funnel", "left_out", "authors"), ("reliability", "leakage")
+        fits = (
+            all(isinstance(release[name], str) for name in strings)
+            and all(isinstance(release[name], list) for name in lists)
+            and all(isinstance(release[name], dict) for name in mappings)
+            and all(
+                isinstance(name, str) for name in (*release["labels"], *release["authors"], dataset["name"], dataset["description"])
+            )
+            and isinstance(dataset["synthetic"], bool)
+            and all(isinstance(split["name"], str) and isinstance(split["seed"], int) for split in found["splits"])
+            and all(isinstance(split["parts"], dict) for split in found["splits"])
+            and bool(found["labels"])
+            and "\\u0000" not in text.decode()
+        )
+        datetime.fromisoformat(release["frozen_at"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleRefused(_("%(name)s does not read: %(error)r.") % {"name": record.NAME, "error": error}) from None
+    if not fits:
+        raise BundleRefused(_("%(name)s holds values of another kind than a release has.") % {"name": record.NAME})
+    found_now: dict[str, Any] = found
+    return found_now
+
+
+def check(bundle: BundleReader, said: Mapping[str, Any]) -> int:
+    """Read all tables once, before anything is made of them: every value is one, and the content hash is the stated one.
+
+    Returns the number of tracks.
+    """
+    name = said["release"]["name"]
+    _clean(Release(**{name: said["release"][name] for name in RECORDED}), ("name", "rule", "licence", "content_hash"), "release")
+    if Release.objects.filter(name=name).exists():
+        raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": name})
+    for split in said["splits"]:
+        _clean(Split(name=split["name"], seed=split["seed"]), ("name", "seed"), "split")
+    labels = said["release"]["labels"]
+    parts: dict[int, list[str]] = {}
+    for row in rows_of(bundle, "splits", SPLITS):
+        parts.setdefault(row["track_id"], []).append(row["part"])
+
+    n = 0
+
+    def items() -> Iterator[dict[str, Any]]:
+        nonlocal n
+        for row in rows_of(bundle, "tracks", TRACKS | {f"votes_{label}": (int, "") for label in labels}):
+            votes = {label: row[f"votes_{label}"] for label in labels if row[f"votes_{label}"]}
+            item = ReleaseItem(**{name: row[name] for name in ITEM_FIELDS})
+            _clean(item, (*TRACK_FIELDS, "label"), _("track %(track)s") % {"track": row["track_id"]})
+            if item.label not in labels:
+                raise BundleRefused(
+                    _("Track %(track)s: “%(label)s” is no label of the release.") % {"track": row["track_id"], "label": item.label}
+                )
+            n += 1
+            yield row | {"number": row["track_id"], "votes": votes}
+
+    def ratings() -> Iterator[dict[str, Any]]:
+        for row in rows_of(bundle, "ratings", RATINGS):
+            texts = {name: row[name] for name in ("pseudonym", "word", "label")}
+            _clean(ReleaseRating(**texts), tuple(texts), _("a rating of track %(track)s") % {"track": row["track_id"]})
+            yield row | {"number": row["track_id"]}
+
+    if hash_of(said["release"], items(), parts, ratings()) != said["release"]["content_hash"]:
+        raise BundleRefused(_("The tables of the bundle do not have the content hash that it states: it was changed."))
+    return n
+
+
+def dataset_for(arrival: ReleaseImport, said: Mapping[str, Any]) -> Dataset:
+    """The dataset that was chosen, if its labels are the bundle's; else one of the bundle's own, made once."""
+    keys = [label["key"] for label in said["labels"]]
+    if arrival.dataset:
+        here = list(arrival.dataset.labels.values_list("key", flat=True))
+        if here != keys:
+            raise BundleRefused(
+                _("“%(dataset)s” has the labels %(here)s, the bundle %(labels)s: bring it into a dataset of its own.")
+                % {"dataset": arrival.dataset, "here": ", ".join(here), "labels": ", ".join(map(str, keys))}
+            )
+        return arrival.dataset
+    about = said["dataset"]
+    with transaction.atomic():
+        dataset = Dataset.objects.create(
+            name=_free_name(about["name"]), description=about["description"], synthetic=about["synthetic"]
+        )
+        _copy_labels(dataset, said["labels"])
+        ReleaseImport.objects.filter(pk=arrival.pk).update(dataset=dataset)
+    arrival.dataset = dataset
+    return dataset
+
+
+def _free_name(name: str) -> str:
+    name = name.strip()[:90] or "Dataset"
+    taken = set(Dataset.objects.filter(name__startswith=name).values_list("name", flat=True))
+    return next(free for free in (name, *(f"{name} ({n})" for n in range(2, len(taken) + 3))) if free not in taken)
+
+
+def _copy_labels(dataset: Dataset, labels: list[dict[str, Any]]) -> None:
+    try:
+        for order, label in enumerate(labels):
+            names = {name: label[name] for name in ("key", "name", "translations", "colour")}
+            row = Label(dataset=dataset, order=order, **names)
+            row.full_clean()
+            row.save()
+            for number, word in enumerate(label["words"]):
+                spoken = {name: word[name] for name in ("key", "name", "translations", "valence", "arousal")}
+                one = Word(label=row, order=number, **spoken)
+                one.full_clean()
+                one.save()
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise BundleRefused(_("The labels of the bundle do not read: %(error)s") % {"error": str(error)[:300]}) from None
+
+
+def rows_of(bundle: BundleReader, name: str, columns: Mapping[str, tuple[Kind, str]]) -> Iterator[dict[str, Any]]:
+    """The rows of a table with every column as the value it should be. Raises BundleRefused with the row and the column."""
+    for number, row in enumerate(tables.read(bundle, name), 1):
+        for column, (kind, _meaning) in columns.items():
+            value = row.get(column)
+            if kind is datetime and isinstance(value, str):
+                try:
+                    value = row[column] = datetime.fromisoformat(value)
+                except ValueError:
+                    value = None
+            fits = isinstance(value, kind if kind is not float else float | int) and not (
+                kind is not bool and isinstance(value, bool)
+            )
+            if kind is float and column in ("start_s", "end_s"):
+                fits = fits or value is None
+            if isinstance(value, float) and not math.isfinite(value):
+                fits = False
+            if isinstance(value, int) and abs(value) >= 2**63:
+                fits = False
+            if isinstance(value, datetime) and value.tzinfo is None:
+                fits = False
+            if not fits or (isinstance(value, str) and "\0" in value):
+                raise BundleRefused(
+                    _("Row %(number)d of the table %(name)s: “%(value)s” is no value for %(column)s.")
+                    % {"number": number, "name": name, "value": str(value)[:80], "column": column}
+                )
+        yield row
+
+
+def find_track(dataset: Dataset, row: Mapping[str, Any]) -> Track | None:
+    """The track that is here already: by its video, else by its file."""
+    mine = dataset.tracks.order_by("id")
+    by_source = mine.filter(external_id=row["external_id"]).first() if row["external_id"] else None
+    return by_source or (mine.filter(sha256=row["sha256"]).first() if row["sha256"] else None)
+
+
+def bring_in_track(dataset: Dataset, row: Mapping[str, Any], recording: File[bytes] | None, *, by: User | None) -> Track:
+    """Make the track with its recording and queue what makes it ready. Without one, a video is fetched again; a file is waited for."""
+    track = Track(dataset=dataset, **{name: row[name] for name in TRACK_FIELDS})
+    track.source = Track.Source.YOUTUBE if _video(row) else Track.Source.FILE
+    track.start_s, track.end_s = row["start_s"], row["end_s"]
+    track_services.take_over(track, recording, by=by)
+    return track
+
+
+@contextmanager
+def recording(bundle: BundleReader, name: str | None, row: Mapping[str, Any]) -> Iterator[File[bytes] | None]:
+    """The original of a track, if it is in the bundle and is the file that the track names."""
+    if name is None:
+        yield None
+        return
+    with tempfile.TemporaryFile(dir=settings.WORK_DIR) as local:
+        with bundle.open(name) as stored:
+            shutil.copyfileobj(stored, local, 1 << 20)
+        size = local.tell()
+        if sha256_of(local) != row["sha256"]:
+            raise BundleRefused(_("%(name)s is not the file that the table of tracks names.") % {"name": name})
+        file = File(local, name=name)
+        file.size = size
+        yield file
+
+
+def _video(row: Mapping[str, Any]) -> bool:
+    """Whether the source is a video that can be fetched by its id."""
+    try:
+        found = addresses.parse(row["source_url"])
+    except addresses.AddressRefused:
+        return False
+    return found.kind == "video" and found.identifier == row["external_id"]
+
+
+def _clean(row: Model, fields: Sequence[str], what: str) -> None:
+    """Values that the database would refuse are refused by name, before anything is stored."""
+    try:
+        row.clean_fields(exclude={field.name for field in row._meta.get_fields()} - set(fields))
+    except ValidationError as error:
+        text = "; ".join(f"{name}: {' '.join(words)}" for name, words in error.message_dict.items())
+        raise BundleRefused(_("In the bundle, %(what)s: %(error)s") % {"what": what, "error": text[:300]}) from None
+
+
+@transaction.atomic
+def store_release(
+    arrival: ReleaseImport, dataset: Dataset, said: Mapping[str, Any], bundle: BundleReader, track_of: Mapping[int, int]
+) -> Release:
+    """The frozen release with its ratings and splits, all or nothing.
+
+    track_of : {number in the bundle: track here}
+    """
+    values = {name: said["release"][name] for name in RECORDED}
+    release = Release(dataset=dataset, frozen_by=None, **values)
+    try:
+        with transaction.atomic():
+            release.save()
+    except IntegrityError:
+        raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": release.name}) from None
+    frozen_at = datetime.fromisoformat(said["release"]["frozen_at"])
+    Release.objects.filter(pk=release.pk).update(frozen_at=frozen_at)
+    release.frozen_at = frozen_at
+    item_of = _store_items(release, bundle, track_of)
+    _store_ratings(release, bundle, track_of)
+    _store_splits(release, said["splits"], bundle, item_of)
+    ReleaseImport.objects.filter(pk=arrival.pk).update(release=release)
+    audit.record(release, to="brought in", actor=arrival.created_by, reason=f"from {arrival.filename}: {len(item_of)} tracks")
+    release_arrived.send(Release, release=release, by=arrival.created_by)
+    return release
+
+
+def _store_items(release: Release, bundle: BundleReader, track_of: Mapping[int, int]) -> dict[int, int]:
+    labels = list(release.labels)
+    columns = TRACKS | {f"votes_{label}": (int, "") for label in labels}
+    items: list[ReleaseItem] = []
+    item_of: dict[int, int] = {}
+
+    def store() -> None:
+        item_of.update((item.number, item.pk) for item in ReleaseItem.objects.bulk_create(items))
+        items.clear()
+
+    for row in rows_of(bundle, "tracks", columns):
+        votes = {label: row[f"votes_{label}"] for label in labels if row[f"votes_{label}"]}
+        item = ReleaseItem(release=release, number=row["track_id"], votes=votes, **{name: row[name] for name in ITEM_FIELDS})
+        item.track_id = track_of[item.number]
+        items.append(item)
+        if len(items) == PIECE:
+            store()
+    store()
+    return item_of
+
+
+def _store_ratings(release: Release, bundle: BundleReader, track_of: Mapping[int, int]) -> None:
+    ratings: list[ReleaseRating] = []
+    for row in rows_of(bundle, "ratings", RATINGS):
+        number = _known(row, track_of, "ratings")
+        texts = {name: row[name] for name in ("pseudonym", "word", "label", "rated_at")}
+        rating = ReleaseRating(release=release, track_id=track_of[number], number=number, **texts)
+        ratings.append(rating)
+        if len(ratings) == PIECE:
+            ReleaseRating.objects.bulk_create(ratings)
+            ratings.clear()
+    ReleaseRating.objects.bulk_create(ratings)
+
+
+def _store_splits(release: Release, said: list[dict[str, Any]], bundle: BundleReader, item_of: Mapping[int, int]) -> None:
+    splits = {}
+    for split in said:
+        made = Split.objects.create(release=release, name=split["name"], seed=split["seed"], parts=split["parts"])
+        splits[made.name] = made.pk
+    members: list[SplitMember] = []
+    for row in rows_of(bundle, "splits", SPLITS):
+        if row["split"] not in splits or len(row["part"]) > 20:
+            raise BundleRefused(_("“%(split)s” is no split of the release.") % {"split": str(row["split"])[:60]})
+        number = _known(row, item_of, "splits")
+        members.append(SplitMember(split_id=splits[row["split"]], item_id=item_of[number], part=row["part"]))
+        if len(members) == PIECE:
+            SplitMember.objects.bulk_create(members)
+            members.clear()
+    SplitMember.objects.bulk_create(members)
+
+
+def _known(row: Mapping[str, Any], known: Mapping[int, int], table: str) -> int:
+    number: int = row["track_id"]
+    if number not in known:
+        raise BundleRefused(
+            _("The table %(table)s names track %(track)s, which is not in the release.") % {"table": table, "track": number}
+        )
+    return number
+
+
+def finish(arrival: ReleaseImport, *, without_audio: int) -> None:
+    """The bundle is in: its file is not needed any more."""
+    name = str(arrival.file.name)
+    ReleaseImport.objects.filter(pk=arrival.pk).update(without_audio=without_audio, file="")
+    if name:
+        arrival.file.storage.delete(name)
+
+
+def forget_old() -> None:
+    """Bundles that were refused, and that nobody tried again."""
+    old = ReleaseImport.objects.filter(release=None, created_at__lt=timezone.now() - KEPT)
+    for arrival in old.exclude(job__state__in=[Job.State.QUEUED, Job.State.RUNNING]):
+        name = str(arrival.file.name)
+        arrival.delete()
+        if name:
+            arrival.file.storage.delete(name)
+
+
+def job_of(arrival: ReleaseImport) -> Job:
+    assert arrival.job is not None
+    return arrival.job

@@ -1,0 +1,254 @@
+"""A release that another studio froze is brought in with its tracks and ratings, and goes out again byte for byte."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from django.core.files import File
+from django.core.files.base import ContentFile
+
+from annotate.models import Consensus, Rating
+from annotate.services import freezing
+from datasets import jobs
+from datasets.methods import bundles
+from datasets.models import AudioFile, Dataset, Job, Release, ReleaseImport, Track
+from datasets.services import arrivals, queue, releases, tracks
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def export(release: Release, format: str = "studio") -> bytes:
+    asked = releases.request_export(release, format=format, wake_worker=False)
+    assert queue.run_job(asked.job_id, jobs.write_export).state == "done"
+    asked.refresh_from_db()
+    return asked.file.read()
+
+
+@pytest.fixture
+def leave():
+    """Forgets a studio's tracks and release, as in one that never had them; other tracks take their numbers meanwhile."""
+
+    def go(dataset: Dataset) -> None:
+        Release.objects.all().delete()
+        Job.objects.all().delete()
+        Rating.objects.all().delete()
+        Consensus.objects.all().delete()
+        Track.objects.all().delete()
+        Dataset.objects.all().delete()
+        other = tracks.create_dataset(name="Other music")
+        Track.objects.create(dataset=other, title="x", source="file", state="ready")
+
+    return go
+
+
+def arrive(content: bytes, dataset: Dataset | None = None) -> tuple[ReleaseImport, Job]:
+    file = File(ContentFile(content), name="b.zip")
+    file.size = len(content)
+    arrival = arrivals.take(file, "songs.zip", dataset=dataset, by=None, wake_worker=False)
+    job = queue.run_job(arrivals.job_of(arrival).pk, jobs.bring_in_release)
+    arrival.refresh_from_db()
+    return arrival, job
+
+
+@pytest.mark.parametrize("format", ["studio", "jsonl", "parquet"])
+def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave, format):
+    content, table = export(release, format), export(release, "csv" if format == "studio" else "jsonl")
+    leave(release.dataset)
+    arrival, job = arrive(content)
+    assert job.state == "done", job.reason
+    again = arrival.release
+    assert again.content_hash == release.content_hash == releases.content_hash(again)
+    assert {item.number for item in again.items.all()} != set(again.items.values_list("track_id", flat=True))
+    assert export(again, format) == content
+    if format == "studio":
+        assert export(again, "csv") == table
+    else:
+        assert arrival.without_audio == again.items.count()
+
+
+def test_its_tracks_come_with_their_recordings_and_its_ratings_count(release, leave):
+    content = export(release)
+    originals = {row.track.title: row.file.read() for row in AudioFile.objects.filter(kind="original").select_related("track")}
+    labels = {item.title: item.label for item in release.items.all()}
+    leave(release.dataset)
+    arrival, _job = arrive(content)
+    mine = Track.objects.filter(dataset=arrival.dataset)
+    assert (arrival.dataset.name, mine.count(), arrival.without_audio) == ("Songs", 12, 0)
+    for job in Job.objects.filter(state="queued", task=tracks.CONVERT):
+        assert queue.run_job(job.pk, jobs.convert_track).state == "done"
+    assert set(mine.values_list("state", flat=True)) == {"ready"}
+    assert {track.title: track.files.get(kind="original").file.read() for track in mine} == originals
+    assert Rating.objects.filter(track__in=mine, not_counted="").count() == 60
+    rows = Consensus.objects.filter(track__in=mine).select_related("label", "track")
+    assert {row.track.title: row.label.key for row in rows if row.label} == labels
+    questionnaire = rows[0].questionnaire
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=3)
+    kept = {item.track_id: part for item, part in parts(arrival.release)}
+    assert {item.track_id: part for item, part in parts(again)} == kept, "a track keeps its part in later versions"
+
+
+def parts(release: Release):
+    members = release.splits.order_by("id").first().members.select_related("item")
+    return [(member.item, member.part) for member in members]
+
+
+def test_a_later_version_goes_to_the_tracks_that_are_here(release, questionnaire, leave):
+    first, second = export(release), export(freezing.freeze(questionnaire, name="songs-v2", seed=3))
+    leave(release.dataset)
+    arrival, _job = arrive(first)
+    later, job = arrive(second, dataset=arrival.dataset)
+    assert job.state == "done", job.reason
+    assert Track.objects.filter(dataset=arrival.dataset).count() == 12
+    assert Rating.objects.filter(questionnaire__dataset=arrival.dataset).count() == 60
+    assert list(later.release.items.values_list("track", flat=True)) == list(arrival.release.items.values_list("track", flat=True))
+
+
+def test_a_second_attempt_goes_on_with_the_tracks_that_are_missing(release, leave, monkeypatch):
+    content = export(release)
+    leave(release.dataset)
+    n_calls = 0
+    bring_in = arrivals.bring_in_track
+
+    def dies(*args, **values):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == 6:
+            raise OSError("power cut")
+        return bring_in(*args, **values)
+
+    monkeypatch.setattr(arrivals, "bring_in_track", dies)
+    arrival, job = arrive(content)
+    assert job.state == "failed" and arrival.release is None
+    assert Track.objects.filter(dataset=arrival.dataset).count() == 5
+    queue.retry(job)
+    assert queue.run_job(job.pk, jobs.bring_in_release).state == "done"
+    assert (
+        Track.objects.filter(dataset=arrival.dataset).count() == 12
+        and Dataset.objects.filter(name__startswith="Songs").count() == 1
+    )
+
+
+def test_a_file_that_did_not_come_along_takes_its_place_when_it_is_added(release, leave):
+    release.items.update(licence="")
+    Release.objects.filter(pk=release.pk).update(content_hash=releases.content_hash(release))
+    release.refresh_from_db()
+    content = export(release)
+    original = AudioFile.objects.filter(kind="original").first()
+    title, recording = original.track.title, original.file.read()
+    leave(release.dataset)
+    arrival, _job = arrive(content)
+    assert arrival.without_audio == 12
+    job = tracks.add_file(
+        dataset=arrival.dataset, file=File(ContentFile(recording, name="x.wav")), filename="x.wav", wake_worker=False
+    )
+    assert queue.run_job(job.pk, jobs.convert_track).state == "done"
+    track = Track.objects.get(pk=job.subject_id)
+    assert (track.title, track.state) == (title, "ready") and arrival.release.items.filter(track=track).exists()
+
+
+def test_a_video_is_fetched_again_by_its_id_alone(release, leave):
+    release.items.update(licence="", source_url="https://www.youtube.com/watch?v=abcdefghijk", external_id="")
+    first = release.items.first()
+    release.items.filter(pk=first.pk).update(external_id="abcdefghijk")
+    Release.objects.filter(pk=release.pk).update(content_hash=releases.content_hash(release))
+    release.refresh_from_db()
+    content = export(release)
+    leave(release.dataset)
+    arrival, _job = arrive(content)
+    assert Job.objects.filter(task=tracks.FETCH).count() == 1
+    assert Track.objects.filter(dataset=arrival.dataset, source="youtube", state="waiting").count() == 1
+
+
+def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
+    """The bundle with one file edited, and its list of checksums made to fit."""
+    path = tmp_path / "edited.zip"
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as target:
+        target.writestr("x", content)
+    (tmp_path / "in.zip").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "in.zip") as source:
+        folder = source.namelist()[0].split("/")[0]
+        writer = bundles.BundleWriter(path, folder)
+        for entry in source.namelist():
+            inner = entry.split("/", 1)[1]
+            if inner != bundles.SUMS:
+                writer.add_bytes(inner, edit(source.read(entry)) if inner == name else source.read(entry))
+        writer.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "reason"),
+    [
+        ("tracks.jsonl", lambda text: text.replace(b'"positive"', b'"negative"', 1), "content hash"),
+        ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": "x", "d": ', 1), "duration_s"),
+        ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": NaN, "d": ', 1), "no JSON object"),
+        ("tracks.jsonl", lambda text: b"[" * 100_000, "no JSON object"),
+        ("ratings.jsonl", lambda text: text.replace(b'"track_id": ', b'"track_id": 9', 1), "content hash"),
+        ("splits.jsonl", lambda text: b"", "content hash"),
+        ("record.json", lambda text: text.replace(b'"rule"', b'"rul"'), "does not read"),
+        ("record.json", lambda text: b"[]", "does not read"),
+        ("record.json", lambda text: text.replace(b'"synthetic": false', b'"synthetic": "no"'), "another kind"),
+        ("record.json", lambda text: text.replace(b'"name": "songs-v1"', b'"name": "../x"'), "name:"),
+        ("record.json", lambda text: text.replace(b'"key": "happy"', b'"key": "ha ppy"'), "labels"),
+    ],
+)
+def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(release, leave, tmp_path, name, edit, reason):
+    content = changed(export(release), tmp_path, name, edit)
+    leave(release.dataset)
+    arrival, job = arrive(content)
+    assert job.state == "failed" and reason in job.reason
+    assert arrival.release is None and not Release.objects.exists() and Track.objects.count() == 1 and Dataset.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"no zip" * 100, "cannot be read as a bundle"), (b"PK\x05\x06" + b"\0" * 18, "holds no SHA256SUMS")]
+)
+def test_what_is_no_bundle_is_refused_in_words(content, reason):
+    _arrival, job = arrive(content)
+    assert job.state == "failed" and reason in job.reason
+
+
+def test_a_bundle_of_csv_tables_is_refused_with_the_way_out(release, leave):
+    content = export(release, "csv")
+    leave(release.dataset)
+    _arrival, job = arrive(content)
+    assert job.state == "failed" and "export the release as “studio”" in job.reason
+
+
+def test_a_release_that_is_here_already_is_refused_by_name(release):
+    _arrival, job = arrive(export(release))
+    assert job.state == "failed" and "songs-v1" in job.reason
+
+
+def test_a_dataset_with_other_labels_is_no_place_for_it(release, leave):
+    content = export(release)
+    leave(release.dataset)
+    other = tracks.create_dataset(name="Two")
+    other.labels.last().delete()
+    _arrival, job = arrive(content, dataset=other)
+    assert job.state == "failed" and "a dataset of its own" in job.reason
+
+
+def test_a_bundle_that_was_packed_anew_is_refused(release, leave, tmp_path):
+    content = export(release)
+    leave(release.dataset)
+    (tmp_path / "in.zip").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "in.zip") as source, zipfile.ZipFile(tmp_path / "out.zip", "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.namelist():
+            target.writestr(entry, source.read(entry))
+    _arrival, job = arrive((tmp_path / "out.zip").read_bytes())
+    assert job.state == "failed" and "packed anew" in job.reason
+
+
+def test_the_record_names_no_person(release, curator):
+    with zipfile.ZipFile(ContentFile(export(release))) as bundle:
+        record = json.loads(bundle.read("songs-v1/record.json"))
+    assert curator.username not in json.dumps(record)
+
+
+def test_the_file_is_not_kept_once_it_is_in(release, leave):
+    content = export(release)
+    leave(release.dataset)
+    arrival, _job = arrive(content)
+    assert arrival.file.name == ""
