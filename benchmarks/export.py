@@ -16,21 +16,23 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-FORMATS = ("csv", "jsonl", "parquet", "croissant", "jams")
+FORMATS = ("csv", "jsonl", "parquet", "croissant", "jams", "mirdata", "audiofolder", "studio")
 LABELS = ("positive", "neutral", "negative")
 
 
 def fill(n_tracks: int) -> None:
-    """A release of so many tracks with five ratings each, written straight into the database."""
+    """A release of so many tracks with five ratings each, written straight into the database; every one names the same small recording."""
+    from django.core.files.base import ContentFile
     from django.utils import timezone
 
-    from datasets.models import Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
+    from datasets.models import AudioFile, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
     from datasets.services.tracks import create_dataset
 
     dataset = create_dataset(name="Big")
     release = Release.objects.create(dataset=dataset, name="big", rule="five ratings", labels=list(LABELS), content_hash="0" * 64)
     split = Split.objects.create(release=release, name="80/10/10", seed=1, parts={})
     now = timezone.now()
+    recording = AudioFile._meta.get_field("file").storage.save("audio/one.mp3", ContentFile(b"x" * 400))
     for start in range(0, n_tracks, 5000):
         numbers = range(start, min(start + 5000, n_tracks))
         tracks = Track.objects.bulk_create(
@@ -39,14 +41,19 @@ def fill(n_tracks: int) -> None:
         )
         items = ReleaseItem.objects.bulk_create(
             ReleaseItem(
-                release=release, track=track, label=LABELS[track.pk % 3], agreement=0.8, votes={LABELS[track.pk % 3]: 4, "neutral": 1},
-                title=track.title, artist=track.artist, sha256="0" * 64, duration_s=180,
+                release=release, track=track, number=track.pk, label=LABELS[track.pk % 3], agreement=0.8, votes={LABELS[track.pk % 3]: 4, "neutral": 1},
+                title=track.title, artist=track.artist, sha256="0" * 64, duration_s=180, licence="CC0-1.0",
             )
             for track in tracks
         )  # fmt: skip
+        AudioFile.objects.bulk_create(
+            AudioFile(track=track, kind="original", file=recording, size=400, sha256="0" * 64) for track in tracks
+        )
         SplitMember.objects.bulk_create(SplitMember(split=split, item=item, part="train") for item in items)
         ReleaseRating.objects.bulk_create(
-            ReleaseRating(release=release, track=track, pseudonym=f"R{n}", word="happy", label="positive", rated_at=now)
+            ReleaseRating(
+                release=release, track=track, number=track.pk, pseudonym=f"R{n}", word="happy", label="positive", rated_at=now
+            )
             for track in tracks
             for n in range(5)
         )

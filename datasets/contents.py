@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, QuerySet
 
 from datasets import selectors
 from datasets.methods.formats import About, Contents, Kind, Recording, Row, Table
 from datasets.models import AudioFile, Release, ReleaseItem, SplitMember
 
-PIECE = 2000
 RECORDED = (
     "name", "rule", "labels", "funnel", "left_out", "reliability", "leakage", "description", "licence", "authors", "content_hash",
 )  # fmt: skip
@@ -81,7 +80,7 @@ def _record(release: Release) -> dict[str, object]:
 def _tracks(release: Release) -> Iterator[Row]:
     first = release.splits.order_by("id").first()
     parts = dict(SplitMember.objects.filter(split=first).values_list("item_id", "part"))
-    for item in release.items.order_by("number").iterator(chunk_size=PIECE):
+    for item in selectors.items_in_order(release):
         row: dict[str, object] = {"track_id": item.number}
         row |= {name: getattr(item, name) for name in TRACKS if name not in ("track_id", "part")}
         row["part"] = parts.get(item.pk, "")
@@ -97,9 +96,11 @@ def _ratings(release: Release) -> Iterator[Row]:
 
 
 def _splits(release: Release) -> Iterator[Row]:
-    members = SplitMember.objects.filter(split__release=release).order_by("split_id", "item__number")
-    for split, track_id, part in members.values_list("split__name", "item__number", "part").iterator(chunk_size=PIECE):
-        yield {"split": split, "track_id": track_id, "part": part}
+    for split in release.splits.order_by("id"):
+        for piece in selectors.pieces(release):
+            members = split.members.filter(item__number__range=piece, item__release=release).order_by("item__number")
+            for number, part in members.values_list("item__number", "part"):
+                yield {"split": split.name, "track_id": number, "part": part}
 
 
 def _allowed(release: Release) -> QuerySet[ReleaseItem]:
@@ -107,16 +108,18 @@ def _allowed(release: Release) -> QuerySet[ReleaseItem]:
     return release.items.all() if release.dataset.synthetic else release.items.exclude(licence="")
 
 
-def _originals(release: Release) -> Iterator[AudioFile]:
-    files = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track_id__in=_allowed(release).values("track_id"))
-    number = ReleaseItem.objects.filter(release=release, track=OuterRef("track")).values("number")
-    yield from files.annotate(number=Subquery(number)).order_by("number").iterator(chunk_size=PIECE)
+def _originals(release: Release) -> Iterator[tuple[int, AudioFile]]:
+    for piece in selectors.pieces(release):
+        number = dict(_allowed(release).filter(number__range=piece).values_list("track_id", "number"))
+        files = list(AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track__in=number))
+        for file in sorted(files, key=lambda file: number[file.track_id]):
+            yield number[file.track_id], file
 
 
 def _recordings(release: Release) -> Iterator[Recording]:
-    for audio_file in _originals(release):
+    for number, audio_file in _originals(release):
         suffix = str(audio_file.file.name).rpartition(".")[2]
-        yield Recording(audio_file.number, suffix, partial(audio_file.file.open, "rb"))  # type: ignore[attr-defined]
+        yield Recording(number, suffix, partial(audio_file.file.open, "rb"))
 
 
 def _about(release: Release) -> About:

@@ -225,30 +225,38 @@ def write_export(ticket: Ticket) -> None:
     release = export.release
     with tempfile.TemporaryDirectory(prefix="export-", dir=settings.WORK_DIR) as folder:
         path = Path(folder, f"{release.name}.zip")
-        writer = bundles.BundleWriter(path, release.name)
         ticket.progress(0, "Tables", force=True)
         of_release = contents.of(release)
+        n = _files_expected(export.format, of_release.about)
+        writer = bundles.BundleWriter(path, release.name, lambda done: ticket.progress(min(0.95, done / n), f"{done} files"))
         writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
         writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
         writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
         refetch.write(of_release, writer)
         FORMATS[Export.Format(export.format)](of_release, writer)
-        files: list[tuple[str, Any]] = []
         if export.format in (Export.Format.JSONL, Export.Format.PARQUET, Export.Format.STUDIO):
             record.write(of_release, writer)
         if export.format in (Export.Format.CSV, Export.Format.STUDIO):
-            files = [(f"audio/{recording.name}", recording) for recording in of_release.recordings()]
+            for recording in of_release.recordings():
+                with recording.open() as file:
+                    writer.add(f"audio/{recording.name}", file)
         if export.format == Export.Format.CSV:
             sent: Any = bundle_writing.send(type(release), release=release)
-            files += [entry for _, entries in sent for entry in entries]
-        for number, (name, stored) in enumerate(files, 1):
-            with stored.open() as file:
-                writer.add(name, file)
-            ticket.progress(number / (len(files) + 1), f"{number} of {len(files)} files")
+            for _receiver, entries in sent:
+                for name, stored in entries:
+                    with stored.open() as file:
+                        writer.add(name, file)
         writer.close()
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
             _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
+
+
+def _files_expected(format: str, about: formats.About) -> int:
+    """About how many files a bundle holds, for its progress."""
+    by_track = {Export.Format.JAMS: 1, Export.Format.MIRDATA: 1, Export.Format.CSV: 1}.get(Export.Format(format), 0)
+    with_audio = (Export.Format.CSV, Export.Format.STUDIO, Export.Format.MIRDATA, Export.Format.AUDIOFOLDER)
+    return 8 + by_track * about.n_tracks + (about.n_recordings if format in with_audio else 0)
 
 
 def bring_in_release(ticket: Ticket) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
-from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from datasets.models import (
     Label,
     QueuePause,
     Release,
+    ReleaseItem,
     Split,
     SplitMember,
     Track,
@@ -187,12 +187,27 @@ class PartTable:
     rows: list[tuple[str, list[int], int]]
 
 
+def pieces(release: Release, size: int = 1000) -> Iterator[tuple[int, int]]:
+    """The numbers of its tracks as ranges (first, last), each of so many tracks: what is read so leaves no cursor open.
+
+    A cursor that stays open while others write keeps its own writes out on SQLite, such as those of a job's progress.
+    """
+    numbers = list(release.items.order_by("number").values_list("number", flat=True))
+    for start in range(0, len(numbers), size):
+        yield numbers[start], numbers[min(start + size, len(numbers)) - 1]
+
+
+def items_in_order(release: Release) -> Iterator[ReleaseItem]:
+    for piece in pieces(release):
+        yield from release.items.filter(number__range=piece).order_by("number")
+
+
 def ratings_in_order(release: Release) -> Iterator[dict[str, Any]]:
     """A release's ratings by track and pseudonym, alike whatever order the database gives to text."""
     columns = ("number", "pseudonym", "word", "label", "rated_at")
-    rows = release.ratings.order_by("number").values(*columns).iterator(chunk_size=2000)
-    for _number, of_track in groupby(rows, key=itemgetter("number")):
-        yield from sorted(of_track, key=itemgetter("pseudonym"))
+    for piece in pieces(release):
+        rows = list(release.ratings.filter(number__range=piece).values(*columns))
+        yield from sorted(rows, key=itemgetter("number", "pseudonym"))
 
 
 def part_table(split: Split) -> PartTable:

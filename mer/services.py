@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
+from datasets import selectors as ground
 from datasets.errors import WrongState
 from datasets.models import Release, SplitMember, Track
 from datasets.services import queue, releases
@@ -225,12 +226,14 @@ def _queue_drawing(sender: object, track: Track, **kwargs: object) -> None:
     queue.enqueue(DRAW, track, title=f"Spectrograms of “{track.title}”", url=url)
 
 
-def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> list[tuple[str, Any]]:
+def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> Iterator[tuple[str, Any]]:
     """Every spectrogram of the release's tracks, for its bundle."""
-    rows = Spectrogram.objects.filter(state=Spectrogram.State.OK, track__in=release.items.values("track")).select_related("set")
-    rows = rows.order_by("set__input", "set__recipe", "track_id")
-    number = dict(release.items.values_list("track_id", "number"))
-    return [(f"spectrograms/{row.set.input}-{row.set.recipe}/{number[row.track_id]}.png", row.image) for row in rows]
+    for drawn in SpectrogramSet.objects.order_by("input", "recipe"):
+        for piece in ground.pieces(release):
+            number = dict(release.items.filter(number__range=piece).values_list("track_id", "number"))
+            rows = list(drawn.spectrograms.filter(state=Spectrogram.State.OK, track__in=number))
+            for row in sorted(rows, key=lambda row: number[row.track_id]):
+                yield f"spectrograms/{drawn.input}-{drawn.recipe}/{number[row.track_id]}.png", row.image
 
 
 def _incomplete(sender: object, tracks: Sequence[int], **kwargs: object) -> dict[int, str]:

@@ -43,12 +43,16 @@ def _csv_line(cells: Iterable[object]) -> bytes:
 
 
 class BundleWriter:
-    """Writes files into a zip in constant memory and keeps their checksums."""
+    """Writes files into a zip in constant memory and keeps their checksums.
 
-    def __init__(self, path: Path, folder: str) -> None:
+    on_file : called with the number of files so far; what it raises stops the writing.
+    """
+
+    def __init__(self, path: Path, folder: str, on_file: Callable[[int], None] | None = None) -> None:
+        self._on_file = on_file
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._folder = folder
-        self.sums: dict[str, str] = {}
+        self._sums: dict[str, bytes] = {}
 
     def add(self, name: str, file: IO[bytes]) -> None:
         self.add_lines(name, iter(lambda: file.read(1 << 20), b""))
@@ -62,11 +66,18 @@ class BundleWriter:
             for line in lines:
                 digest.update(line)
                 target.write(line)
-        self.sums[name] = digest.hexdigest()
+        self._sums[name] = digest.digest()
+        if self._on_file:
+            self._on_file(len(self._sums))
+
+    def sum_of(self, name: str) -> str:
+        """SHA-256 of a file that was written."""
+        return self._sums[name].hex()
 
     def close(self) -> None:
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.sums.items()))
-        self._zip.writestr(self._entry(SUMS), lines)
+        with self._zip.open(self._entry(SUMS), "w", force_zip64=True) as target:
+            for name in sorted(self._sums):
+                target.write(f"{self._sums[name].hex()}  {name}\n".encode())
         self._zip.close()
 
     def _entry(self, name: str) -> zipfile.ZipInfo:

@@ -247,7 +247,7 @@ def content_hash(release: Release) -> str:
         parts.setdefault(number, []).append(part)
     return hash_of(
         {name: getattr(release, name) for name in HEAD_COLUMNS},
-        release.items.order_by("number").values(*ITEM_COLUMNS).iterator(chunk_size=2000),
+        ({name: getattr(item, name) for name in ITEM_COLUMNS} for item in selectors.items_in_order(release)),
         parts,
         selectors.ratings_in_order(release),
     )

@@ -30,7 +30,7 @@ CONTEXT: dict[str, object] = {
 
 def write(contents: Contents, writer: BundleWriter) -> None:
     write_csv(contents, writer)
-    document = metadata(contents, {table.name: writer.sums[f"{table.name}.csv"] for table in contents.tables})
+    document = metadata(contents, {table.name: writer.sum_of(f"{table.name}.csv") for table in contents.tables})
     writer.add_bytes("croissant.json", json.dumps(document, ensure_ascii=False, indent=1).encode())
 
 

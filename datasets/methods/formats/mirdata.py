@@ -2,29 +2,49 @@
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterable
+from itertools import chain
+from typing import IO
 
 from datasets.methods.bundles import BundleWriter
-from datasets.methods.formats import Contents
+from datasets.methods.formats import Contents, Recording
 from datasets.methods.formats.jams import annotated
 
 
 def write(contents: Contents, writer: BundleWriter) -> None:
-    audio: dict[int, list[str]] = {}
-    for recording in contents.recordings():
-        digest = hashlib.md5(usedforsecurity=False)
+    recordings = contents.recordings()
+    recording = next(recordings, None)
+    with tempfile.TemporaryFile() as entries:  # the index is written last, and does not fit into memory
+        for number, track in enumerate(contents.tracks.rows()):
+            audio: list[str | None] = [None, None]
+            if recording and recording.track_id == track["track_id"]:  # both are in the order of their tracks
+                audio = [f"audio/{recording.name}", _add(writer, recording)]
+                recording = next(recordings, None)
+            name = f"annotations/{track['track_id']}.json"
+            text = json.dumps(annotated(track, [], contents.about), ensure_ascii=False, indent=1, sort_keys=True).encode()
+            writer.add_bytes(name, text)
+            entry = {"audio": audio, "annotation": [name, hashlib.md5(text, usedforsecurity=False).hexdigest()]}
+            comma = "," if number else ""
+            entries.write(f'{comma}\n  "{track["track_id"]}": {json.dumps(entry, sort_keys=True)}'.encode())
+        entries.seek(0)
+        head = f'{{\n "version": {json.dumps(contents.about.name)},\n "tracks": {{'.encode()
+        writer.add_lines("index.json", chain([head], _blocks(entries), [b"\n }\n}\n"]))
+
+
+def _add(writer: BundleWriter, recording: Recording) -> str:
+    """Write a recording and return its MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+
+    def read() -> Iterable[bytes]:
         with recording.open() as file:
-            while block := file.read(1 << 20):
+            for block in _blocks(file):
                 digest.update(block)
-        audio[recording.track_id] = [f"audio/{recording.name}", digest.hexdigest()]
-        with recording.open() as file:
-            writer.add(f"audio/{recording.name}", file)
-    tracks: dict[str, dict[str, list[str | None]]] = {}
-    for track in contents.tracks.rows():
-        name = f"annotations/{track['track_id']}.json"
-        text = json.dumps(annotated(track, [], contents.about), ensure_ascii=False, indent=1, sort_keys=True).encode()
-        writer.add_bytes(name, text)
-        digest = hashlib.md5(text, usedforsecurity=False)
-        files: list[str | None] = [*audio.get(int(str(track["track_id"])), [None, None])]
-        tracks[str(track["track_id"])] = {"audio": files, "annotation": [name, digest.hexdigest()]}
-    index = {"version": contents.about.name, "tracks": tracks}
-    writer.add_bytes("index.json", json.dumps(index, indent=1, sort_keys=True).encode())
+                yield block
+
+    writer.add_lines(f"audio/{recording.name}", read())
+    return digest.hexdigest()
+
+
+def _blocks(file: IO[bytes]) -> Iterable[bytes]:
+    return iter(lambda: file.read(1 << 20), b"")
