@@ -28,27 +28,23 @@ def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *,
     names = {name: keys.pop() for name, keys in meant.items() if len(keys) == 1}  # a name of two words says neither
     labels = {label.key: label for label in dataset.labels.all()}
     read, problems = imports.check(
-        ratings, words={key: word.label.key for key, word in words.items()}, labels=set(labels), names=names, of_two=of_two
+        ratings, words={key: word.label.key for key, word in words.items()}, labels=set(labels), names=names
     )
     tracks = _tracks(dataset)
-    found: dict[tuple[int, str], ImportedRating] = {}
-    lines: dict[tuple[int, str], int] = {}
+    known: list[tuple[int, imports.Row]] = []
     for row in read:
         track = tracks.get(row.track)
         if not isinstance(track, int):
             why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
             problems.append(f"line {row.line}: {why}")
             continue
-        key = (track, row.rater)
-        if key in found and of_two == "refuse":
-            problems.append(f"line {row.line}: rater {row.rater} rated the same track already in line {lines[key]}")
-            continue
-        if key not in found or of_two == "last":
-            lines[key] = row.line
-            found[key] = ImportedRating(
-                track, row.rater, words.get(row.word), labels[row.label], row.valence, row.arousal, row.rated_at
-            )
-    return Checked(len(ratings), list(found.values()), problems)
+        known.append((track, row))
+    kept, twins = imports.one_of_two(known, of_two)
+    found = [
+        ImportedRating(track, row.rater, words.get(row.word), labels[row.label], row.valence, row.arousal, row.rated_at)
+        for track, row in kept
+    ]
+    return Checked(len(ratings), found, problems + twins)
 
 
 def _tracks(dataset: Dataset) -> dict[str, int | str]:

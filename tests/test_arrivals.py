@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.files import File
 from django.core.files.base import ContentFile
+from django.core.management import CommandError, call_command
 
 from annotate.models import Consensus, Rating
 from annotate.services import freezing
@@ -252,3 +253,25 @@ def test_the_file_is_not_kept_once_it_is_in(release, leave):
     leave(release.dataset)
     arrival, _job = arrive(content)
     assert arrival.file.name == ""
+
+
+def test_a_curator_brings_a_bundle_in_by_the_page_and_sees_what_came_of_it(client, curator, release, leave):
+    content = export(release)
+    leave(release.dataset)
+    client.force_login(curator)
+    page = client.post("/imports/release/", {"bundle": ContentFile(content, name="songs.zip"), "dataset": ""}, follow=True)
+    assert "The bundle is here and is being read." in page.content.decode()
+    queue.run_job(arrivals.job_of(ReleaseImport.objects.get()).pk, jobs.bring_in_release)
+    page = client.get("/imports/release/").content.decode()
+    assert "brought in" in page and "/releases/songs-v1/" in page and "from songs.zip" in page
+    assert "from another studio" in client.get("/releases/").content.decode()
+    assert "Choose" not in client.post("/imports/release/", {}).content.decode() and ReleaseImport.objects.count() == 1
+
+
+def test_a_bundle_comes_in_by_command(release, leave, tmp_path, capsys):
+    (tmp_path / "b.zip").write_bytes(export(release))
+    leave(release.dataset)
+    call_command("import_release", tmp_path / "b.zip")
+    assert "Brought in “songs-v1”: 12 tracks into “Songs”" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="is here already"):
+        call_command("import_release", tmp_path / "b.zip")

@@ -140,7 +140,7 @@ def test_a_failed_track_s_ratings_go_to_no_other(brought_in, tmp_path):
 
 def test_one_track_under_two_names_is_seen(brought_in, tmp_path):
     table = write_csv(tmp_path / "more.csv", [{"track": name, "rater": "new", "word": "happy"} for name in ("ext-0", "T0")])
-    with pytest.raises(CommandError, match="rated the same track already in line 2"):
+    with pytest.raises(CommandError, match="rater new rated track T0 already in line 2"):
         call_command("import_ratings", str(table), "--dataset", "Lab")
 
 

@@ -6,7 +6,7 @@ row that cannot be taken is listed with its line and reason; nothing is skipped 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -92,7 +92,6 @@ def check(
     words: Mapping[str, str],
     labels: set[str],
     names: Mapping[str, str] | None = None,
-    of_two: str = "refuse",
 ) -> tuple[list[Row], list[str]]:
     """The good rows and, in words, what is wrong with the others.
 
@@ -101,10 +100,9 @@ def check(
     words : mapping of word to the label it stands for.
     labels : the labels of the dataset.
     names : other names of the words (those of another language) to their words; all in lower case.
-    of_two : what is done with a second rating of a track by the same rater: "refuse", or keep the "first" or the "last".
     """
     form = _form_of([values.get("rated_at", "") for _line, values in ratings])
-    rows: dict[tuple[str, str], Row] = {}
+    rows: list[Row] = []
     problems: list[str] = []
     for line, values in ratings:
         if why := values.get(PROBLEM):
@@ -113,16 +111,29 @@ def check(
         given = values.get("word", "").casefold()
         word = given if given in words else (names or {}).get(given, given)
         try:
-            row = _row(line, {**values, "word": word}, words, labels, form)
+            rows.append(_row(line, {**values, "word": word}, words, labels, form))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
-            continue
-        twin = rows.get((row.track, row.rater))
-        if twin and of_two == "refuse":
-            problems.append(f"line {line}: rater {row.rater} rated track {row.track} already in line {twin.line}")
-        elif not twin or of_two == "last":
-            rows[row.track, row.rater] = row
-    return list(rows.values()), problems
+    return rows, problems
+
+
+def one_of_two(rows: Iterable[tuple[int, Row]], rule: str = "refuse") -> tuple[list[tuple[int, Row]], list[str]]:
+    """One rating of a track by a rater, whatever names the table has for the track.
+
+    Parameters
+    ----------
+    rows : (number of the track, row).
+    rule : what is done with a second one: "refuse", or keep the "first" or the "last".
+    """
+    kept: dict[tuple[int, str], tuple[int, Row]] = {}
+    problems: list[str] = []
+    for track, row in rows:
+        twin = kept.get((track, row.rater))
+        if twin and rule == "refuse":
+            problems.append(f"line {row.line}: rater {row.rater} rated track {row.track} already in line {twin[1].line}")
+        elif not twin or rule == "last":
+            kept[track, row.rater] = track, row
+    return list(kept.values()), problems
 
 
 def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: set[str], form: str) -> Row:
