@@ -17,3 +17,7 @@ class TrainingImpossible(MerAppError):
 
 class PredictionImpossible(MerAppError):
     """The run has no model to predict with; the message says which run has."""
+
+
+class WeightsMissing(MerAppError):
+    """Weights that come with a package of their own are not installed; the message says how to get them."""

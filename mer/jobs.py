@@ -2,15 +2,18 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from django.conf import settings
@@ -24,8 +27,8 @@ from datasets.models import Track
 from datasets.services.queue import Ticket
 from mer import selectors, services
 from mer.errors import SpectrogramImpossible, TrainingImpossible
-from mer.methods import features, spectrograms
-from mer.methods.params import RECIPES, SpectrogramParams
+from mer.methods import features, musicnn, spectrograms
+from mer.methods.params import HEARD, RECIPES, SpectrogramParams
 from mer.models import FeatureVector, Run, SpectrogramSet
 
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa")
@@ -57,7 +60,10 @@ def train_run(ticket: Ticket) -> None:
     if run.evaluations.exists():
         return  # a worker died between the result and the end of the job: nothing is left to do
     labels = list(run.release.labels)
-    reasons = _measure_features(ticket, run) if run.spectrogram_set is None else _draw_missing(ticket, run, run.spectrogram_set)
+    if run.spectrogram_set:
+        reasons = _draw_missing(ticket, run, run.spectrogram_set)
+    else:
+        reasons = selectors.not_in_all(run) if run.members else _measure_features(ticket, run)
     samples = selectors.samples_of(run)
     usable = [sample for sample in samples if sample.track_id not in reasons]
     excluded = [
@@ -69,13 +75,17 @@ def train_run(ticket: Ticket) -> None:
         _guard(usable, parts, len(excluded))
     with tempfile.TemporaryDirectory(prefix="train-", dir=settings.WORK_DIR) as name:
         folder = Path(name)
-        if run.spectrogram_set is None:
-            rounds, best_epoch, network = _fit_features(ticket, run, folder, usable, plans, labels)
+        best_epoch: int | None = None
+        network: Path | None = None
+        if run.members:
+            rounds = [services.Round(parts, selectors.mean_of_members(run, usable, parts, labels)) for parts in plans]
+        elif run.spectrogram_set is None:
+            rounds, network = _fit_linear(ticket, run, folder, usable, plans, labels)
         else:
             rounds, best_epoch, network = _train_rounds(ticket, run, folder, usable, plans, labels)
         ticket.progress(0.99, "Storing the results", even=False, force=True)
         with ExitStack() as stack:
-            kept = File(stack.enter_context(network.open("rb"))) if len(plans) == 1 else None
+            kept = File(stack.enter_context(network.open("rb"))) if network and len(plans) == 1 else None
             services.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
 
 
@@ -90,32 +100,93 @@ def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, 
 
 def _measure_features(ticket: Ticket, run: Run) -> dict[int, str]:
     """Measure the features that are missing; returns why a track has none, by track."""
-    missing = selectors.tracks_without_features(run.release)
-    for number, track in enumerate(missing, 1):
-        measure_track(track)
-        ticket.progress(0.9 * number / len(missing), f"Features of track {number} of {len(missing)}")
-    return selectors.features_refused(run.release)
+    kinds = kinds_of(run)
+    reasons: dict[int, str] = {}
+    for place, kind in enumerate(kinds):
+        missing = selectors.tracks_without_features(run.release, kind)
+        with MEASURES[kind]() as measure:
+            for number, track in enumerate(missing, 1):
+                measure_track(track, kind, measure)
+                share = (place + number / len(missing)) / len(kinds)
+                ticket.progress(0.9 * share, f"Features of track {number} of {len(missing)}")
+        reasons |= selectors.features_refused(run.release, kind)
+    return reasons
 
 
-def measure_track(track: Track) -> FeatureVector:
+def kinds_of(run: Run) -> tuple[str, ...]:
+    """What its linear models learn from."""
+    return HEARD if run.network == "ensemble" else (run.network,)
+
+
+Measure = Callable[[IO[bytes]], dict[str, float]]
+
+
+def measure_track(track: Track, kind: str, measure: Measure) -> FeatureVector:
     wav = tracks.wav_of(track)
     try:
         if wav is None:
             raise SpectrogramImpossible("The track has no converted file.")
         with wav.file.open("rb") as file:
-            return services.store_features(track, features.extract(read_wav(file)))
+            return services.store_features(track, kind, measure(file))
     except SpectrogramImpossible as fact:
-        return services.store_features(track, {}, reason=str(fact))
+        return services.store_features(track, kind, {}, reason=str(fact))
 
 
-def _fit_features(
+@contextmanager
+def hand_made() -> Iterator[Measure]:
+    yield lambda wav: features.extract(read_wav(wav))
+
+
+@contextmanager
+def embedding() -> Iterator[Measure]:
+    """MusiCNN in a process of its own, which ends with this."""
+    musicnn.weights_folder()
+    with tempfile.TemporaryDirectory(prefix="embed-", dir=settings.WORK_DIR) as folder:
+        local, errors = Path(folder, "track.wav"), Path(folder, "errors.txt")
+        with (
+            errors.open("wb") as complaints,
+            subprocess.Popen(
+                [sys.executable, "-m", "mer.methods.musicnn"], cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=complaints, env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            ) as process,
+        ):  # fmt: skip
+
+            def measure(wav: IO[bytes]) -> dict[str, float]:
+                assert process.stdin is not None and process.stdout is not None
+                with local.open("wb") as copy:
+                    shutil.copyfileobj(wav, copy, 1 << 20)
+                try:
+                    process.stdin.write(f"{local}\n".encode())
+                    process.stdin.flush()
+                except BrokenPipeError:
+                    pass
+                answer = process.stdout.readline()
+                if not answer:
+                    last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+                    raise TrainingImpossible(f"The process of MusiCNN ended: {last[0][:300]}")
+                said = json.loads(answer)
+                if "reason" in said:
+                    raise SpectrogramImpossible(said["reason"])
+                return dict(said["values"])
+
+            try:
+                yield measure
+            finally:
+                process.kill()
+
+
+MEASURES = {"features": hand_made, "transfer": embedding}
+
+
+def _fit_linear(
     ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
-) -> tuple[list[services.Round], None, Path]:
-    """A linear model a round, on the shares of the votes.
+) -> tuple[list[services.Round], Path]:
+    """A linear model a round on each kind of features, on the shares of the votes; several are averaged.
 
     The validation part says which run is better; then it is learned from as well, for the model that meets the test part and is kept.
     """
-    names, X = selectors.feature_table([sample.track_id for sample in usable])  # noqa: N806  (the field's letter)
+    ids = [sample.track_id for sample in usable]
+    tables = {kind: selectors.feature_table(ids, kind) for kind in kinds_of(run)}
     votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
     shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
     truth = np.array([labels.index(sample.label) for sample in usable])
@@ -124,19 +195,24 @@ def _fit_features(
     groups = np.array([sample.group for sample in usable])
     rounds, path = [], folder / "model.npz"
     for number, parts in enumerate(plans, 1):
-        ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
         part = np.array(parts)
         learned = shares[shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
-        first, model = (
-            features.fit(X[mine], learned[mine], groups[mine].tolist(), names=names, seed=run.seed)
-            for mine in (part == "train", part != "test")
-        )
-        found = np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X))
+        found, n_weights = np.zeros_like(shares), 0
+        kept: dict[str, Any] = {}
+        for kind, (names, X) in tables.items():  # noqa: N806  (the field's letter)
+            ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
+            first, model = (
+                features.fit(X[mine], learned[mine], groups[mine].tolist(), names=names, seed=run.seed)
+                for mine in (part == "train", part != "test")
+            )
+            found += np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X)) / len(tables)
+            kept |= {f"{kind}/{name}": value for name, value in model.as_arrays().items()}
+            n_weights += model.weights.size + model.bias.size
         rounds.append(services.Round(parts, found))
-        np.savez(path, **model.as_arrays())
-    Run.objects.filter(pk=run.pk).update(n_weights=model.weights.size + model.bias.size)
-    run.n_weights = model.weights.size + model.bias.size
-    return rounds, None, path
+        np.savez(path, **kept)
+    Run.objects.filter(pk=run.pk).update(n_weights=n_weights)
+    run.n_weights = n_weights
+    return rounds, path
 
 
 def _train_rounds(

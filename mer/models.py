@@ -47,15 +47,24 @@ class Spectrogram(models.Model):
 
 
 class FeatureVector(models.Model):
-    """What `methods.features` measures of a track, or the reason why it can't; kept, because every run on features needs it."""
+    """What `methods.features` measures of a track or `methods.musicnn` hears in it, or the reason why they can't; kept, because every run
+    on them needs it."""
 
-    track = models.OneToOneField(Track, on_delete=models.CASCADE, related_name="+")
+    class Kind(models.TextChoices):
+        FEATURES = "features", _("Hand-made features")
+        TRANSFER = "transfer", _("MusiCNN embedding")
+
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=20, choices=Kind, default=Kind.FEATURES, help_text="The network that learns from it.")
     version = models.PositiveSmallIntegerField(help_text="Of the method; another one is measured anew.")
     values = models.JSONField(default=dict, help_text="{name: number}")
     reason = models.TextField(blank=True)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["track", "kind"], name="feature_vector_unique")]
+
     def __str__(self) -> str:
-        return f"features of track {self.track_id}"
+        return f"{self.kind} of track {self.track_id}"
 
 
 class Run(models.Model):
@@ -74,6 +83,9 @@ class Run(models.Model):
     params = models.JSONField(help_text="Every hyperparameter, the seed included.")
     release_hash = models.CharField(max_length=64)
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    members = models.JSONField(
+        default=list, blank=True, help_text="Numbers of the runs that an ensemble averages; empty: its own two."
+    )
     n_weights = models.BigIntegerField(null=True)
     best_epoch = models.PositiveIntegerField(null=True)
     excluded = models.JSONField(default=list, help_text="[{track, title, reason}]: items of the release without a spectrogram.")
@@ -109,6 +121,8 @@ class Run(models.Model):
     @property
     def input_in_words(self) -> str:
         words = str(self.spectrogram_set or gettext("whole song"))
+        if self.members:
+            words = gettext("mean of %(runs)s") % {"runs": ", ".join(f"#{pk}" for pk in self.members)}
         return f"{words}, {gettext('folds')}" if self.in_folds else words
 
     @property
@@ -162,8 +176,9 @@ class Prediction(models.Model):
     probabilities = models.JSONField(help_text="{label: probability}")
 
     class Meta:
-        ordering = ["track_id"]
-        constraints = [models.UniqueConstraint(fields=["run", "track"], name="prediction_unique")]
+        ordering = ["track_id", "part"]
+        # In folds a track is in the validation part of one round and in the test part of another.
+        constraints = [models.UniqueConstraint(fields=["run", "track", "part"], name="prediction_unique")]
 
     @property
     def is_right(self) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from datasets.methods import audio
 from mer.errors import PredictionImpossible
-from mer.methods import features, spectrograms
+from mer.methods import features, musicnn, spectrograms
 from mer.methods.params import SpectrogramParams
 from mer.models import Run
 
@@ -30,9 +30,11 @@ class Prediction:
 
 def predictor(run: Run) -> Callable[[Path], Prediction]:
     """Load the model once; the function that is returned reads one file. PredictionImpossible for a run without a model."""
-    if not run.network_file:
+    if not run.network_file and not run.members:
         why = "it was tested in folds and keeps no model" if run.in_folds else f"it is {run.state or 'without a job'}"
         raise PredictionImpossible(f"{run.name} cannot predict: {why}. Train on the hold-out split, and use that run.")
+    if run.members:
+        return _of_members(run)
     labels = list(run.release.labels)
     says = _of_features(run) if run.spectrogram_set is None else _of_pictures(run, SpectrogramParams(**run.spectrogram_set.params))
 
@@ -55,15 +57,41 @@ def _named(labels: list[str], values: NDArray[np.float64]) -> dict[str, float]:
 Says = Callable[[NDArray[np.float32]], tuple[list[float], NDArray[np.float64]]]
 
 
+def _of_members(run: Run) -> Callable[[Path], Prediction]:
+    """The mean of the runs of an ensemble."""
+    members = [predictor(member) for member in Run.objects.filter(pk__in=run.members).select_related("release", "spectrogram_set")]
+
+    def predict(path: Path) -> Prediction:
+        found = [member(path).probabilities for member in members]
+        mean = {label: round(sum(one[label] for one in found) / len(found), 6) for label in run.release.labels}
+        return Prediction(max(mean, key=lambda label: mean[label]), mean, [])
+
+    return predict
+
+
 def _of_features(run: Run) -> Says:
     with run.network_file.open("rb") as file:
-        model = features.LinearModel.of_arrays(np.load(file, allow_pickle=False))
+        arrays = dict(np.load(file, allow_pickle=False))
+    if "names" in arrays:  # of a run before there were ensembles
+        arrays = {f"{run.network}/{name}": value for name, value in arrays.items()}
+    models = {}
+    for kind in sorted({name.partition("/")[0] for name in arrays}):
+        mine = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith(f"{kind}/")}
+        models[kind] = features.LinearModel.of_arrays(mine), features.extract if kind == "features" else _musicnn()
 
     def says(y: NDArray[np.float32]) -> tuple[list[float], NDArray[np.float64]]:
-        found = features.extract(y)
-        return [], model.probabilities(np.array([[found[name] for name in model.names]]))
+        found = []
+        for model, extract in models.values():
+            values = extract(y)
+            found.append(model.probabilities(np.array([[values[name] for name in model.names]])))
+        return [], np.mean(found, axis=0)
 
     return says
+
+
+def _musicnn() -> Callable[[NDArray[np.float32]], dict[str, float]]:
+    weights = {model: musicnn.read_weights(model) for model in musicnn.MODELS}  # TensorFlow comes with it
+    return lambda y: musicnn.extract(y, weights)
 
 
 def _of_pictures(run: Run, params: SpectrogramParams) -> Says:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datasets.models import Release
 from mer import selectors
 from mer.methods.comparison import Verdict
-from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
+from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, Run
 
 
@@ -22,6 +22,10 @@ class Step:
     folds: bool
     theirs: float | None
     run: Run | None
+
+    @property
+    def hears_all(self) -> bool:
+        return self.training.network in PICTURELESS
 
     @property
     def test(self) -> Evaluation | None:
@@ -74,7 +78,7 @@ def markdown(release: Release, done: list[Step]) -> str:
 
 def _row(step: Step) -> str:
     theirs = "–" if step.theirs is None else f"{step.theirs:.1%}"
-    words = "whole song" if step.training.network == "features" else step.spectrograms.input
+    words = "whole song" if step.training.network in PICTURELESS else step.spectrograms.input
     head = f"| {step.table or '–'} | {step.title} | {words} | {theirs} |"
     if not step.test:
         state = step.run.state if step.run else "not trained"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.models import Release, SplitMember, Track
 from datasets.services.releases import FOLDS
-from mer.methods import features, metrics
+from mer.methods import features, metrics, musicnn
 from mer.methods.comparison import Verdict, mcnemar, with_differences
 from mer.methods.params import PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
@@ -60,26 +60,51 @@ def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
     ]
 
 
+def not_in_all(run: Run) -> dict[int, str]:
+    """Tracks of an ensemble's release that one of its runs left out, with the reason."""
+    reasons: dict[int, str] = {}
+    for member in Run.objects.filter(pk__in=run.members):
+        reasons |= {int(row["track"]): f"{member.name}: {row['reason']}" for row in member.excluded}
+    return reasons
+
+
+def mean_of_members(run: Run, samples: Sequence[Sample], parts: Sequence[str], labels: Sequence[str]) -> NDArray[np.float64]:
+    """The mean of what the runs of an ensemble answered for each sample in its part [shape=(n, n_labels)].
+
+    In a round of folds nothing is kept of the tracks that were trained on: zeros.
+    """
+    total = np.zeros((len(samples), len(labels)))
+    place = {sample.track_id: number for number, sample in enumerate(samples)}
+    for row in Prediction.objects.filter(run__in=run.members):
+        number = place.get(row.track_id)
+        if number is not None and parts[number] == row.part:
+            total[number] += [row.probabilities[label] for label in labels]
+    return total / len(run.members)
+
+
 def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
     """Tracks of the release that have neither a picture nor a reason in this set."""
     have = Spectrogram.objects.filter(set=owner).values("track")
     return list(Track.objects.filter(pk__in=release.items.exclude(track__in=have).values("track")))
 
 
-def tracks_without_features(release: Release) -> list[Track]:
-    have = FeatureVector.objects.filter(version=features.VERSION).values("track")
+VERSIONS = {"features": features.VERSION, "transfer": musicnn.VERSION}
+
+
+def tracks_without_features(release: Release, kind: str) -> list[Track]:
+    have = FeatureVector.objects.filter(kind=kind, version=VERSIONS[kind]).values("track")
     return list(Track.objects.filter(pk__in=release.items.exclude(track__in=have).values("track")))
 
 
-def features_refused(release: Release) -> dict[int, str]:
+def features_refused(release: Release, kind: str) -> dict[int, str]:
     """Why a track of the release has no features, by track."""
-    rows = FeatureVector.objects.filter(track__in=release.items.values("track")).exclude(reason="")
+    rows = FeatureVector.objects.filter(kind=kind, track__in=release.items.values("track")).exclude(reason="")
     return dict(rows.values_list("track_id", "reason"))
 
 
-def feature_table(track_ids: Sequence[int]) -> tuple[list[str], NDArray[np.float64]]:
+def feature_table(track_ids: Sequence[int], kind: str) -> tuple[list[str], NDArray[np.float64]]:
     """The names of the features, and a row a track in the order that is asked for [shape=(n, n_features)]."""
-    rows = dict(FeatureVector.objects.filter(track__in=track_ids).values_list("track_id", "values"))
+    rows = dict(FeatureVector.objects.filter(kind=kind, track__in=track_ids).values_list("track_id", "values"))
     names = list(rows[track_ids[0]])
     return names, np.array([[rows[track][name] for name in names] for track in track_ids], dtype=np.float64)
 

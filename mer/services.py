@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from datasets import selectors as ground
 from datasets.errors import WrongState
-from datasets.models import Release, SplitMember, Track
+from datasets.models import Release, Split, SplitMember, Track
 from datasets.services import queue, releases
 from datasets.services.audit import record
 from datasets.signals import bundle_writing, release_preparing, track_ready
 from mer import selectors
 from mer.errors import TrainingImpossible
-from mer.methods import features, metrics
+from mer.methods import metrics
 from mer.methods.params import NETWORKS, PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Epoch, Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
 
@@ -39,9 +39,9 @@ class Round:
     probabilities: NDArray[Any]
 
 
-def store_features(track: Track, values: dict[str, float], *, reason: str = "") -> FeatureVector:
+def store_features(track: Track, kind: str, values: dict[str, float], *, reason: str = "") -> FeatureVector:
     row, _ = FeatureVector.objects.update_or_create(
-        track=track, defaults={"version": features.VERSION, "values": values, "reason": reason}
+        track=track, kind=kind, defaults={"version": selectors.VERSIONS[kind], "values": values, "reason": reason}
     )
     return row
 
@@ -75,10 +75,11 @@ def create_run(
     training: TrainingParams,
     spectrograms: SpectrogramParams,
     folds: bool = False,
+    members: Sequence[Run] = (),
     by: User | None = None,
     wake_worker: bool = True,
 ) -> Run:
-    """Queue a training run.
+    """Queue a training run. `members` are finished runs on the same split, for an ensemble of them.
 
     Raises TrainingImpossible when the release can't train anything, WrongState when the same run is queued or running.
     """
@@ -106,8 +107,8 @@ def create_run(
         )
     if split is None:
         raise TrainingImpossible(_("The release “%(name)s” has no split.") % {"name": release.name})
-    members = SplitMember.objects.filter(split=split)
-    trained = set((members if folds else members.filter(part="train")).values_list("item__label", flat=True))
+    placed = SplitMember.objects.filter(split=split)
+    trained = set((placed if folds else placed.filter(part="train")).values_list("item__label", flat=True))
     if len(trained) < 2:
         only = ", ".join(sorted(trained)) or "none"
         raise TrainingImpossible(
@@ -116,6 +117,8 @@ def create_run(
             )
             % {"name": release.name, "only": only}
         )
+    _guard_members(training.network, members, split)
+    chosen = sorted(member.pk for member in members)
     drawn = None if training.network in PICTURELESS else spectrogram_set(spectrograms)
     twin = Run.objects.filter(
         split=split,
@@ -123,6 +126,7 @@ def create_run(
         release=release,
         network=training.network,
         params=training.as_dict(),
+        members=chosen,
         job__state__in=["queued", "running"],
     )
     if twin.exists():
@@ -132,13 +136,33 @@ def create_run(
         )
     run = Run.objects.create(
         release=release, split=split, spectrogram_set=drawn, network=training.network, params=training.as_dict(),
-        release_hash=release.content_hash, created_by=by,
+        members=chosen, release_hash=release.content_hash, created_by=by,
     )  # fmt: skip
     title = f"Train {training.network} on {release.name}" + (f" in {releases.N_FOLDS} folds" if folds else "")
     run.job = queue.enqueue(TRAIN, run, title=title, url=run.get_absolute_url(), by=by, wake_worker=wake_worker)
     run.save(update_fields=["job"])
     record(run, to="queued", actor=by, reason=f"{training.network}, seed {training.seed}")
     return run
+
+
+def _guard_members(network: str, members: Sequence[Run], split: Split) -> None:
+    """Raises TrainingImpossible for runs that can't be averaged."""
+    if not members:
+        return
+    if network != "ensemble":
+        raise TrainingImpossible(_("Only an ensemble is made of other runs."))
+    if len(members) < 2:
+        raise TrainingImpossible(_("An ensemble needs at least two runs."))
+    for member in members:
+        if member.split_id != split.pk or member.state != "done":
+            raise TrainingImpossible(
+                _("%(run)s cannot be part of it: the runs of an ensemble are finished, on the same release and split.")
+                % {"run": member.name}
+            )
+        if not member.predictions.filter(part="validation").exists():
+            raise TrainingImpossible(
+                _("%(run)s was made before the answers on validation tracks were kept: train it again.") % {"run": member.name}
+            )
 
 
 def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict[str, Any]) -> None:
@@ -191,18 +215,17 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
         predicted = probabilities.argmax(axis=1)
         _write_evaluation(run, part, truth[found], predicted, majority, len(labels))
-        if len(rounds) == 1 or part == "test":
-            Prediction.objects.bulk_create(
-                Prediction(
-                    run=run,
-                    track_id=rows[place].track_id,
-                    part=part,
-                    truth=rows[place].label,
-                    predicted=labels[index],
-                    probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
-                )
-                for place, index, values in zip(found, predicted, probabilities, strict=True)
+        Prediction.objects.bulk_create(
+            Prediction(
+                run=run,
+                track_id=rows[place].track_id,
+                part=part,
+                truth=rows[place].label,
+                predicted=labels[index],
+                probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
             )
+            for place, index, values in zip(found, predicted, probabilities, strict=True)
+        )
         if part == "test":
             run.one_class = len(set(predicted)) == 1 and len(found) > 1
 

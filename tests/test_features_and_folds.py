@@ -7,7 +7,7 @@ from datasets.models import Job
 from datasets.services import queue
 from mer import jobs, selectors, services
 from mer.errors import TrainingImpossible
-from mer.methods import features
+from mer.methods import features, musicnn
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import FeatureVector
 
@@ -22,12 +22,14 @@ def measured(release, monkeypatch):
         values = {f"f{n}": float(rng.normal()) for n in range(6)} | {"tells": float(release.labels.index(item.label))}
         values["tells too"] = float(item.label == "neutral")
         FeatureVector.objects.create(track=item.track, version=features.VERSION, values=values)
+        heard = {f"m{n}": float(rng.normal()) for n in range(5)} | {"tells": float(item.label == "positive")}
+        FeatureVector.objects.create(track=item.track, kind="transfer", version=musicnn.VERSION, values=heard)
     return release
 
 
-def run_of(release, **values):
+def run_of(release, network="features", **values):
     run = services.create_run(
-        release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False, **values
+        release=release, training=TrainingParams.of(network), spectrograms=SpectrogramParams(), wake_worker=False, **values
     )
     job = queue.run_job(run.job_id, jobs.train_run)
     assert job.state == Job.State.DONE, job.reason
@@ -40,8 +42,9 @@ def test_features_are_fitted_tested_and_kept_as_arrays(measured):
     assert run.spectrogram_set is None and run.epochs.count() == 0
     assert {row.part for row in run.evaluations.all()} == {"train", "validation", "test"}
     assert run.predictions.count() == 12 and run.n_weights == 8 * 3 + 3
-    model = features.LinearModel.of_arrays(np.load(run.network_file.open("rb")))
-    names, X = selectors.feature_table([row.track_id for row in run.predictions.all()])
+    arrays = {name.removeprefix("features/"): value for name, value in np.load(run.network_file.open("rb")).items()}
+    model = features.LinearModel.of_arrays(arrays)
+    names, X = selectors.feature_table([row.track_id for row in run.predictions.all()], "features")
     assert names == model.names
     for row, found in zip(run.predictions.all(), model.probabilities(X), strict=True):
         if row.part != "test":
@@ -56,7 +59,8 @@ def test_the_same_run_twice_gives_the_same_numbers(measured):
 
 def test_in_folds_every_track_is_tested_once_without_its_own_fold(measured):
     run = run_of(measured, folds=True)
-    assert run.predictions.count() == 12 and set(run.predictions.values_list("part", flat=True)) == {"test"}
+    tested, validated = (set(run.predictions.filter(part=part).values_list("track", flat=True)) for part in ("test", "validation"))
+    assert len(tested) == len(validated) == 12 and run.predictions.count() == 24
     assert {row.part: row.n for row in run.evaluations.all()} == {"validation": 12, "test": 12}
     assert not run.network_file
     samples = selectors.samples_of(run)
@@ -117,3 +121,40 @@ def test_every_picture_of_a_track_has_its_label_and_part(release, tmp_path):
     for row, owner in enumerate(data["owner"]):
         assert data["part"][row] == samples[owner].part
         assert release.labels[data["truth"][row]] == samples[owner].label
+
+
+def probabilities(run, part="test"):
+    labels = run.release.labels
+    return {row.track_id: np.array([row.probabilities[label] for label in labels]) for row in run.predictions.filter(part=part)}
+
+
+@pytest.mark.parametrize("folds", [False, True])
+def test_an_ensemble_is_the_mean_of_a_model_on_features_and_one_on_embeddings(measured, folds):
+    ensemble, *parts = (run_of(measured, network, folds=folds) for network in ("ensemble", "features", "transfer"))
+    chosen = run_of(measured, "ensemble", members=parts, folds=folds)
+    for part in ("validation", "test"):
+        one, two = (probabilities(run, part) for run in parts)
+        for track, found in probabilities(ensemble, part).items():
+            assert found == pytest.approx((one[track] + two[track]) / 2, abs=1e-5)
+            assert probabilities(chosen, part)[track] == pytest.approx(found, abs=1e-5)
+    assert chosen.members == sorted(run.pk for run in parts) and f"#{parts[0].pk}" in chosen.input_in_words
+
+
+def test_runs_that_do_not_fit_together_make_no_ensemble(measured):
+    one, in_folds = run_of(measured), run_of(measured, folds=True)
+    for network, members, reason in (
+        ("ensemble", [one], "at least two"), ("features", [one, one], "Only an ensemble"), ("ensemble", [one, in_folds], "same release and split"),
+    ):  # fmt: skip
+        with pytest.raises(TrainingImpossible, match=reason):
+            run_of(measured, network, members=members)
+    one.predictions.filter(part="validation").delete()
+    with pytest.raises(TrainingImpossible, match="train it again"):
+        run_of(measured, "ensemble", members=[one, run_of(measured, "transfer")])
+
+
+def test_a_track_that_one_run_left_out_is_left_out_of_their_ensemble(measured):
+    FeatureVector.objects.filter(kind="transfer", track=measured.items.first().track).update(values={}, reason="Too short: 1.0 s")
+    parts = [run_of(measured, network) for network in ("features", "transfer")]
+    ensemble = run_of(measured, "ensemble", members=parts)
+    assert [row["reason"] for row in ensemble.excluded] == [f"{parts[1].name}: Too short: 1.0 s"]
+    assert ensemble.predictions.count() == 11

@@ -84,8 +84,11 @@ NETWORKS: dict[str, str] = {
     "crnn": "CRNN (after Table 3, reading A)",
     "compact": "Compact CNN: global pooling, random masks",
     "features": "Hand-made features, linear model",
+    "transfer": "MusiCNN embeddings, linear model",
+    "ensemble": "Ensemble: the mean of several models",
 }
-PICTURELESS = {"features"}  # they hear the whole recording, not a picture of its beginning
+HEARD = ("features", "transfer")  # what linear models learn from; an ensemble without chosen runs averages one on each
+PICTURELESS = {*HEARD, "ensemble"}  # they hear the whole recording, not a picture of its beginning
 INPUTS: dict[str, str] = {
     "full": "Full song: the first 47.55 s (Algorithm 1)",
     "clips": "Clips of 45 s, pooled",

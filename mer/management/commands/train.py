@@ -26,6 +26,13 @@ class Command(StudioCommand):
         parser.add_argument(
             "--folds", action="store_true", help="Test every track once, in five folds, in place of the hold-out split."
         )
+        parser.add_argument(
+            "--runs",
+            type=int,
+            nargs="+",
+            default=[],
+            help="For an ensemble: the finished runs that it averages. Default: its own two models.",
+        )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
@@ -34,6 +41,7 @@ class Command(StudioCommand):
             training=TrainingParams.of(options["network"], epochs=options["epochs"], seed=options["seed"]),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
             folds=options["folds"],
+            members=self._members(options["runs"]),
             wake_worker=options["queue"],
         )
         assert run.job is not None
@@ -50,6 +58,12 @@ class Command(StudioCommand):
         lines += [_line(run, part) for part in ("train", "validation", "test")]
         row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines), True
+
+    def _members(self, numbers: list[int]) -> list[Run]:
+        runs = list(selectors.runs_of().filter(pk__in=numbers))
+        if missing := set(numbers) - {run.pk for run in runs}:
+            raise CommandError(f"There is no run {', '.join(map(str, sorted(missing)))}.")
+        return runs
 
     def _train(self, ticket: queue.Ticket) -> None:
         report = ticket.progress
