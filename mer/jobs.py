@@ -28,7 +28,7 @@ from datasets.services.queue import Ticket
 from mer import selectors, services
 from mer.errors import SpectrogramImpossible, TrainingImpossible
 from mer.methods import features, musicnn, spectrograms
-from mer.methods.params import HEARD, RECIPES, SpectrogramParams
+from mer.methods.params import ENSEMBLE, RECIPES, SpectrogramParams
 from mer.models import FeatureVector, Run, SpectrogramSet
 
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa")
@@ -115,7 +115,7 @@ def _measure_features(ticket: Ticket, run: Run) -> dict[int, str]:
 
 def kinds_of(run: Run) -> tuple[str, ...]:
     """What its linear models learn from."""
-    return HEARD if run.network == "ensemble" else (run.network,)
+    return ENSEMBLE if run.network == "ensemble" else (run.network,)
 
 
 Measure = Callable[[IO[bytes]], dict[str, float]]
@@ -135,6 +135,11 @@ def measure_track(track: Track, kind: str, measure: Measure) -> FeatureVector:
 @contextmanager
 def hand_made() -> Iterator[Measure]:
     yield lambda wav: features.extract(read_wav(wav))
+
+
+@contextmanager
+def mel_means() -> Iterator[Measure]:
+    yield lambda wav: features.mel_means(read_wav(wav))
 
 
 @contextmanager
@@ -175,7 +180,7 @@ def embedding() -> Iterator[Measure]:
                 process.kill()
 
 
-MEASURES = {"features": hand_made, "transfer": embedding}
+MEASURES = {"features": hand_made, "transfer": embedding, "mel": mel_means}
 
 
 def _fit_linear(

@@ -53,6 +53,7 @@ class FeatureVector(models.Model):
     class Kind(models.TextChoices):
         FEATURES = "features", _("Hand-made features")
         TRANSFER = "transfer", _("MusiCNN embedding")
+        MEL = "mel", _("Mel means")
 
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=20, choices=Kind, default=Kind.FEATURES, help_text="The network that learns from it.")
@@ -162,6 +163,7 @@ class Evaluation(models.Model):
     macro_f1 = models.FloatField()
     majority = models.FloatField(help_text="Accuracy of always answering the most frequent training label.")
     confusion = models.JSONField(help_text="Rows are truth, columns prediction, in label order.")
+    figures = models.JSONField(default=dict, help_text="`methods.metrics.Figures`: all with intervals bootstrapped over groups.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "part"], name="evaluation_unique")]

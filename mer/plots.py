@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from mer.methods.params import SpectrogramParams
 from mer.models import Epoch, Evaluation
 from mer.selectors import CompareRow
@@ -133,3 +135,64 @@ def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]
         ]
         rows.append({"label": label, "cells": cells, "total": total})
     return rows
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """value and interval as text; `better` says which way is good."""
+
+    name: str
+    value: str
+    interval: str
+    better: str
+
+
+def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow]:
+    """All figures of a part with their intervals, for a table; empty for an evaluation from before there were any."""
+    found = evaluation.figures
+    if not found:
+        return []
+    higher, lower = gettext("higher is better"), gettext("lower is better")
+    names = [
+        (gettext("Accuracy"), found["accuracy"], "{:.1%}", higher), (gettext("Macro-F1"), found["macro_f1"], "{:.3f}", higher),
+        (gettext("Log-loss of the labels (nats)"), found["log_loss"], "{:.3f}", lower),
+        (gettext("Cross-entropy to the votes (nats)"), found["cross_entropy"], "{:.3f}", lower),
+        (gettext("Calibration error (ECE)"), found["ece"], "{:.3f}", lower),
+        *(
+            (gettext("Recall of %(label)s") % {"label": label}, recall, "{:.1%}", higher)
+            for label, recall in zip(labels, found["recalls"], strict=True)
+        ),
+    ]  # fmt: skip
+    return [
+        FigureRow(name, _said(row["value"], form), f"{_said(row['low'], form)} – {_said(row['high'], form)}", better)
+        for name, row, form, better in names
+    ]
+
+
+def _said(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+SIDE = 200  # of the reliability plot's square
+
+
+@dataclass(frozen=True)
+class Dot:
+    x: float
+    y: float
+    r: float
+    text: str
+
+
+def reliability(evaluation: Evaluation) -> list[Dot]:
+    """A dot a bin of confidence: how often it was right over how sure it was; on the diagonal a model is as right as it is sure."""
+    bins = evaluation.figures.get("bins", [])
+    most = max((row["n"] for row in bins), default=1)
+    return [
+        Dot(
+            round(SIDE * row["confidence"], 1), round(SIDE * (1 - row["accuracy"]), 1), round(4 + 8 * math.sqrt(row["n"] / most), 1),
+            gettext("%(n)d tracks: %(sure)s sure, %(right)s right")
+            % {"n": row["n"], "sure": f"{row['confidence']:.0%}", "right": f"{row['accuracy']:.0%}"},
+        )
+        for row in bins
+    ]  # fmt: skip

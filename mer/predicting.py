@@ -77,7 +77,7 @@ def _of_features(run: Run) -> Says:
     models = {}
     for kind in sorted({name.partition("/")[0] for name in arrays}):
         mine = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith(f"{kind}/")}
-        models[kind] = features.LinearModel.of_arrays(mine), features.extract if kind == "features" else _musicnn()
+        models[kind] = features.LinearModel.of_arrays(mine), EXTRACT[kind]()
 
     def says(y: NDArray[np.float32]) -> tuple[list[float], NDArray[np.float64]]:
         found = []
@@ -92,6 +92,9 @@ def _of_features(run: Run) -> Says:
 def _musicnn() -> Callable[[NDArray[np.float32]], dict[str, float]]:
     weights = {model: musicnn.read_weights(model) for model in musicnn.MODELS}  # TensorFlow comes with it
     return lambda y: musicnn.extract(y, weights)
+
+
+EXTRACT = {"features": lambda: features.extract, "mel": lambda: features.mel_means, "transfer": _musicnn}
 
 
 def _of_pictures(run: Run, params: SpectrogramParams) -> Says:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from datasets.models import Release
 from mer import selectors
-from mer.methods.comparison import Verdict
+from mer.methods.comparison import Verdict, together
 from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, Run
 
@@ -36,7 +36,7 @@ def steps(release: Release, *, epochs: int, seed: int, folds: bool = False, reci
     """Every run of the replay in the order of its tables, with the run that was made already."""
     plan = [
         ("Table 4", "cnn", "full", False), ("Table 4", "crnn", "full", False), ("Table 5", "cnn", "clips", False),
-        ("Table 5", "crnn", "clips", False), ("", "features", "full", False), ("", "crnn", "full", True),
+        ("Table 5", "crnn", "clips", False), ("", "ensemble", "full", False), ("", "features", "full", False), ("", "mel", "full", False), ("", "crnn", "full", True),
     ]  # fmt: skip
     found = []
     for table, network, input, shuffled in plan:
@@ -92,4 +92,4 @@ def _verdicts(done: list[Step]) -> list[Verdict]:
     """Each against the paper's best, the CRNN on full songs."""
     finished = [step.run for step in done if step.run and step.test]
     best = next((step.run for step in done if step.training.network == "crnn" and step.table == "Table 4" and step.test), None)
-    return [selectors.verdict_of(run, best) for run in finished if run != best] if best else []
+    return together([selectors.verdict_of(run, best) for run in finished if run != best]) if best else []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasets.models import Release, SplitMember, Track
 from datasets.services.releases import FOLDS
 from mer.methods import features, metrics, musicnn
-from mer.methods.comparison import Verdict, mcnemar, with_differences
+from mer.methods.comparison import Verdict, mcnemar, together, with_differences
 from mer.methods.params import PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
 
@@ -88,7 +88,7 @@ def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
     return list(Track.objects.filter(pk__in=release.items.exclude(track__in=have).values("track")))
 
 
-VERSIONS = {"features": features.VERSION, "transfer": musicnn.VERSION}
+VERSIONS = {"features": features.VERSION, "transfer": musicnn.VERSION, "mel": features.MEL_VERSION}
 
 
 def tracks_without_features(release: Release, kind: str) -> list[Track]:
@@ -148,6 +148,8 @@ class Comparison:
     labels: list[str]
     one_rater: float | None = None  # on all tracks of the release
     n_judged: int = 0
+    five_raters: float | None = None  # on tracks with more than five ratings
+    n_five: int = 0
 
 
 def compare(release: Release) -> Comparison:
@@ -164,12 +166,13 @@ def compare(release: Release) -> Comparison:
         best.setdefault((row.run.network, row.run.split_id), row.run)
     chosen = list(best.values())
     pairs = [(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :] if one.split_id == two.split_id]
-    verdicts = [verdict_of(one, two) for one, two in pairs]
+    verdicts = together([verdict_of(one, two) for one, two in pairs])
     running = [run for run in runs if run.state in ("queued", "running")]
     labels = list(release.labels)
     votes = [[item.votes.get(label, 0) for label in labels] for item in release.items.only("votes")]
     share, n = metrics.one_rater(votes)
-    return Comparison(rows, running, verdicts, labels, share if n else None, n)
+    five, n_five = metrics.five_raters(votes)
+    return Comparison(rows, running, verdicts, labels, share if n else None, n, five if n_five else None, n_five)
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:
@@ -200,7 +203,8 @@ def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
             value: Evaluation | None = getattr(row, part)
             if value:
                 figures[part] = {
-                    name: getattr(value, name) for name in ("n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority")
+                    name: getattr(value, name)
+                    for name in ("n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "figures")
                 }
         rows.append(figures)
     return rows

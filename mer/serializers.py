@@ -11,7 +11,7 @@ DEFAULT = TrainingParams()
 class EvaluationSerializer(serializers.ModelSerializer[Evaluation]):
     class Meta:
         model = Evaluation
-        fields = ["part", "n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "confusion"]
+        fields = ["part", "n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "confusion", "figures"]
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):

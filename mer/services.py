@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -205,6 +205,8 @@ def finish_run(
 
 def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[Round], labels: list[str]) -> None:
     truth = np.array([labels.index(row.label) for row in rows])
+    votes = np.array([[row.votes.get(label, 0) for label in labels] for row in rows], dtype=float)
+    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
     for part in SplitMember.Part.values:
         if part == "train" and len(rounds) > 1:
             continue  # every track is trained on in several rounds
@@ -215,6 +217,11 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
         predicted = probabilities.argmax(axis=1)
         _write_evaluation(run, part, truth[found], predicted, majority, len(labels))
+        if len(found):
+            groups = [rows[place].group for place in found]
+            random = _guessing(rounds, places, truth, len(labels))
+            values = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
+            run.evaluations.filter(part=part).update(figures=_without_nan(asdict(values)))
         Prediction.objects.bulk_create(
             Prediction(
                 run=run,
@@ -228,6 +235,26 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         )
         if part == "test":
             run.one_class = len(set(predicted)) == 1 and len(found) > 1
+
+
+def _guessing(
+    rounds: Sequence[Round], places: Sequence[tuple[Round, NDArray[np.intp]]], truth: NDArray[np.int64], n_labels: int
+) -> float:
+    """Accuracy to expect of guessing as often as the labels occur in the training part of each round."""
+    expected = []
+    for one, mine in places:
+        counts = np.bincount(truth[np.array(one.parts) == "train"], minlength=n_labels)
+        expected += list((counts / counts.sum())[truth[mine]])
+    return float(np.mean(expected))
+
+
+def _without_nan(values: Any) -> Any:
+    """JSON knows no NaN."""
+    if isinstance(values, dict):
+        return {name: _without_nan(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_without_nan(value) for value in values]
+    return None if isinstance(values, float) and not np.isfinite(values) else values
 
 
 def _write_evaluation(

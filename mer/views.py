@@ -26,8 +26,12 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @curator_required
 def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(selectors.runs_of(), pk=pk)
+    test = selectors.evaluation(run, "test")
     ctx = _run_ctx(run) | {
         "tables": [(row, plots.confusion(row, list(run.release.labels))) for row in run.evaluations.all()],
+        "figures": plots.figure_rows(test, list(run.release.labels)) if test else [],
+        "reliability": plots.reliability(test) if test else [],
+        "test": test,
         "wrong": run.predictions.filter(part="test").select_related("track"),
     }
     return render(request, "mer/run.html", ctx)

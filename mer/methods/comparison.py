@@ -8,22 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.methods import metrics
-
-DRAWS = 2000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A difference, first less second, and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
+from mer.methods.metrics import Interval
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """only_first, only_second : tracks that just one of the two gets right. p : two-sided, exact, in (0, 1]. accuracy, macro_f1 : the
+    """only_first, only_second : tracks that just one of the two gets right. p : two-sided, exact, in (0, 1]. p_adjusted : for the number of
+    comparisons that were made together. accuracy, macro_f1 : the
     differences, first less second, by a bootstrap over groups."""
 
     n: int
@@ -31,6 +22,8 @@ class Verdict:
     only_second: int
     p: float
     words: str
+    names: tuple[str, str] = ("", "")
+    p_adjusted: float | None = None
     accuracy: Interval | None = None
     macro_f1: Interval | None = None
 
@@ -50,12 +43,31 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str
     c = sum(bool(two) and not one for one, two in zip(first, second, strict=True))
     discordant = b + c
     p = min(1.0, 2 * sum(comb(discordant, k) for k in range(min(b, c) + 1)) / 2**discordant)
+    verdict = Verdict(n, b, c, p, "", names)
+    return replace(verdict, words=_in_words(verdict, p, "exact McNemar"))
+
+
+def _in_words(verdict: Verdict, p: float, test: str) -> str:
+    names, n = verdict.names, verdict.n
+    said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.05 else f"p = {p:.2f}"
     if p < 0.05:
-        better, worse = names if b > c else names[::-1]
-        words = f"{better} is better than {worse} on these {n} tracks (exact McNemar p = {p:.3f})."
-    else:
-        words = f"{n} track{'' if n == 1 else 's'} can’t tell {names[0]} and {names[1]} apart (exact McNemar p = {p:.2f})."
-    return Verdict(n, b, c, p, words)
+        better, worse = names if verdict.only_first > verdict.only_second else names[::-1]
+        return f"{better} is better than {worse} on these {n} tracks ({test} {said})."
+    return f"{n} track{'' if n == 1 else 's'} can’t tell {names[0]} and {names[1]} apart ({test} {said})."
+
+
+def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with p values adjusted for their number, where there are several: of twenty comparisons of equals one would seem to differ."""
+    if len(verdicts) < 2:
+        return list(verdicts)
+    return [
+        replace(
+            verdict,
+            p_adjusted=p,
+            words=_in_words(verdict, p, f"exact McNemar, adjusted for {len(verdicts)} comparisons (Holm),") + _differences(verdict),
+        )
+        for verdict, p in zip(verdicts, holm([verdict.p for verdict in verdicts]), strict=True)
+    ]
 
 
 def with_differences(
@@ -63,9 +75,16 @@ def with_differences(
 ) -> Verdict:
     """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words."""
     accuracy, macro_f1 = paired_bootstrap(truth, first, second, groups, n_labels=n_labels)
-    words = f"{verdict.words} Accuracy differs by {accuracy.value:+.1%} (95% {accuracy.low:+.1%} to {accuracy.high:+.1%}), "
-    words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
-    return replace(verdict, words=words, accuracy=accuracy, macro_f1=macro_f1)
+    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1)
+    return replace(verdict, words=verdict.words + _differences(verdict))
+
+
+def _differences(verdict: Verdict) -> str:
+    accuracy, macro_f1 = verdict.accuracy, verdict.macro_f1
+    if accuracy is None or macro_f1 is None:
+        return ""
+    words = f" Accuracy differs by {accuracy.value:+.1%} (95% {accuracy.low:+.1%} to {accuracy.high:+.1%}), "
+    return words + f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
 
 
 def paired_bootstrap(
@@ -80,11 +99,8 @@ def paired_bootstrap(
     ----------
     truth, first, second : class indices [same length n > 0]. groups : the group of each track [length n].
     """
-    _names, group = np.unique(np.asarray(groups), return_inverse=True)
-    n_groups = int(group.max()) + 1
-    tables = [_tables(truth, predicted, group, n_groups, n_labels) for predicted in (first, second)]
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=DRAWS)
+    group, weights = metrics.group_draws(groups, seed=seed)
+    tables = [metrics.group_tables(truth, predicted, group, weights.shape[1], n_labels) for predicted in (first, second)]
     found = []
     for measure in (_accuracies, _macro_f1s):
         value = measure(tables[0].sum(axis=0)[None]) - measure(tables[1].sum(axis=0)[None])
@@ -94,13 +110,13 @@ def paired_bootstrap(
     return found[0], found[1]
 
 
-def _tables(
-    truth: Sequence[int], predicted: Sequence[int], group: NDArray[np.intp], n_groups: int, n_labels: int
-) -> NDArray[np.int64]:
-    """A confusion matrix for each group [shape=(n_groups, n_labels, n_labels)]."""
-    tables = np.zeros((n_groups, n_labels, n_labels), np.int64)
-    np.add.at(tables, (group, np.asarray(truth), np.asarray(predicted)), 1)
-    return tables
+def holm(ps: Sequence[float]) -> list[float]:
+    """p values adjusted for their number (S. Holm, Scand. J. Statistics 6, 1979), in the order given, each in (0, 1]."""
+    adjusted, highest = [0.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        adjusted[place] = highest
+    return adjusted
 
 
 def _accuracies(tables: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -66,6 +66,23 @@ def extract(y: NDArray[np.float32]) -> dict[str, float]:
     return found | _loudness(frames.level) | _harmony(y) | _rhythm(frames.onset)
 
 
+MEL_VERSION = 1
+
+
+def mel_means(y: NDArray[np.float32]) -> dict[str, float]:
+    """The mean and the spread of each of the 128 mel bands in decibels: the plainest thing to learn from, as a baseline.
+
+    Raises SpectrogramImpossible as `extract` does.
+    """
+    if len(y) < 2 * SR or not np.any(y):
+        raise SpectrogramImpossible("Too short or silent: two seconds of sound are needed for its mel bands.")
+    bands = _mel_filters(128)
+    rows = np.concatenate([10 * np.log10(bands @ P + FLOOR) for P, _samples in _spectra(y)], axis=1)
+    rows = np.maximum(rows, rows.max() - 80)
+    means = {f"mel_{number}_mean": float(value) for number, value in enumerate(rows.mean(axis=1))}
+    return means | {f"mel_{number}_spread": float(value) for number, value in enumerate(rows.std(axis=1))}
+
+
 @dataclass(frozen=True)
 class _Frames:
     """What is measured of every frame: float64 arrays with the frames last."""
@@ -116,11 +133,11 @@ def _spectra(y: NDArray[np.float32]) -> Iterator[tuple[Floats, NDArray[np.float3
         yield (spectrum.real**2 + spectrum.imag**2).astype(np.float64).T, samples
 
 
-@lru_cache(maxsize=1)
-def _mel_filters() -> Floats:
+@lru_cache(maxsize=2)
+def _mel_filters(n_mels: int = N_MELS) -> Floats:
     import librosa.filters  # a second to import
 
-    return np.asarray(librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=N_MELS), dtype=np.float64)
+    return np.asarray(librosa.filters.mel(sr=SR, n_fft=N_FFT, n_mels=n_mels), dtype=np.float64)
 
 
 @lru_cache(maxsize=1)

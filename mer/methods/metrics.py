@@ -1,11 +1,21 @@
-"""What a set of predictions is worth: accuracy with its interval, macro-F1, the majority baseline, confusion.
+"""What a set of predictions is worth: accuracy with its interval, macro-F1, log-loss, calibration, baselines, human references.
 
 Conventions
 -----------
 truth, predicted : int arrays of class indices [shape=(n,)].
+P : float probabilities [shape=(n, n_labels)], rows add up to 1. shares : float vote shares [shape=(n, n_labels)], likewise.
+groups : the group of each track [length n]; tracks of one artist are not independent.
+
+References
+----------
+.. [1] B. Efron, R. Tibshirani. An Introduction to the Bootstrap, 1993, ch. 8: whole groups are drawn.
+.. [2] M. P. Naeini, G. Cooper, M. Hauskrecht. Obtaining Well Calibrated Probabilities Using Bayesian Binning. AAAI 2015: the ECE.
 """
 
-from math import sqrt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import comb, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,3 +100,168 @@ def one_rater(counts: ArrayLike) -> tuple[float, int]:
         judged += int(table[clear, label].sum())
         right += int(table[clear & (others.argmax(axis=1) == label), label].sum())
     return (right / judged if judged else float("nan")), judged
+
+
+def five_raters(counts: ArrayLike) -> tuple[float, int]:
+    """What a panel of five raters would score: its most frequent label against that of the track's other ratings, over all panels.
+
+    Exact, by the hypergeometric chance of each panel. Tracks with five ratings or fewer have no others and are left out; panels that tie,
+    and others that tie, are left out too.
+
+    Parameters
+    ----------
+    counts : int [shape=(n_tracks, n_labels)], votes.
+
+    Returns
+    -------
+    share : float in [0, 1], nan without a track. n : int, tracks that were judged.
+    """
+    shares = []
+    for votes in np.asarray(counts, dtype=np.int64):
+        right = judged = 0
+        for panel in _panels(tuple(int(n) for n in votes), 5) if votes.sum() > 5 else ():
+            others = votes - panel
+            if _is_clear(np.asarray(panel)) and _is_clear(others):
+                ways = int(np.prod([comb(int(n), k) for n, k in zip(votes, panel, strict=True)]))
+                judged += ways
+                right += ways * int(np.argmax(panel) == np.argmax(others))
+        if judged:
+            shares.append(right / judged)
+    return (float(np.mean(shares)) if shares else float("nan")), len(shares)
+
+
+def _panels(votes: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]]:
+    """All ways to take `size` votes, as counts by label."""
+    if len(votes) == 1:
+        if size <= votes[0]:
+            yield (size,)
+        return
+    for first in range(min(votes[0], size) + 1):
+        for rest in _panels(votes[1:], size - first):
+            yield (first, *rest)
+
+
+def _is_clear(votes: NDArray[np.int64]) -> bool:
+    return int((votes == votes.max()).sum()) == 1
+
+
+DRAWS = 2000
+N_BINS = 10
+TINY = 1e-12  # a probability of 0 for what happened would make the log-loss infinite
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95% interval; nan where there is nothing to draw from."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Tracks whose most probable label got a probability in (low, high]: its mean, and how often it was right."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """log_loss : of the settled labels, in nats. cross_entropy : of the vote shares, in nats. ece : expected calibration error over ten
+    bins, in [0, 1]. random : accuracy of guessing as often as the training labels occur. recalls : by label, nan for one that does not
+    occur. n_groups : what the intervals were drawn from."""
+
+    accuracy: Interval
+    macro_f1: Interval
+    log_loss: Interval
+    cross_entropy: Interval
+    ece: Interval
+    random: float
+    recalls: list[Interval]
+    bins: list[Bin]
+    n_groups: int
+
+
+def group_draws(groups: Sequence[str], *, seed: int = 1) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """The number of each track's group [shape=(n,)], and how often each group is drawn [shape=(DRAWS, n_groups)]."""
+    _names, group = np.unique(np.asarray(groups), return_inverse=True)
+    n_groups = int(group.max()) + 1
+    return group, np.random.default_rng(seed).multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=DRAWS)
+
+
+def group_tables(
+    truth: ArrayLike, predicted: ArrayLike, group: NDArray[np.intp], n_groups: int, n_labels: int
+) -> NDArray[np.int64]:
+    """A confusion matrix for each group [shape=(n_groups, n_labels, n_labels)]."""
+    tables = np.zeros((n_groups, n_labels, n_labels), np.int64)
+    np.add.at(tables, (group, np.asarray(truth), np.asarray(predicted)), 1)
+    return tables
+
+
+def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[str], *, random: float) -> Figures:  # noqa: N803
+    """All figures with percentile intervals from draws of whole groups [1]_.
+
+    Raises
+    ------
+    ValueError
+        There is no track.
+    """
+    found, target, votes = np.asarray(P, float), np.asarray(truth, np.int64), np.asarray(shares, float)
+    if not len(target):
+        raise ValueError("there is no track to judge")
+    n_labels = found.shape[1]
+    group, draws = group_draws(groups)
+    n_groups = draws.shape[1]
+    predicted, confidence = found.argmax(axis=1), found.max(axis=1)
+    tables = group_tables(target, predicted, group, n_groups, n_labels)
+    logs = np.log(np.maximum(found, TINY))
+    place = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+    sums = np.zeros((n_groups, N_BINS, 3))  # tracks, confidence, hits
+    np.add.at(sums, (group, place), np.stack([np.ones(len(target)), confidence, predicted == target], axis=1))
+
+    def drawn(values: NDArray[Any], measure: Callable[[NDArray[Any]], NDArray[np.float64]]) -> Interval:
+        """values [shape=(n_groups, ...)], summed over the groups; measure : (draws, ...) -> (draws,)."""
+        many = measure(np.tensordot(draws, values, axes=1))
+        many = many[np.isfinite(many)]  # a draw may lack a label altogether
+        low, high = np.percentile(many, [2.5, 97.5]) if many.size else (np.nan, np.nan)
+        return Interval(float(measure(values.sum(axis=0)[None])[0]), float(low), float(high))
+
+    def mean_of(losses: NDArray[np.float64]) -> Interval:
+        by_group = np.zeros((n_groups, 2))
+        np.add.at(by_group, group, np.stack([losses, np.ones(len(losses))], axis=1))
+        return drawn(by_group, lambda x: x[:, 0] / x[:, 1])
+
+    total = sums.sum(axis=0)
+    return Figures(
+        accuracy=drawn(tables, lambda x: np.trace(x, axis1=1, axis2=2) / x.sum(axis=(1, 2))),
+        macro_f1=drawn(tables, _macro_f1s),
+        log_loss=mean_of(-logs[np.arange(len(target)), target]),
+        cross_entropy=mean_of(-(votes * logs).sum(axis=1)),
+        ece=drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1)),
+        random=random,
+        recalls=[drawn(tables, lambda x, label=label: _recall(x, label)) for label in range(n_labels)],  # type: ignore[misc]
+        bins=[
+            Bin(number / N_BINS, (number + 1) / N_BINS, int(n), float(sure / n), float(hits / n))
+            for number, (n, sure, hits) in enumerate(total)
+            if n
+        ],
+        n_groups=n_groups,
+    )
+
+
+def _macro_f1s(tables: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`macro_f1` of many tables at once [shape=(m, n_labels, n_labels)]."""
+    hits = np.einsum("mkk->mk", tables).astype(float)
+    sizes = (tables.sum(axis=1) + tables.sum(axis=2)).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.nanmean(np.where(sizes > 0, 2 * hits / sizes, np.nan), axis=1))
+
+
+def _recall(tables: NDArray[np.int64], label: int) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(tables[:, label, label] / tables[:, label].sum(axis=1).astype(float))

@@ -80,15 +80,16 @@ class TrainingParams:
 
 
 NETWORKS: dict[str, str] = {
-    "cnn": "CNN (Table 2)",
-    "crnn": "CRNN (after Table 3, reading A)",
-    "compact": "Compact CNN: global pooling, random masks",
+    "ensemble": "Ensemble: hand-made features and MusiCNN, averaged, or runs of your choice",
     "features": "Hand-made features, linear model",
     "transfer": "MusiCNN embeddings, linear model",
-    "ensemble": "Ensemble: the mean of several models",
+    "compact": "Compact CNN: global pooling, random masks",
+    "cnn": "CNN (Table 2)",
+    "crnn": "CRNN (after Table 3, reading A)",
+    "mel": "Mel means, linear model: a baseline",
 }
-HEARD = ("features", "transfer")  # what linear models learn from; an ensemble without chosen runs averages one on each
-PICTURELESS = {*HEARD, "ensemble"}  # they hear the whole recording, not a picture of its beginning
+ENSEMBLE = ("features", "transfer")  # what an ensemble without chosen runs averages a model on each of
+PICTURELESS = {"ensemble", "features", "transfer", "mel"}  # they hear the whole recording, not a picture of its beginning
 INPUTS: dict[str, str] = {
     "full": "Full song: the first 47.55 s (Algorithm 1)",
     "clips": "Clips of 45 s, pooled",

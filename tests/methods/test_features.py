@@ -91,3 +91,18 @@ def test_the_penalty_is_chosen_inside_the_training_tracks_and_the_fit_repeats():
     assert all(len(set(folds[np.array(groups) == group])) == 1 for group in groups)
     with pytest.raises(ValueError, match="only one label"):
         features.fit(X, np.eye(3)[np.zeros(60, int)], groups, names=[], seed=1)
+
+
+def test_mel_means_are_those_of_librosa():
+    import librosa
+
+    rng = np.random.default_rng(2)
+    y = (rng.normal(size=3 * features.SR) * 0.1).astype(np.float32)
+    S = librosa.feature.melspectrogram(  # noqa: N806
+        y=y, sr=features.SR, n_fft=features.N_FFT, hop_length=features.HOP, n_mels=128, center=False
+    )
+    found = features.mel_means(y)
+    expected = librosa.power_to_db(S, ref=1.0, amin=1e-10, top_db=80).mean(axis=1)
+    assert [found[f"mel_{number}_mean"] for number in range(128)] == pytest.approx(list(expected), abs=0.01)
+    with pytest.raises(SpectrogramImpossible):
+        features.mel_means(np.zeros(10 * features.SR, np.float32))

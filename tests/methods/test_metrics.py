@@ -1,9 +1,12 @@
+import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from mer.methods import comparison, metrics
@@ -73,3 +76,96 @@ def test_one_rater_is_that_of_a_plain_loop():
                 judged += 1
                 right += vote == others.argmax()
     assert metrics.one_rater(table) == (pytest.approx(right / judged), judged)
+
+
+def panel(seed=3, n=240, n_groups=40):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, 3, n)
+    logits = rng.normal(size=(n, 3)) + 1.5 * np.eye(3)[truth]
+    P = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    votes = np.array([rng.multinomial(5, row) for row in P])
+    return P, truth, votes / 5, [f"g{number}" for number in rng.integers(0, n_groups, n)]
+
+
+def test_the_figures_equal_scikit_learns():
+    P, truth, shares, groups = panel()
+    found = metrics.figures(P, truth, shares, groups, random=0.33)
+    assert found.accuracy.value == pytest.approx(reference.accuracy_score(truth, P.argmax(axis=1)))
+    assert found.macro_f1.value == pytest.approx(reference.f1_score(truth, P.argmax(axis=1), average="macro"))
+    assert found.log_loss.value == pytest.approx(reference.log_loss(truth, P))
+    assert [row.value for row in found.recalls] == pytest.approx(
+        list(reference.recall_score(truth, P.argmax(axis=1), average=None))
+    )
+    one_hot = metrics.figures(P, truth, np.eye(3)[truth], groups, random=0.33)
+    assert one_hot.cross_entropy.value == pytest.approx(found.log_loss.value)
+    for row in (found.accuracy, found.macro_f1, found.log_loss, found.cross_entropy, found.ece, *found.recalls):
+        assert row.low <= row.high and row.low - 0.05 <= row.value <= row.high + 0.05
+
+
+def test_the_calibration_error_is_that_of_a_plain_loop():
+    P, truth, shares, groups = panel(seed=5)
+    error = 0.0
+    for number in range(10):
+        inside = [k for k in range(len(truth)) if number / 10 < P[k].max() <= (number + 1) / 10]
+        if inside:
+            sure = np.mean([P[k].max() for k in inside])
+            right = np.mean([P[k].argmax() == truth[k] for k in inside])
+            error += len(inside) / len(truth) * abs(sure - right)
+    found = metrics.figures(P, truth, shares, groups, random=0.33)
+    assert found.ece.value == pytest.approx(error)
+    assert sum(row.n for row in found.bins) == len(truth)
+
+
+def test_the_intervals_are_those_of_a_plain_bootstrap_over_groups():
+    P, truth, shares, groups = panel(seed=7, n=160, n_groups=20)
+    found = metrics.figures(P, truth, shares, groups, random=0.33)
+    names, rng = sorted(set(groups)), np.random.default_rng(0)
+    right = P.argmax(axis=1) == truth
+    draws = []
+    for _ in range(4000):
+        chosen = rng.choice(names, len(names))
+        places = np.concatenate([[k for k, group in enumerate(groups) if group == name] for name in chosen])
+        draws.append(right[places].mean())
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx(tuple(np.percentile(draws, [2.5, 97.5])), abs=0.015)
+    assert found.n_groups == 20
+
+
+def test_a_label_that_does_not_occur_has_no_recall_and_nothing_to_judge_is_refused():
+    P = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]])
+    found = metrics.figures(P, [0, 1], P, ["a", "b"], random=0.5)
+    assert math.isnan(found.recalls[2].value) and found.accuracy.value == 1
+    with pytest.raises(ValueError, match="no track"):
+        metrics.figures(np.empty((0, 3)), [], np.empty((0, 3)), [], random=0.5)
+
+
+@pytest.mark.parametrize("votes", [(4, 2, 1), (3, 3, 2), (6, 0, 0), (2, 2, 2)])
+def test_a_panel_of_five_raters_is_what_drawing_every_panel_gives(votes):
+    labels = [label for label, n in enumerate(votes) for _ in range(n)]
+    right = judged = 0
+    for chosen in itertools.combinations(range(len(labels)), 5):
+        panel_votes = Counter(labels[k] for k in chosen)
+        others = Counter(labels[k] for k in range(len(labels)) if k not in chosen)
+        tops = []
+        for counted in (panel_votes, others):
+            best = max(counted.values())
+            tops.append([label for label, n in counted.items() if n == best])
+        if len(tops[0]) == len(tops[1]) == 1:
+            judged += 1
+            right += tops[0] == tops[1]
+    share, n = metrics.five_raters([votes, (3, 1, 1)])
+    assert n == (1 if judged else 0)
+    assert share == pytest.approx(right / judged) if judged else math.isnan(share)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_several_comparisons_are_adjusted_as_statsmodels_does(seed):
+    ps = list(np.random.default_rng(seed).random(7) ** 3)
+    assert comparison.holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]))
+
+
+def test_verdicts_together_say_that_they_are_adjusted_and_a_single_one_stays():
+    one = comparison.mcnemar([True] * 6 + [False] * 20, [False] * 6 + [False] * 20, ("A", "B"))
+    assert one.p == pytest.approx(0.03125) and "is better than" in one.words
+    first, *_rest = comparison.together([one, one, one])
+    assert first.p_adjusted == pytest.approx(3 * 0.03125) and "can’t tell A and B apart" in first.words and "Holm" in first.words
+    assert comparison.together([one]) == [one]
