@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotate.errors import RatersUnconnected
 from annotate.methods import agreement, consensus, reliability, truth
-from annotate.models import Consensus, Gold, Kind, Questionnaire, Rater, Rating
+from annotate.models import MORE_WHEN_SPLIT, Consensus, Gold, Kind, Questionnaire, Rater, Rating
 from annotate.selectors import BOOTSTRAP_SEED, bars_of, number_or_none
 from datasets.models import Track
 
@@ -63,29 +63,20 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     labels = [label.key for label in questionnaire.dataset.labels.all()]
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
     rateable = Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).exclude(track__in=golds)
-    stored = list(rateable.order_by("track_id").values_list("track_id", "label__key", "state", "target"))
-    now = {track: label or state for track, label, state, _target in stored}
-    ruled = {track for track, _label, state, _target in stored if state == Consensus.State.RULED}
+    stored = list(rateable.order_by("track_id").values_list("track_id", "label__key", "state", "asked"))
+    now = {track: label or state for track, label, state, _asked in stored}
+    ruled = {track for track, _label, state, _asked in stored if state == Consensus.State.RULED}
     index = {track: number for number, track in enumerate(now)}
-    targets = np.array([target for *_, target in stored], dtype=np.int64)
-    is_raised = targets > max(questionnaire.raters_per_track, raters)
-    most = np.where(is_raised, targets, raters)
+    asked = np.array([one for *_, one in stored], dtype=np.int64)
+    usual = np.where(asked, np.maximum(asked, raters), raters)  # what a curator asked for stays
     t, r, y, names = _ratings(questionnaire, index, labels)
     if aside in names:
         kept = r != names.index(aside)
         t, r, y = t[kept], r[kept], y[kept]
-    kept = consensus.first_ratings(t, most)
-    t, r, y = t[kept], r[kept], y[kept]
     k = len(labels)
-    counts = np.bincount(t * k + y, minlength=len(index) * k).reshape(-1, k)
-    needed = np.where(is_raised, targets, min(fewest, raters))
-    totals = counts.sum(axis=1)
-    early = questionnaire.unanimous_at
-    if early > raters / 2 and early / raters > threshold:  # as `consensus.target_now` stops early
-        needed = np.where((counts.max(axis=1, initial=0) == totals) & (totals >= early), np.minimum(needed, totals), needed)
-    outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
-    if questionnaire.ask_more_when_split:
-        outcome[(outcome == -1) & ~is_raised & (totals == raters)] = -2  # further raters are asked
+    outcome, counts = _settled(questionnaire, t, y, usual, asked > 0, raters=raters, fewest=fewest, threshold=threshold, k=k)
+    kept = consensus.first_ratings(t, counts.sum(axis=1))
+    t, r, y = t[kept], r[kept], y[kept]
     full = counts[outcome >= -1]
     shares = full.sum(axis=0) / full.sum() if full.size and full.sum() else None
     alpha, (low, high) = math.nan, (math.nan, math.nan)
@@ -119,6 +110,33 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
         flips=[replace(flip, title=titles.get(flip.track_id, "")) for flip in flips[:MOST_FLIPS]],
         n_flips=len(flips),
     )
+
+
+def _settled(
+    questionnaire: Questionnaire, t: NDArray[np.int64], y: NDArray[np.int64], usual: NDArray[np.int64], is_asked: NDArray[np.bool_],
+    *, raters: int, fewest: int, threshold: float, k: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+    """What each track is settled on, and the votes that count [shape=(n_tracks, k)]: `methods.consensus.target_now` on all at once."""
+
+    def counted(most: NDArray[np.int64]) -> NDArray[np.int64]:
+        kept = consensus.first_ratings(t, most)
+        return np.bincount(t[kept] * k + y[kept], minlength=len(usual) * k).reshape(-1, k)
+
+    counts = counted(usual)
+    totals = counts.sum(axis=1)
+    needed = np.where(is_asked, usual, min(fewest, raters))
+    early = questionnaire.unanimous_at
+    if early > raters / 2 and early / raters > threshold:
+        stops = ~is_asked & (counts.max(axis=1, initial=0) == totals) & (totals >= early)
+        needed = np.where(stops, np.minimum(needed, totals), needed)
+    outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
+    if questionnaire.ask_more_when_split:
+        full = np.where(totals == raters, raters, raters + 1)  # split once all of the usual ones are in
+        again = ~is_asked & (consensus.settle_table(counts, fewest=full, threshold=threshold) == -1)
+        counts = counted(np.where(again, raters + MORE_WHEN_SPLIT, usual))
+        needed = np.where(again, raters + MORE_WHEN_SPLIT, needed)
+        outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
+    return outcome, counts
 
 
 def _ratings(

@@ -433,6 +433,7 @@ class Consensus(models.Model):
     track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     target = models.PositiveSmallIntegerField(default=5, help_text="Ratings that the track is to get.")
+    asked = models.PositiveSmallIntegerField(default=0, help_text="Ratings that a curator asked for beyond the usual; 0: none did.")
     n_ratings = models.PositiveSmallIntegerField(default=0, help_text="Ratings that count.")
     missing = models.GeneratedField(
         expression=F("target") - F("n_ratings"), output_field=models.SmallIntegerField(), db_persist=True

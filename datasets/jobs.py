@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.core.files import File
 
-from datasets import contents
+from datasets import contents, selectors
 from datasets.errors import JobCancelled, JobInterrupted, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
@@ -261,16 +261,18 @@ def _files_expected(format: str, about: formats.About) -> int:
 
 def bring_in_release(ticket: Ticket) -> None:
     """Another studio's bundle -> its tracks, their ratings, the frozen release. Done again, it goes on with the tracks that are missing."""
-    arrival = ReleaseImport.objects.select_related("dataset", "created_by").get(pk=ticket.job.subject_id)
-    if arrival.release_id:
-        return  # a worker died between the result and the end of the job
+    arrival = ReleaseImport.objects.select_related("dataset", "created_by", "release").get(pk=ticket.job.subject_id)
+    if arrival.release and arrival.release.is_complete:  # a worker died while the floors above followed, or after that
+        return _announce(ticket, arrival)
+    _sweep_folders()
     with tempfile.TemporaryDirectory(prefix="arrive-", dir=settings.WORK_DIR) as folder:
         local = Path(folder, "bundle.zip")
         ticket.progress(0, "Copying", force=True)
         with arrival.file.open("rb") as stored, local.open("wb") as target:
             shutil.copyfileobj(stored, target, 1 << 20)
         if problems := bundles.verify(local, lambda done, n: ticket.progress(0.2 * done / n, "Checking the files")):
-            raise bundles.BundleRefused("; ".join(problems[:3]) + ("; …" if len(problems) > 3 else ""))
+            words = "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else "")
+            raise bundles.BundleRefused(words.replace(str(local), arrival.filename))
         bundle = bundles.BundleReader(local)
         try:
             _unpack(ticket, arrival, bundle)
@@ -279,26 +281,32 @@ def bring_in_release(ticket: Ticket) -> None:
 
 
 def _unpack(ticket: Ticket, arrival: ReleaseImport, bundle: bundles.BundleReader) -> None:
-    said = arrivals.read_record(bundle)
+    said = record.read(bundle)
     ticket.progress(0.2, "Reading the tables", force=True)
-    n = arrivals.check(bundle, said)
+    n = arrivals.check(arrival, bundle, said)
     dataset = arrivals.dataset_for(arrival, said)
-    recordings = {
-        int(path.stem): name for name in bundle.names if (path := Path(name)).parent.name == "audio" and path.stem.isdecimal()
-    }
+    recordings = arrivals.recordings_of(bundle)
     track_of: dict[int, int] = {}
-    without_audio = 0
     for number, row in enumerate(arrivals.rows_of(bundle, "tracks", contents.TRACKS), 1):
-        ticket.progress(0.3 + 0.6 * number / n, f"{number} of {n} tracks")
+        ticket.progress(0.3 + 0.3 * number / n, f"{number} of {n} tracks")
         track = arrivals.find_track(dataset, row)
         if track is None:
             with arrivals.recording(bundle, recordings.get(row["track_id"]), row) as file:
                 track = arrivals.bring_in_track(dataset, row, file, by=arrival.created_by)
-        without_audio += track.state == Track.State.FAILED
         track_of[row["track_id"]] = track.pk
-    ticket.progress(0.9, "Storing the release", force=True)
+    ticket.progress(0.6, "Storing the release", force=True)
     arrivals.store_release(arrival, dataset, said, bundle, track_of)
-    arrivals.finish(arrival, without_audio=without_audio)
+    _announce(ticket, arrival)
+
+
+def _announce(ticket: Ticket, arrival: ReleaseImport) -> None:
+    """The ratings of the tracks count, so many at a time: raters who rate meanwhile wait for no more."""
+    assert arrival.release is not None
+    ranges = list(selectors.pieces(arrival.release, 100))
+    for number, numbers in enumerate(ranges):
+        ticket.progress(0.7 + 0.3 * number / len(ranges), f"Ratings, {number} of {len(ranges)}")
+        arrivals.announce(arrival, numbers)
+    arrivals.finish(arrival)
 
 
 def _store_bundle(export: Export, file: File[bytes], name: str, sha256: str) -> None:

@@ -196,6 +196,11 @@ class Track(models.Model):
         return self.title
 
     @property
+    def link(self) -> str:
+        """Its source, where that is an address that a page may link to."""
+        return self.source_url if self.source_url.startswith(("https://", "http://")) else ""
+
+    @property
     def stretch(self) -> tuple[float | None, float | None]:
         """Where the track begins and ends in its original: as its list says, else as its dataset does."""
         if self.start_s is not None or self.end_s is not None:
@@ -473,6 +478,11 @@ class Event(models.Model):
         return f"{self.subject} {self.subject_id}: {self.from_state} → {self.to_state}"
 
 
+class CompleteReleases(models.Manager["Release"]):
+    def get_queryset(self) -> models.QuerySet[Release]:
+        return super().get_queryset().filter(is_complete=True)
+
+
 class Release(models.Model):
     """A frozen, versioned set of labelled tracks. Never edited: a fix is a new release."""
 
@@ -490,6 +500,10 @@ class Release(models.Model):
     content_hash = models.CharField(max_length=64, help_text="SHA-256 over the exported tables and the split.")
     frozen_at = models.DateTimeField(auto_now_add=True)
     frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    is_complete = models.BooleanField(default=True, help_text="No: it is still being brought in from another studio.")
+
+    objects = CompleteReleases()
+    every = models.Manager["Release"]()
 
     class Meta:
         ordering = ["-id"]

@@ -5,7 +5,7 @@ job_failed(job): sent inside the transaction that ends a job as failed or cancel
 job_retried(job, by): sent inside the transaction that queues such a job again.
 bundle_writing(release): receivers return an iterable of (path in the bundle, open function) to be written with it.
 release_preparing(tracks): receivers return {track id: reason} for those of the tracks whose files are not complete.
-release_arrived(release, by): sent inside the transaction that stores a release which another studio froze.
+release_arrived(release, numbers, by): of a release which another studio froze, for its tracks from number to number; inside a transaction.
 """
 
 from django.dispatch import Signal

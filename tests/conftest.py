@@ -123,7 +123,7 @@ def rate(questionnaire: Questionnaire) -> Callable[[Track, str], None]:
 
     def give(track: Track, words: str) -> None:
         row = Consensus.objects.get(questionnaire=questionnaire, track=track)
-        for number, key in enumerate(words.split()):
+        for number, key in enumerate(words.split(), Rating.objects.filter(questionnaire=questionnaire, track=track).count()):
             person, _ = Rater.objects.get_or_create(pseudonym=f"R{number}")
             word = Word.objects.get(key=key, label__dataset=questionnaire.dataset)
             Rating.objects.create(

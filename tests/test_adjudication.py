@@ -77,7 +77,7 @@ def test_an_early_stop_that_is_allowed_changes_no_outcome(usual, n_labels, thres
             asked.clean()
         except ValidationError:
             continue
-        assert rule.target_now({"a": early}, target=usual, usual=usual, threshold=threshold, unanimous_at=early) == early
+        assert rule.target_now({"a": early}, asked=0, usual=usual, threshold=threshold, unanimous_at=early) == early
         for rest in itertools.combinations_with_replacement("abcd"[:n_labels], usual - early):
             assert rule.settle(["a"] * early + list(rest), target=usual, threshold=threshold).label == "a"
 

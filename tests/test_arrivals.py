@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 
 from annotate.models import Consensus, Rating
-from annotate.services import freezing
-from datasets import jobs
+from annotate.services import freezing, questionnaires
+from datasets import jobs, selectors
 from datasets.methods import bundles
 from datasets.models import AudioFile, Dataset, Job, Release, ReleaseImport, Track
 from datasets.services import arrivals, queue, releases, tracks
@@ -185,13 +185,32 @@ def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
         ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": "x", "d": ', 1), "duration_s"),
         ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": NaN, "d": ', 1), "no JSON object"),
         ("tracks.jsonl", lambda text: b"[" * 100_000, "no JSON object"),
-        ("ratings.jsonl", lambda text: text.replace(b'"track_id": ', b'"track_id": 9', 1), "content hash"),
+        ("ratings.jsonl", lambda text: text.replace(b'"track_id": ', b'"track_id": 9', 1), "not in the release"),
+        ("ratings.jsonl", lambda text: text.replace(b'"R1"', b'"R0"', 1), "twice"),
+        ("ratings.jsonl", lambda text: text.replace(b'"label": "', b'"label": "no', 1), "no word or label"),
+        ("ratings.jsonl", lambda text: text.replace(b'"rated_at": "20', b'"rated_at": "00', 1), "no value for rated_at"),
+        ("ratings.jsonl", lambda text: text.split(b"\n", 1)[1], "not those of its ratings"),
         ("splits.jsonl", lambda text: b"", "content hash"),
-        ("record.json", lambda text: text.replace(b'"rule"', b'"rul"'), "does not read"),
-        ("record.json", lambda text: b"[]", "does not read"),
-        ("record.json", lambda text: text.replace(b'"synthetic": false', b'"synthetic": "no"'), "another kind"),
-        ("record.json", lambda text: text.replace(b'"name": "songs-v1"', b'"name": "../x"'), "name:"),
-        ("record.json", lambda text: text.replace(b'"key": "happy"', b'"key": "ha ppy"'), "labels"),
+        ("splits.jsonl", lambda text: text.replace(b'"train"', b'"zzz"', 1), "no part of a hold-out"),
+        ("splits.jsonl", lambda text: text.split(b"\n", 1)[0] + b"\n" + text, "twice in a split"),
+        ("tracks.jsonl", lambda text: text.split(b"\n", 1)[0] + b"\n" + text, "twice in the table"),
+        (
+            "tracks.jsonl",
+            lambda text: text.replace(b'"source_url": ""', b'"source_url": "javascript:alert(1)"', 1),
+            "none that a track",
+        ),
+        ("tracks.jsonl", lambda text: text.replace(b'"agreement": 0.', b'"agreement": 7.', 1), "none that a track"),
+        ("tracks.jsonl", lambda text: text.replace(b'"title": "P', b'"title": "\\ud800P', 1), "no value for title"),
+        ("record.json", lambda text: text.replace(b'"rule"', b'"rul"'), "'rule' is a required property"),
+        ("record.json", lambda text: b"[]", "is not of type 'object'"),
+        ("record.json", lambda text: b"[" * 100_000, "no JSON text"),
+        ("record.json", lambda text: text.replace(b'"synthetic": false', b'"synthetic": "no"'), "$.dataset.synthetic"),
+        ("record.json", lambda text: text.replace(b'"name": "songs-v1"', b'"name": "../x"'), "$.release.name"),
+        ("record.json", lambda text: text.replace(b'"left_out": []', b'"left_out": [5]'), "$.release.left_out[0]"),
+        ("record.json", lambda text: text.replace(b'"alpha": ', b'"alpha": NaN, "a": '), "no JSON text"),
+        ("record.json", lambda text: text.replace(b'"frozen_at": "20', b'"frozen_at": "29'), "no moment"),
+        ("record.json", lambda text: text.replace(b'"seed": ', b'"seed": -'), "less than the minimum"),
+        ("record.json", lambda text: text.replace(b'"key": "happy"', b'"key": "ha ppy"'), "$.labels[0]"),
     ],
 )
 def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(release, leave, tmp_path, name, edit, reason):
@@ -207,7 +226,7 @@ def test_a_bundle_that_was_changed_is_refused_and_leaves_nothing(release, leave,
 )
 def test_what_is_no_bundle_is_refused_in_words(content, reason):
     _arrival, job = arrive(content)
-    assert job.state == "failed" and reason in job.reason
+    assert job.state == "failed" and reason in job.reason and job.reason.startswith("songs.zip")
 
 
 def test_a_bundle_of_csv_tables_is_refused_with_the_way_out(release, leave):
@@ -275,3 +294,87 @@ def test_a_bundle_comes_in_by_command(release, leave, tmp_path, capsys):
     assert "Brought in “songs-v1”: 12 tracks into “Songs”" in capsys.readouterr().out
     with pytest.raises(CommandError, match="is here already"):
         call_command("import_release", tmp_path / "b.zip")
+
+
+def test_a_recording_that_is_another_file_is_refused_before_anything_is_stored(release, leave, tmp_path):
+    first = release.items.first()
+    content = changed(export(release), tmp_path, f"audio/{first.number}.wav", lambda text: text + b"x")
+    leave(release.dataset)
+    _arrival, job = arrive(content)
+    assert job.state == "failed" and "is not the file" in job.reason and Track.objects.count() == 1 and Dataset.objects.count() == 1
+
+
+def test_nobody_sees_a_release_before_it_is_complete_and_an_interrupted_one_is_begun_anew(
+    release, leave, monkeypatch, client, curator
+):
+    content = export(release)
+    leave(release.dataset)
+    store = arrivals._store_splits
+
+    def dies(*args):
+        raise OSError("power cut")
+
+    monkeypatch.setattr(arrivals, "_store_splits", dies)
+    _arrival, job = arrive(content)
+    assert job.state == "failed" and Release.every.count() == 1 and not Release.objects.exists()
+    client.force_login(curator)
+    assert client.get("/releases/songs-v1/").status_code == 404 and "Try again" in client.get("/imports/release/").content.decode()
+    monkeypatch.setattr(arrivals, "_store_splits", store)
+    queue.retry(job)
+    job = queue.run_job(job.pk, jobs.bring_in_release)
+    assert job.state == "done", job.reason
+    again = Release.objects.get()
+    assert again.items.count() == 12 and again.content_hash == releases.content_hash(again) and export(again) == content
+
+
+def test_ratings_whose_counting_was_interrupted_count_once(release, leave, monkeypatch):
+    content = export(release)
+    leave(release.dataset)
+    announce, n = arrivals.announce, 0
+    monkeypatch.setattr(selectors, "pieces", lambda release, size=0, pieces=selectors.pieces: pieces(release, 3))
+
+    def dies(*args):
+        nonlocal n
+        n += 1
+        if n == 3:
+            raise OSError("power cut")
+        announce(*args)
+
+    monkeypatch.setattr(arrivals, "announce", dies)
+    arrival, job = arrive(content)
+    assert job.state == "failed" and Rating.objects.count() == 30
+    queue.retry(job)
+    assert queue.run_job(job.pk, jobs.bring_in_release).state == "done"
+    arrival.refresh_from_db()
+    assert Rating.objects.filter(not_counted="").count() == 60 and arrival.file.name == ""
+
+
+def test_a_later_version_with_more_ratings_and_a_ruling_counts_as_it_did_there(release, questionnaire, rate, curator, leave):
+    first = export(release)
+    row = Consensus.objects.filter(questionnaire=questionnaire, state="agreed").first()
+    questionnaires.ask_for_more(row.track, by=curator)
+    rate(row.track, "sad calm" if "positive" in row.votes else "happy sad")
+    row.refresh_from_db()
+    if row.state == "split":
+        label = questionnaire.dataset.labels.get(key="neutral")
+        questionnaires.rule_on(row, label=label, reason="x", by=curator)
+    second = freezing.freeze(questionnaire, name="songs-v2", seed=3)
+    votes = {item.title: (item.votes, item.label, item.is_ruled) for item in second.items.all()}
+    assert any(sum(found.values()) == 7 for found, *_ in votes.values())
+    content = export(second)
+    leave(release.dataset)
+    arrival, _job = arrive(first)
+    _later, job = arrive(content, dataset=arrival.dataset)
+    assert job.state == "done", job.reason
+    rows = Consensus.objects.filter(track__dataset=arrival.dataset).select_related("label", "track")
+    here = {row.track.title: (row.votes, row.label.key, row.state == "ruled") for row in rows if row.label}
+    assert {title: here[title] for title in votes} == votes
+
+
+def test_a_dataset_without_its_words_is_no_place_for_it(release, leave):
+    content = export(release)
+    leave(release.dataset)
+    other = tracks.create_dataset(name="Other words")
+    other.labels.first().words.all().delete()
+    _arrival, job = arrive(content, dataset=other)
+    assert job.state == "failed" and "has no words" in job.reason

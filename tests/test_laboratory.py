@@ -1,5 +1,7 @@
 """The rule laboratory: other rules are tried without changing anything, and a threshold is applied with an event for each flip."""
 
+import re
+
 import pytest
 
 from annotate import laboratory
@@ -125,13 +127,18 @@ def stand(questionnaire: Questionnaire) -> dict[int, str]:
 RULES = [(3, 3, 50), (3, 2, 60), (5, 3, 50), (4, 4, 70), (7, 7, 50), (7, 4, 40), (1, 1, 0)]
 
 
-@pytest.mark.parametrize("way", ["usual", "more when split", "unanimous at three"])
+@pytest.mark.parametrize("way", ["usual", "more when split", "unanimous at three", "sent back", "sent back, unanimous at three"])
 @pytest.mark.parametrize(("raters", "fewest", "percent"), RULES)
-def test_what_is_applied_is_what_was_shown_and_it_can_be_taken_back(rated, curator, way, raters, fewest, percent):
+def test_what_is_applied_is_what_was_shown_and_it_can_be_taken_back(rated, curator, rate, way, raters, fewest, percent):
     Questionnaire.objects.filter(pk=rated.pk).update(
-        ask_more_when_split=way == "more when split", unanimous_at=3 if way == "unanimous at three" else 0
+        ask_more_when_split=way == "more when split", unanimous_at=3 if "unanimous" in way else 0
     )
     rated.refresh_from_db()
+    if "sent back" in way:
+        for number in (1, 2, 3):
+            questionnaires.ask_for_more(Track.objects.get(title=f"Piece {number}"), by=curator)
+        rate(Track.objects.get(title="Piece 2"), "sad sad")
+        rate(Track.objects.get(title="Piece 3"), "happy")
     questionnaires.settle_anew(rated)
     before, n_ratings = stand(rated), rated.ratings.count()
     trial = laboratory.try_rule(rated, raters=raters, fewest=fewest, threshold=percent / 100)
@@ -143,9 +150,8 @@ def test_what_is_applied_is_what_was_shown_and_it_can_be_taken_back(rated, curat
     again = laboratory.try_rule(rated, raters=raters, fewest=fewest, threshold=percent / 100)
     assert again.n_flips == 0
     assert rated.ratings.count() == n_ratings, "no rating is lost"
-    if way == "usual":
-        questionnaires.change_rule(rated, Rule(5, 5, 0.5), by=curator)
-        assert stand(rated) == before and not rated.ratings.exclude(not_counted="").exists()
+    questionnaires.change_rule(rated, Rule(5, 5, 0.5), by=curator)
+    assert stand(rated) == before and not rated.ratings.exclude(not_counted="").exists(), "it is taken back without a trace"
 
 
 def test_with_more_raters_the_tracks_go_back_to_the_raters(rated, curator, rater):
@@ -177,3 +183,43 @@ def test_leaving_a_rater_out_leads_to_the_rater_and_only_admins_get_there(client
     client.force_login(admin_user)
     page = client.get(f"/agreement/{rated.pk}/laboratory/", {"aside": "R0", "threshold": 60}).content.decode()
     assert f"/questionnaires/{rated.pk}/raters/{Rater.objects.get(pseudonym='R0').pk}/" in page
+
+
+def test_seven_ratings_of_a_split_track_survive_a_rule_that_asks_for_seven_and_back(rated, curator, rate):
+    Questionnaire.objects.filter(pk=rated.pk).update(ask_more_when_split=True)
+    rated.refresh_from_db()
+    questionnaires.settle_anew(rated)
+    rate(Track.objects.get(title="Piece 2"), "sad sad")
+    before = stand(rated)
+    assert Consensus.objects.get(track__title="Piece 2").n_ratings == 7
+    for rule in (Rule(7, 7, 0.5), Rule(3, 3, 0.7), Rule(5, 5, 0.5)):
+        questionnaires.change_rule(rated, rule, by=curator)
+    assert stand(rated) == before and Consensus.objects.get(track__title="Piece 2").n_ratings == 7
+
+
+def test_a_rating_of_a_place_given_out_before_the_rule_changed_waits_and_counts_again(make_track, questionnaire, curator):
+    from annotate.services import ratings, slots
+
+    make_track("One")
+    asked = Questionnaire.objects.select_related("dataset").get(pk=questionnaire.pk)
+    people = [Rater.objects.create(pseudonym=f"P{n}") for n in range(5)]
+    held = [slots.reserve_next(asked, person) for person in people]
+    for slot in held[:3]:
+        ratings.submit_rating(slot, word_key="happy")
+    questionnaires.change_rule(asked, Rule(3, 3, 0.5), by=curator)
+    for slot in held[3:]:
+        slot.refresh_from_db()
+        assert ratings.submit_rating(slot, word_key="happy").not_counted == "beyond"
+    asked.refresh_from_db()
+    questionnaires.change_rule(asked, Rule(5, 5, 0.5), by=curator)
+    assert Consensus.objects.get().n_ratings == 5 and not asked.ratings.exclude(not_counted="").exists()
+
+
+def test_a_rule_that_another_curator_changed_since_the_page_was_opened_is_not_overwritten(client, curator, rated):
+    client.force_login(curator)
+    page = client.get(f"/agreement/{rated.pk}/laboratory/", {"threshold": 70}).content.decode()
+    was = re.search(r'name="was" value="([^"]+)"', page).group(1)
+    Questionnaire.objects.filter(pk=rated.pk).update(threshold=0.6)
+    values = {"raters": 5, "fewest": 5, "threshold": 70, "was": was}
+    answer = client.post(f"/agreement/{rated.pk}/rule/", values, follow=True).content.decode()
+    assert "Somebody changed the rule" in answer and Questionnaire.objects.get(pk=rated.pk).threshold == 0.6

@@ -40,7 +40,7 @@ def test_a_release_with_one_class_cannot_be_trained(make_track, rate, questionna
 
 
 def test_an_unknown_network_is_refused_by_name(release):
-    with pytest.raises(TrainingImpossible, match="“resnet” is no network; choose one of cnn, crnn"):
+    with pytest.raises(TrainingImpossible, match="“resnet” is no network; choose one of ensemble, features, transfer"):
         make_run(release, "resnet")
 
 

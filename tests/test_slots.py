@@ -179,7 +179,7 @@ def test_a_repeated_track_is_an_older_one_comes_once_and_does_not_count(make_tra
 
 def test_a_target_that_a_curator_raised_is_filled(make_track, questionnaire):
     track = make_track()
-    Consensus.objects.filter(track=track).update(target=7)
+    Consensus.objects.filter(track=track).update(target=7, asked=7)
     for person in people(8):
         if slot := slots.reserve_next(questionnaire, person):
             ratings.submit_rating(slot, word_key="happy")

@@ -62,35 +62,37 @@ def settle(labels: Iterable[str], *, target: int, threshold: float) -> Outcome:
     return Outcome("split", None, agreement, dict(ranked))
 
 
-def target_now(votes: Mapping[str, int], *, target: int, usual: int, threshold: float, more: int = 0, unanimous_at: int = 0) -> int:
-    """How many ratings a track is to get, now that these are in.
+def target_now(votes: Mapping[str, int], *, asked: int, usual: int, threshold: float, more: int = 0, unanimous_at: int = 0) -> int:
+    """How many ratings a track is to get, now that these are in. It depends on nothing else: a rule that is taken back leaves no trace.
 
     Parameters
     ----------
     votes : {label: number of raters}.
-    target : int. As it stands. Above `usual` somebody or a split raised it, and it stays.
+    asked : int. Ratings that a curator asked for; 0: none did.
     usual : int. Ratings that every track gets.
     threshold : float in [0, 1], as in `settle`.
-    more : int. Further ratings for a track that is split after the usual ones; 0: none.
+    more : int. Further ratings for a track that is split after the usual ones; 0: none. One that has more than the usual got them so.
     unanimous_at : int. So many ratings that all agree are enough; 0: never. It holds only where unanimous_at / usual is above both
         `threshold` and one half: then it changes no outcome, because the ratings that are saved could not have changed it.
     """
     n = sum(votes.values())
-    if target > usual:
-        return target
+    if asked:
+        return max(asked, usual)
     safe = unanimous_at > usual / 2 and unanimous_at / usual > threshold  # fewer could still be outvoted
     if unanimous_at and safe and unanimous_at <= n < usual and sum(1 for count in votes.values() if count) == 1:
         return n
-    if more and n >= usual:
+    if more and n > usual:
+        return usual + more
+    if more and n == usual:
         labels = [label for label, count in votes.items() for _ in range(count)]
         if settle(labels, target=usual, threshold=threshold).state == "split":
             return usual + more
     return usual
 
 
-def needed(*, target: int, usual: int, fewest: int) -> int:
+def needed(*, target: int, asked: int, usual: int, fewest: int) -> int:
     """Ratings from which on a track is settled: `fewest`, but all of them where somebody or a split asked for more than usual."""
-    return target if target > usual else min(target, fewest)
+    return target if asked or target > usual else min(target, fewest)
 
 
 def first_ratings(tracks: NDArray[np.int64], most: int | NDArray[np.int64]) -> NDArray[np.bool_]:

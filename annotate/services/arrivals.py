@@ -13,26 +13,31 @@ from datasets.models import Release, Word
 from datasets.signals import release_arrived
 
 
-def _release_arrived(sender: object, release: Release, by: User | None, **kwargs: object) -> None:
+def _release_arrived(sender: object, release: Release, numbers: tuple[int, int], by: User | None, **kwargs: object) -> None:
     """The ratings behind another studio's release count here as they did there; a curator's rulings stand beside them."""
+    ratings, items = release.ratings.filter(number__range=numbers), release.items.filter(number__range=numbers)
     questionnaire = questionnaire_of(release.dataset)
     labels = {label.key: label for label in release.dataset.labels.all()}
     words = {word.key: word for word in Word.objects.filter(label__dataset=release.dataset)}
-    n_of = dict(release.ratings.values_list("track").annotate(n=Count("pk")))
-    for item in release.items.iterator(chunk_size=2000):
-        place = {"target": max(questionnaire.raters_per_track, n_of.get(item.track_id, 0))}
-        place["position"] = place_in_queue(questionnaire.seed, item.track_id)
-        Consensus.objects.get_or_create(questionnaire=questionnaire, track_id=item.track_id, defaults=place)
+    n_of = dict(ratings.values_list("track").annotate(n=Count("pk")))
+    for item in items:
+        n = n_of.get(item.track_id, 0)
+        place = {"target": questionnaire.raters_per_track, "position": place_in_queue(questionnaire.seed, item.track_id)}
+        row, _made = Consensus.objects.get_or_create(questionnaire=questionnaire, track_id=item.track_id, defaults=place)
+        if n > max(row.target, row.asked, questionnaire.raters_per_track):  # it was sent back there, or was split
+            Consensus.objects.filter(pk=row.pk).update(asked=n, target=n)
     rows = [
         ImportedRating(
             track_id=row.track_id, rater=row.pseudonym, word=words.get(row.word), label=labels[row.label], valence=None, arousal=None,
             rated_at=row.rated_at,
         )
-        for row in release.ratings.iterator(chunk_size=2000)
+        for row in ratings
     ]  # fmt: skip
     import_ratings(questionnaire, _not_here(questionnaire, rows))
-    for item in release.items.filter(is_ruled=True):
+    for item in items.filter(is_ruled=True):
         row = lock(questionnaire.pk, item.track_id)
+        if Ruling.objects.filter(questionnaire=questionnaire, track_id=item.track_id).exists():
+            continue
         if row.state == Consensus.State.SPLIT:
             reason = f"Ruled in the studio that froze {release.name}"
             Ruling.objects.create(

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from annotate.methods import consensus
-from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Questionnaire, Ruling
+from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Kind, Questionnaire, Rating, Ruling
 from datasets.rows import loaded
 from datasets.services.audit import record
 from datasets.services.tracks import note_consensus
@@ -39,10 +39,10 @@ def decide(labels: Iterable[str], row: Consensus) -> consensus.Outcome:
     """The rule of the row's questionnaire on these labels; it may raise or lower the row's target, which is not stored here."""
     given, asked = list(labels), row.questionnaire
     row.target = consensus.target_now(
-        Counter(given), target=row.target, usual=asked.raters_per_track, threshold=asked.threshold,
+        Counter(given), asked=row.asked, usual=asked.raters_per_track, threshold=asked.threshold,
         more=MORE_WHEN_SPLIT if asked.ask_more_when_split else 0, unanimous_at=asked.unanimous_at,
     )  # fmt: skip
-    needed = consensus.needed(target=row.target, usual=asked.raters_per_track, fewest=asked.fewest)
+    needed = consensus.needed(target=row.target, asked=row.asked, usual=asked.raters_per_track, fewest=asked.fewest)
     return consensus.settle(given, target=needed, threshold=asked.threshold)
 
 
@@ -54,10 +54,11 @@ def ruling_on(row: Consensus) -> Ruling | None:
 
 def update_consensus(row: Consensus) -> None:
     """Settle a track from the ratings that count: the one place where a consensus is decided. Call it with the row locked."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])
-        labels = cursor.fetchall()
+    before_target, labels = row.target, _counted(row)
     outcome = decide((key for key, _ in labels), row)
+    if row.target > before_target and outcome.n_ratings < row.target and _count_waiting(row):
+        labels = _counted(row)
+        outcome = decide((key for key, _ in labels), row)
     before, label_before = row.state, row.label_id
     row.state, row.votes, row.agreement = outcome.state, outcome.votes, outcome.agreement
     row.n_ratings = outcome.n_ratings
@@ -74,7 +75,21 @@ def update_consensus(row: Consensus) -> None:
         settled = row.state != Consensus.State.OPEN
         note_consensus(row.track_id, label=key or "", agreement=row.agreement if settled else None)
     if row.state != before or row.label_id != label_before:
-        record(row, before=before, to=row.state, reason=consensus.in_words(outcome.votes))
+        record(row, before=before, to=row.state, reason=f"{key or 'no label'}: {consensus.in_words(outcome.votes)}")
+
+
+def _counted(row: Consensus) -> list[tuple[str, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])
+        return list(cursor.fetchall())
+
+
+def _count_waiting(row: Consensus) -> int:
+    """Ratings that a rule with fewer raters set waiting count, as far as there is room; returns how many."""
+    ratings = Rating.objects.filter(questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR)
+    room = row.target - ratings.filter(not_counted="").count()
+    waiting = ratings.filter(not_counted=Rating.NotCounted.BEYOND).order_by("rated_at", "pk")
+    return Rating.objects.filter(pk__in=list(waiting.values_list("pk", flat=True)[: max(0, room)])).update(not_counted="")
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,7 @@ class Standing:
 
 
 STANDING = """
-SELECT c.id, c.state, c.target, c.n_ratings, c.label_id, q.threshold, q.raters_per_track, q.fewest_raters, q.ask_more_when_split,
+SELECT c.id, c.state, c.target, c.asked, c.n_ratings, c.label_id, q.threshold, q.raters_per_track, q.fewest_raters, q.ask_more_when_split,
     q.unanimous_at,
     a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
     q.is_open,
@@ -112,9 +127,9 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
         (
-            pk, state, target, n, label, threshold, usual, fewest, more, early, slot_state, live, undone, is_open, aside, track_state,
+            pk, state, target, asked, n, label, threshold, usual, fewest, more, early, slot_state, live, undone, is_open, aside, track_state,
         ) = cursor.fetchone()  # fmt: skip
-    row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, n_ratings=n, label_id=label)
+    row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, asked=asked, n_ratings=n, label_id=label)
     row.questionnaire = loaded(
         Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, fewest_raters=fewest,
         ask_more_when_split=bool(more), unanimous_at=early,

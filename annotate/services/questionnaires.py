@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import ProtectedError
+from django.db.models import ProtectedError, Q
 from django.utils.translation import gettext as _
 
 from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating, Ruling, place_in_queue
@@ -102,15 +102,13 @@ def _said(rule: Rule) -> str:
 def _follow(questionnaire: Questionnaire, old: Rule) -> int:
     """Targets and the ratings that count, then what they settle."""
     usual, changed = questionnaire.raters_per_track, 0
+    rows = Consensus.objects.filter(questionnaire=questionnaire)
+    waiting = Rating.objects.filter(questionnaire=questionnaire, not_counted=Rating.NotCounted.BEYOND).values("track")
+    for row in rows.filter(Q(n_ratings__gt=usual, asked=0) | Q(track__in=waiting)).order_by("track_id"):
+        changed += _count_first(row, max(row.asked, usual))
     if usual != old.raters:
-        rows = Consensus.objects.filter(questionnaire=questionnaire, target__lte=max(old.raters, usual))
-        for row in rows.filter(n_ratings__gt=usual, target__lte=old.raters).order_by("track_id"):
-            changed += _count_first(row, usual)
-        waiting = Rating.objects.filter(questionnaire=questionnaire, not_counted=Rating.NotCounted.BEYOND).values("track")
-        for row in rows.filter(n_ratings__lt=usual, track__in=waiting).order_by("track_id"):
-            changed += _count_first(row, usual)
-        rows.filter(target__lte=old.raters).exclude(target=usual).update(target=usual)
-        rows.filter(target__lt=usual).update(target=usual)
+        rows.filter(asked=0, n_ratings=0).update(target=usual)
+        rows.filter(asked__gt=0, asked__lt=usual).update(target=usual)
     return changed + settle_anew(questionnaire)
 
 
@@ -125,7 +123,7 @@ def _count_first(row: Consensus, most: int) -> bool:
     ordered = list(ratings.order_by("rated_at", "pk").values_list("pk", flat=True))
     Rating.objects.filter(pk__in=ordered[:most]).update(not_counted="")
     Rating.objects.filter(pk__in=ordered[most:]).update(not_counted=Rating.NotCounted.BEYOND)
-    row.target = most
+    row.target = 0  # what waits may count again
     consensus.update_consensus(row)
     return (row.state, row.label_id) != before
 
@@ -198,8 +196,8 @@ def ask_for_more(track: Track, *, more: int = 2, by: User | None = None, reason:
             _("“%(title)s” is with the raters already: %(n)d of %(target)d ratings are in.")
             % {"title": track.title, "n": row.n_ratings, "target": row.target}
         )
-    Consensus.objects.filter(pk=row.pk).update(target=target)
-    row.target = target
+    Consensus.objects.filter(pk=row.pk).update(asked=target)
+    row.asked = target
     consensus.update_consensus(row)
     record(row, to="sent back", actor=by, reason=reason or f"{target - row.n_ratings} more ratings, {target} in all")
 

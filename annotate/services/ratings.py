@@ -201,7 +201,10 @@ def _why_not_counted(slot: Assignment, now: Standing, moment: datetime) -> str:
     taken = now.row.n_ratings + (0 if now.lease_is_live else slots.others_live(slot, moment))
     # A track that stopped early gives out no more places; those that were given out count as they would have.
     room = max(now.row.target, now.row.questionnaire.raters_per_track) if now.lease_is_live else now.row.target
-    return Rating.NotCounted.SURPLUS if taken >= room else ""
+    if taken < room:
+        return ""
+    # A place that is still the rater's was given out under a rule that counted more: then the rating waits, and is not lost.
+    return Rating.NotCounted.BEYOND if now.lease_is_live else Rating.NotCounted.SURPLUS
 
 
 def undo_last(questionnaire: Questionnaire, rater: Rater) -> Assignment:

@@ -26,7 +26,7 @@ def laboratory(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         "aside": "",
     }
     form = RuleForm(now | request.GET.dict(), names=trials.rater_names(questionnaire))
-    ctx = {"questionnaire": questionnaire, "form": form, "now": now}
+    ctx = {"questionnaire": questionnaire, "form": form, "now": now, "was": _mark(questionnaire)}
     if form.is_valid():
         rule = form.cleaned_data
         ctx["rule"] = rule
@@ -35,6 +35,12 @@ def laboratory(request: HtmxHttpRequest, pk: int) -> HttpResponse:
         ctx["aside"] = trials.rater_named(questionnaire, rule["aside"]) if is_admin(request.user) else None
     # The sliders stay where they are while the answer is replaced.
     return render(request, "annotate/laboratory_trial.html" if request.htmx else "annotate/laboratory.html", ctx)
+
+
+def _mark(questionnaire: Questionnaire) -> str:
+    """The rule that a page shows, to notice that it is another one by now."""
+    rule = questionnaires.rule_of(questionnaire)
+    return f"{rule.raters}-{rule.fewest}-{rule.threshold:g}"
 
 
 @curator_action
@@ -46,6 +52,9 @@ def rule_change(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect("annotate:laboratory", pk)
     asked = form.cleaned_data
     rule = questionnaires.Rule(asked["raters"], asked["fewest"], asked["threshold"] / 100)
+    if request.POST.get("was", _mark(questionnaire)) != _mark(questionnaire):
+        messages.error(request, _("Somebody changed the rule meanwhile. Reload the page to see it as it is."))
+        return redirect("annotate:laboratory", pk)
     try:
         n = questionnaires.change_rule(questionnaire, rule, by=user_of(request))
     except MERError as fact:

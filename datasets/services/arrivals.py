@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from datasets.errors import NameTaken
 from datasets.methods import addresses
 from datasets.methods.audio import sha256_of
 from datasets.methods.bundles import BundleReader, BundleRefused
-from datasets.methods.formats import Kind, record, tables
+from datasets.methods.formats import Kind, tables
 from datasets.models import (
     Dataset,
     Job,
@@ -48,7 +48,9 @@ from datasets.signals import release_arrived
 ARRIVE = "datasets.tasks.bring_in_release"
 PIECE = 2000
 KEPT = timedelta(days=7)  # of a bundle that was refused
-LARGEST_RECORD = 64 * 1024**2  # bytes: it lists every track that was left out
+RECORDING = re.compile(r"audio/(\d{1,18})\.[a-z0-9]{1,5}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+LINK = re.compile(r"https?://|\Z")
 ITEM_FIELDS = tuple(name for name in TRACKS if name not in ("track_id", "part"))
 TRACK_FIELDS = ("title", "artist", "licence", "source_url", "external_id", "sha256")
 
@@ -75,84 +77,113 @@ def take(
     return arrival
 
 
-def read_record(bundle: BundleReader) -> dict[str, Any]:
-    """Raises BundleRefused when it is not there or says something else than a record does."""
-    if record.NAME not in bundle.names:
-        raise BundleRefused(
-            _("The bundle holds no %(name)s: export the release as “%(format)s” where it was frozen, and bring in that.")
-            % {"name": record.NAME, "format": "studio"}
-        )
-    with bundle.open(record.NAME) as file:
-        text = file.read(LARGEST_RECORD + 1)
-    try:
-        if len(text) > LARGEST_RECORD:
-            raise ValueError("too large")
-        found = json.loads(text)
-        release, dataset = found["release"], found["dataset"]
-        strings = ("name", "rule", "description", "licence", "content_hash", "frozen_at")
-        lists, mappings = ("labels", "funnel", "left_out", "authors"), ("reliability", "leakage")
-        fits = (
-            all(isinstance(release[name], str) for name in strings)
-            and all(isinstance(release[name], list) for name in lists)
-            and all(isinstance(release[name], dict) for name in mappings)
-            and all(
-                isinstance(name, str) for name in (*release["labels"], *release["authors"], dataset["name"], dataset["description"])
-            )
-            and isinstance(dataset["synthetic"], bool)
-            and all(isinstance(split["name"], str) and isinstance(split["seed"], int) for split in found["splits"])
-            and all(isinstance(split["parts"], dict) for split in found["splits"])
-            and bool(found["labels"])
-            and "\\u0000" not in text.decode()
-        )
-        datetime.fromisoformat(release["frozen_at"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleRefused(_("%(name)s does not read: %(error)r.") % {"name": record.NAME, "error": error}) from None
-    if not fits:
-        raise BundleRefused(_("%(name)s holds values of another kind than a release has.") % {"name": record.NAME})
-    found_now: dict[str, Any] = found
-    return found_now
-
-
-def check(bundle: BundleReader, said: Mapping[str, Any]) -> int:
-    """Read all tables once, before anything is made of them: every value is one, and the content hash is the stated one.
+def check(arrival: ReleaseImport, bundle: BundleReader, said: Mapping[str, Any]) -> int:
+    """Read all tables and recordings once, before anything is made of them: every value is one, and the content hash is the stated one.
 
     Returns the number of tracks.
     """
     name = said["release"]["name"]
     _clean(Release(**{name: said["release"][name] for name in RECORDED}), ("name", "rule", "licence", "content_hash"), "release")
-    if Release.objects.filter(name=name).exists():
+    if Release.every.filter(name=name).exclude(pk=arrival.release_id or 0, is_complete=False).exists():
         raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": name})
-    for split in said["splits"]:
-        _clean(Split(name=split["name"], seed=split["seed"]), ("name", "seed"), "split")
-    labels = said["release"]["labels"]
-    parts: dict[int, list[str]] = {}
-    for row in rows_of(bundle, "splits", SPLITS):
-        parts.setdefault(row["track_id"], []).append(row["part"])
-
-    n = 0
-
-    def items() -> Iterator[dict[str, Any]]:
-        nonlocal n
-        for row in rows_of(bundle, "tracks", TRACKS | {f"votes_{label}": (int, "") for label in labels}):
-            votes = {label: row[f"votes_{label}"] for label in labels if row[f"votes_{label}"]}
-            item = ReleaseItem(**{name: row[name] for name in ITEM_FIELDS})
-            _clean(item, (*TRACK_FIELDS, "label"), _("track %(track)s") % {"track": row["track_id"]})
-            if item.label not in labels:
-                raise BundleRefused(
-                    _("Track %(track)s: “%(label)s” is no label of the release.") % {"track": row["track_id"], "label": item.label}
-                )
-            n += 1
-            yield row | {"number": row["track_id"], "votes": votes}
-
-    def ratings() -> Iterator[dict[str, Any]]:
-        for row in rows_of(bundle, "ratings", RATINGS):
-            texts = {name: row[name] for name in ("pseudonym", "word", "label")}
-            _clean(ReleaseRating(**texts), tuple(texts), _("a rating of track %(track)s") % {"track": row["track_id"]})
-            yield row | {"number": row["track_id"]}
-
-    if hash_of(said["release"], items(), parts, ratings()) != said["release"]["content_hash"]:
+    tables = _Tables(bundle, said)
+    splits, parts = said["splits"], tables.parts()
+    if hash_of(said["release"], tables.items(), parts, tables.ratings()) != said["release"]["content_hash"]:
         raise BundleRefused(_("The tables of the bundle do not have the content hash that it states: it was changed."))
-    return n
+    if not tables.sums:
+        raise BundleRefused(_("The bundle holds no track."))
+    if any(len(found) != len(splits) for found in parts.values()) or parts.keys() != tables.sums.keys():
+        raise BundleRefused(_("The table splits does not give every track one part in every split."))
+    for number, file in recordings_of(bundle).items():
+        with bundle.open(file) as recording:
+            digest = sha256_of(recording)
+        if digest != tables.sums.get(number):
+            raise BundleRefused(_("%(name)s is not the file that the table of tracks names.") % {"name": file[:80]})
+    return len(tables.sums)
+
+
+def recordings_of(bundle: BundleReader) -> dict[int, str]:
+    """The recordings in the bundle by the number of their track."""
+    found = (RECORDING.fullmatch(name) for name in bundle.names)
+    return {int(match.group(1)): match.group() for match in found if match}
+
+
+class _Tables:
+    """The rows of a bundle as they are read for the first time: each is checked, and against those before it."""
+
+    def __init__(self, bundle: BundleReader, said: Mapping[str, Any]) -> None:
+        self.bundle, self.labels = bundle, list(said["release"]["labels"])
+        self.split_names = [split["name"] for split in said["splits"]]
+        self.words = {word["key"]: label["key"] for label in said["labels"] for word in label["words"]}
+        self.sums: dict[int, str] = {}
+        self.votes: dict[int, tuple[int, ...]] = {}
+
+    def parts(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        hold_out = self.split_names[0]
+        place = {name: number for number, name in enumerate(self.split_names)}
+        for row in rows_of(self.bundle, "splits", SPLITS):
+            if row["split"] not in place or not 0 < len(row["part"]) <= 20:
+                raise BundleRefused(_("“%(split)s” is no split of the release.") % {"split": str(row["split"])[:60]})
+            if row["split"] == hold_out and row["part"] not in SplitMember.Part.values:
+                raise BundleRefused(_("“%(part)s” is no part of a hold-out split.") % {"part": row["part"]})
+            mine = found.setdefault(row["track_id"], [])
+            if len(mine) != place[row["split"]]:
+                raise BundleRefused(_("Track %(track)s is twice in a split, or not in all.") % {"track": row["track_id"]})
+            mine.append(row["part"])
+        return found
+
+    def items(self) -> Iterator[dict[str, Any]]:
+        before, seen = -1, set[str]()
+        for row in rows_of(self.bundle, "tracks", TRACKS | {f"votes_{label}": (int, "") for label in self.labels}):
+            number, votes = row["track_id"], tuple(row[f"votes_{label}"] for label in self.labels)
+            what = _("track %(track)s") % {"track": number}
+            if number <= before:
+                raise BundleRefused(_("Track %(track)s is twice in the table, or out of its order.") % {"track": number})
+            names = {f"sha256:{row['sha256']}", f"id:{row['external_id']}" if row["external_id"] else f"sha256:{row['sha256']}"}
+            if names & seen:
+                raise BundleRefused(_("Track %(track)s is a recording that another track is already.") % {"track": number})
+            _clean(ReleaseItem(**{name: row[name] for name in ITEM_FIELDS}), (*TRACK_FIELDS, "label"), what)
+            start_s, end_s = row["start_s"], row["end_s"]
+            fits = (
+                row["label"] in self.labels
+                and 0 <= row["agreement"] <= 1
+                and row["duration_s"] > 0
+                and min(votes) >= 0
+                and SHA256.fullmatch(row["sha256"])
+                and LINK.match(row["source_url"])
+                and (start_s is None or start_s >= 0)
+                and (end_s is None or end_s > (start_s or 0))
+            )
+            if not fits:
+                raise BundleRefused(_("In the bundle, %(what)s: its values are none that a track can have.") % {"what": what})
+            before = number
+            seen |= names
+            self.sums[number], self.votes[number] = row["sha256"], votes
+            yield row | {"number": number, "votes": {label: n for label, n in zip(self.labels, votes, strict=True) if n}}
+
+    def ratings(self) -> Iterator[dict[str, Any]]:
+        counted: dict[int, list[int]] = {number: [0] * len(self.labels) for number in self.votes}
+        before = (-1, "")
+        for row in rows_of(self.bundle, "ratings", RATINGS):
+            number = _known(row, self.votes, "ratings")
+            if (number, row["pseudonym"]) <= before:
+                raise BundleRefused(
+                    _("A rater has rated track %(track)s twice, or the table is out of its order.") % {"track": number}
+                )
+            before = (number, row["pseudonym"])
+            if row["label"] not in self.labels or (row["word"] and self.words.get(row["word"]) != row["label"]):
+                raise BundleRefused(
+                    _("A rating of track %(track)s says “%(word)s”, which is no word or label of the dataset.")
+                    % {"track": number, "word": f"{row['word']} / {row['label']}"[:80]}
+                )
+            texts = {name: row[name] for name in ("pseudonym", "word", "label")}
+            _clean(ReleaseRating(**texts), ("pseudonym",), _("a rating of track %(track)s") % {"track": number})
+            counted[number][self.labels.index(row["label"])] += 1
+            yield row | {"number": number}
+        for number, votes in self.votes.items():
+            if tuple(counted[number]) != votes:
+                raise BundleRefused(_("The votes of track %(track)s are not those of its ratings.") % {"track": number})
 
 
 def dataset_for(arrival: ReleaseImport, said: Mapping[str, Any]) -> Dataset:
@@ -164,6 +195,13 @@ def dataset_for(arrival: ReleaseImport, said: Mapping[str, Any]) -> Dataset:
             raise BundleRefused(
                 _("“%(dataset)s” has the labels %(here)s, the bundle %(labels)s: bring it into a dataset of its own.")
                 % {"dataset": arrival.dataset, "here": ", ".join(here), "labels": ", ".join(map(str, keys))}
+            )
+        words = {word.key for word in Word.objects.filter(label__dataset=arrival.dataset)}
+        missing = {word["key"] for label in said["labels"] for word in label["words"]} - words
+        if missing:
+            raise BundleRefused(
+                _("“%(dataset)s” has no words %(words)s, which the bundle's ratings use: bring it into a dataset of its own.")
+                % {"dataset": arrival.dataset, "words": ", ".join(sorted(missing)[:10])}
             )
         return arrival.dataset
     about = said["dataset"]
@@ -218,12 +256,14 @@ def rows_of(bundle: BundleReader, name: str, columns: Mapping[str, tuple[Kind, s
                 fits = False
             if isinstance(value, int) and abs(value) >= 2**63:
                 fits = False
-            if isinstance(value, datetime) and value.tzinfo is None:
+            if isinstance(value, datetime) and (value.tzinfo is None or not 1990 <= value.year <= 2200):
                 fits = False
-            if not fits or (isinstance(value, str) and "\0" in value):
+            if isinstance(value, str) and ("\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
+                fits = False
+            if not fits:
                 raise BundleRefused(
                     _("Row %(number)d of the table %(name)s: “%(value)s” is no value for %(column)s.")
-                    % {"number": number, "name": name, "value": str(value)[:80], "column": column}
+                    % {"number": number, "name": name, "value": ascii(value)[:80], "column": column}
                 )
         yield row
 
@@ -279,31 +319,38 @@ def _clean(row: Model, fields: Sequence[str], what: str) -> None:
         raise BundleRefused(_("In the bundle, %(what)s: %(error)s") % {"what": what, "error": text[:300]}) from None
 
 
-@transaction.atomic
 def store_release(
     arrival: ReleaseImport, dataset: Dataset, said: Mapping[str, Any], bundle: BundleReader, track_of: Mapping[int, int]
 ) -> Release:
-    """The frozen release with its ratings and splits, all or nothing.
+    """The frozen release with its ratings and splits, piece by piece, so that nobody waits; nobody sees it before it is complete.
 
     track_of : {number in the bundle: track here}
     """
     values = {name: said["release"][name] for name in RECORDED}
-    release = Release(dataset=dataset, frozen_by=None, **values)
+    frozen_at = datetime.fromisoformat(said["release"]["frozen_at"])
     try:
         with transaction.atomic():
-            release.save()
+            if arrival.release_id:  # of an attempt that was interrupted
+                Release.every.filter(pk=arrival.release_id, is_complete=False).delete()
+            release = Release.every.create(dataset=dataset, is_complete=False, **values)
+            Release.every.filter(pk=release.pk).update(frozen_at=frozen_at)
+            ReleaseImport.objects.filter(pk=arrival.pk).update(release=release)
     except IntegrityError:
-        raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": release.name}) from None
-    frozen_at = datetime.fromisoformat(said["release"]["frozen_at"])
-    Release.objects.filter(pk=release.pk).update(frozen_at=frozen_at)
-    release.frozen_at = frozen_at
+        raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": values["name"]}) from None
+    arrival.release, release.frozen_at = release, frozen_at
     item_of = _store_items(release, bundle, track_of)
     _store_ratings(release, bundle, track_of)
     _store_splits(release, said["splits"], bundle, item_of)
-    ReleaseImport.objects.filter(pk=arrival.pk).update(release=release)
-    audit.record(release, to="brought in", actor=arrival.created_by, reason=f"from {arrival.filename}: {len(item_of)} tracks")
-    release_arrived.send(Release, release=release, by=arrival.created_by)
+    with transaction.atomic():
+        Release.every.filter(pk=release.pk).update(is_complete=True)
+        audit.record(release, to="brought in", actor=arrival.created_by, reason=f"from {arrival.filename}: {len(item_of)} tracks")
     return release
+
+
+def announce(arrival: ReleaseImport, numbers: tuple[int, int]) -> None:
+    """Let the floors above follow, for a piece of the tracks; done again, it changes nothing."""
+    with transaction.atomic():
+        release_arrived.send(Release, release=arrival.release, numbers=numbers, by=arrival.created_by)
 
 
 def _store_items(release: Release, bundle: BundleReader, track_of: Mapping[int, int]) -> dict[int, int]:
@@ -347,8 +394,6 @@ def _store_splits(release: Release, said: list[dict[str, Any]], bundle: BundleRe
         splits[made.name] = made.pk
     members: list[SplitMember] = []
     for row in rows_of(bundle, "splits", SPLITS):
-        if row["split"] not in splits or len(row["part"]) > 20:
-            raise BundleRefused(_("“%(split)s” is no split of the release.") % {"split": str(row["split"])[:60]})
         number = _known(row, item_of, "splits")
         members.append(SplitMember(split_id=splits[row["split"]], item_id=item_of[number], part=row["part"]))
         if len(members) == PIECE:
@@ -357,7 +402,7 @@ def _store_splits(release: Release, said: list[dict[str, Any]], bundle: BundleRe
     SplitMember.objects.bulk_create(members)
 
 
-def _known(row: Mapping[str, Any], known: Mapping[int, int], table: str) -> int:
+def _known(row: Mapping[str, Any], known: Mapping[int, Any], table: str) -> int:
     number: int = row["track_id"]
     if number not in known:
         raise BundleRefused(
@@ -366,9 +411,11 @@ def _known(row: Mapping[str, Any], known: Mapping[int, int], table: str) -> int:
     return number
 
 
-def finish(arrival: ReleaseImport, *, without_audio: int) -> None:
+def finish(arrival: ReleaseImport) -> None:
     """The bundle is in: its file is not needed any more."""
     name = str(arrival.file.name)
+    waiting = Track.objects.filter(pk__in=ReleaseItem.objects.filter(release=arrival.release_id).values("track"))
+    without_audio = waiting.filter(state=Track.State.FAILED, files=None).count()
     ReleaseImport.objects.filter(pk=arrival.pk).update(without_audio=without_audio, file="")
     if name:
         arrival.file.storage.delete(name)
@@ -376,7 +423,7 @@ def finish(arrival: ReleaseImport, *, without_audio: int) -> None:
 
 def forget_old() -> None:
     """Bundles that were refused, and that nobody tried again."""
-    old = ReleaseImport.objects.filter(release=None, created_at__lt=timezone.now() - KEPT)
+    old = ReleaseImport.objects.filter(file__gt="", created_at__lt=timezone.now() - KEPT)
     for arrival in old.exclude(job__state__in=[Job.State.QUEUED, Job.State.RUNNING]):
         name = str(arrival.file.name)
         arrival.delete()

@@ -98,9 +98,7 @@ def test_mel_means_are_those_of_librosa():
 
     rng = np.random.default_rng(2)
     y = (rng.normal(size=3 * features.SR) * 0.1).astype(np.float32)
-    S = librosa.feature.melspectrogram(  # noqa: N806
-        y=y, sr=features.SR, n_fft=features.N_FFT, hop_length=features.HOP, n_mels=128, center=False
-    )
+    S = librosa.feature.melspectrogram(y=y, sr=features.SR, n_fft=features.N_FFT, hop_length=features.HOP, n_mels=128, center=False)
     found = features.mel_means(y)
     expected = librosa.power_to_db(S, ref=1.0, amin=1e-10, top_db=80).mean(axis=1)
     assert [found[f"mel_{number}_mean"] for number in range(128)] == pytest.approx(list(expected), abs=0.01)
