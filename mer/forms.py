@@ -13,6 +13,11 @@ class TrainForm(forms.Form):
     folds = forms.BooleanField(
         required=False, label=_("In five folds"), help_text=_("Every track is tested once: steadier figures, five times the work.")
     )
+    vote_shares = forms.BooleanField(
+        required=False,
+        label=_("Learn from vote shares"),
+        help_text=_("From how the raters’ votes are shared, not from the label alone. Linear models always do."),
+    )
     epochs = forms.IntegerField(
         min_value=1, max_value=500, initial=DEFAULT.epochs, help_text=_("Training stops earlier when validation stops improving.")
     )

@@ -1,5 +1,6 @@
 """The whole story of each piece of heavy work of this app; callable from a worker, a command, a shell or a test."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -10,8 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,8 +75,7 @@ def train_run(ticket: Ticket) -> None:
     plans = selectors.rounds_of(run, usable)
     for parts in plans:
         _guard(usable, parts, len(excluded))
-    with tempfile.TemporaryDirectory(prefix="train-", dir=settings.WORK_DIR) as name:
-        folder = Path(name)
+    with _folder_of(run) as folder:
         best_epoch: int | None = None
         network: Path | None = None
         if run.members:
@@ -87,6 +88,30 @@ def train_run(ticket: Ticket) -> None:
         with ExitStack() as stack:
             kept = File(stack.enter_context(network.open("rb"))) if network and len(plans) == 1 else None
             services.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
+
+
+LEFT_FOR_S = 2 * 24 * 3600
+
+
+@contextmanager
+def _folder_of(run: Run) -> Iterator[Path]:
+    """Where a run is trained. What a worker leaves that was killed or shut down is gone on with; else it is removed at the end."""
+    for left in settings.WORK_DIR.glob("train-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_FOR_S:
+                shutil.rmtree(left, ignore_errors=True)
+    folder = settings.WORK_DIR / f"train-{run.pk}"
+    folder.mkdir(exist_ok=True)
+    os.utime(folder)
+    try:
+        yield folder
+    except JobInterrupted:
+        raise  # the next attempt goes on from here
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, str]:
@@ -192,11 +217,7 @@ def _fit_linear(
     """
     ids = [sample.track_id for sample in usable]
     tables = {kind: selectors.feature_table(ids, kind) for kind in kinds_of(run)}
-    votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
-    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
-    truth = np.array([labels.index(sample.label) for sample in usable])
-    ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
-    shares[ruled] = np.eye(len(labels))[truth[ruled]]
+    shares, _truth = shares_of(usable, labels)
     groups = np.array([sample.group for sample in usable])
     rounds, path = [], folder / "model.npz"
     for number, parts in enumerate(plans, 1):
@@ -226,12 +247,18 @@ def _train_rounds(
     """A network a round, each in a process of its own."""
     rounds = []
     for number, parts in enumerate(plans):
-        _write_inputs(folder, run, usable, parts, labels)
-        best_epoch = _train(ticket, run, folder, number, len(plans))
-        with np.load(folder / "data.npz") as inputs:
+        mine = folder / f"round-{number}"
+        _write_inputs(mine, run, usable, parts, labels)
+        done = mine / "done.json"
+        if not done.exists():
+            done.write_text(json.dumps(_train(ticket, run, mine, number, len(plans))))
+        best_epoch = int(json.loads(done.read_text()))
+        with np.load(mine / "data.npz") as inputs:
             owner = inputs["owner"]
-        rounds.append(services.Round(parts, pooled(np.load(folder / "probabilities.npy"), owner)))
-    return rounds, best_epoch, folder / "network.keras"
+        rounds.append(services.Round(parts, pooled(np.load(mine / "probabilities.npy"), owner)))
+        if len(plans) > 1:
+            (mine / "network.keras").unlink(missing_ok=True)
+    return rounds, best_epoch, mine / "network.keras"
 
 
 def shuffled(part: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
@@ -261,19 +288,43 @@ def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) ->
 
 
 def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts: list[str], labels: list[str]) -> None:
-    """A picture a row; a track with several has several, all with its label and in its part."""
-    pictures = []
+    """A picture a row; a track with several has several, all with its label and in its part.
+
+    What an earlier attempt left in the folder stays, if it was made from the same inputs.
+    """
+    found = []
     for sample in usable:
         assert sample.spectrogram is not None
         with sample.spectrogram.image.open("rb") as file:
-            pictures.append(spectrograms.read_png(file.read()))
-    owner = np.repeat(np.arange(len(usable)), [len(found) for found in pictures])
-    truth = np.array([labels.index(sample.label) for sample in usable])
-    part = np.array(parts)[owner]
+            found.append(spectrograms.read_png(file.read()))
+    owner = np.repeat(np.arange(len(usable)), [len(pictures) for pictures in found])
+    shares, truth = shares_of(usable, labels)
     if run.params.get("shuffle_labels"):
-        truth = truth[shuffled(np.array(parts), run.seed)]
-    np.savez(folder / "data.npz", pictures=np.concatenate(pictures), truth=truth[owner], part=part, owner=owner)
-    (folder / "spec.json").write_text(json.dumps({"params": run.params, "labels": labels}))
+        order = shuffled(np.array(parts), run.seed)
+        shares, truth = shares[order], truth[order]
+    pictures, part = np.concatenate(found), np.array(parts)[owner]
+    arrays: dict[str, Any] = {"pictures": pictures, "truth": truth[owner], "shares": shares[owner], "part": part, "owner": owner}
+    digest = hashlib.sha256(json.dumps([run.params, labels]).encode())
+    for value in arrays.values():
+        digest.update(np.ascontiguousarray(value).tobytes())
+    spec = json.dumps({"params": run.params, "labels": labels, "inputs": digest.hexdigest()})
+    file_of_spec = folder / "spec.json"
+    if file_of_spec.exists() and file_of_spec.read_text() == spec:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    np.savez(folder / "data.npz", **arrays)
+    file_of_spec.write_text(spec)
+
+
+def shares_of(usable: list[selectors.Sample], labels: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The vote shares of each track [shape=(n, n_labels)] and its label; a label that was ruled on has all the votes."""
+    votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
+    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
+    truth = np.array([labels.index(sample.label) for sample in usable])
+    ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
+    shares[ruled] = np.eye(len(labels))[truth[ruled]]
+    return shares, truth
 
 
 def _train(ticket: Ticket, run: Run, folder: Path, number: int, n_rounds: int) -> int:

@@ -99,7 +99,9 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
         try:
             run = services.create_run(
                 release=release,
-                training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
+                training=TrainingParams.of(
+                    data["network"], epochs=data["epochs"], seed=data["seed"], vote_shares=data["vote_shares"]
+                ),
                 spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
                 folds=data["folds"],
                 by=user_of(request),

@@ -31,7 +31,7 @@ def test_the_original_is_kept_untouched_beside_a_22050_hz_mono_wav(dataset):
     assert files["original"].file.read() == content
     assert files["original"].sha256 == track.sha256
     assert (files["wav"].sample_rate, files["wav"].channels, len(files["wav"].peaks)) == (22_050, 1, 400)
-    assert "My" not in files["wav"].file.name
+    assert "Song" not in files["wav"].file.name
     states = Event.objects.filter(subject="track", subject_id=track.pk).order_by("id").values_list("to_state", flat=True)
     assert list(states) == ["waiting", "converting", "ready"]
 

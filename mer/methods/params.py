@@ -68,6 +68,9 @@ class TrainingParams:
     dropout: float = 0.2
     class_weights: bool = True
     shuffle_labels: bool = False  # a control: learned from shuffled labels, nothing can be better than chance
+    vote_shares: bool = (
+        False  # learn from how the raters' votes are shared, not from the settled label alone; linear models always do
+    )
     seed: int = 1
 
     @classmethod
@@ -76,7 +79,8 @@ class TrainingParams:
         return cls(network=network, **({"learning_rate": 1e-4} if network == "cnn" else {}) | values)
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As stored on a run. Vote shares are named where they are used: runs from before there was a choice stay comparable."""
+        return {name: value for name, value in asdict(self).items() if name != "vote_shares" or value}
 
 
 NETWORKS: dict[str, str] = {

@@ -12,6 +12,7 @@ picture : uint8 [shape=(n_mels, time_steps)], row 0 is the highest band, 0 is lo
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,16 +81,20 @@ def _transform(window: NDArray[np.float32], params: SpectrogramParams) -> NDArra
     padded = np.pad(window, params.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length][: params.columns]
     hann = np.hanning(params.n_fft + 1)[:-1].astype(np.float32)  # periodic, as scipy's and librosa's
-    spectrum = np.fft.rfft(frames * hann, axis=1)
-    power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    import scipy.fft  # five times as fast as numpy's on float32; like librosa, only where a spectrogram is made
+
+    spectrum = scipy.fft.rfft(frames * hann, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
     return np.asarray(_mel_filters(params.sr, params.n_fft, params.n_mels) @ power.T, dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
-def _mel_filters(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
+def _mel_filters(sr: int, n_fft: int, n_mels: int) -> Any:
+    """The mel bank [shape=(n_mels, 1 + n_fft / 2)], sparse: each band touches few frequencies, and no second core is asked for."""
     import librosa.filters  # a second to import: only when a spectrogram is made
+    import scipy.sparse
 
-    return np.asarray(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels), dtype=np.float32)
+    return scipy.sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels).astype(np.float32))
 
 
 def to_picture(S: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.uint8]:  # noqa: N803  (librosa's name)

@@ -2,9 +2,13 @@
 
     python -m mer.methods.training FOLDER
 
-FOLDER holds `spec.json` (TrainingParams, labels) and `data.npz` (pictures uint8 [shape=(n, 128, 256)], truth int [shape=(n,)], part str
-[shape=(n,)]). Progress goes to standard output as one JSON object a line; `probabilities.npy` and `network.keras` are left
-in the folder. The program ends when its standard input closes, so that it dies with whoever started it.
+FOLDER holds `spec.json` (TrainingParams, labels) and `data.npz` (pictures uint8 [shape=(n, 128, 256)], truth int [shape=(n,)], shares
+float [shape=(n, n_labels)], part str [shape=(n,)]). Progress goes to standard output as one JSON object a line; `probabilities.npy` and
+`network.keras` are left in the folder. The program ends when its standard input closes, so that it dies with whoever started it.
+
+After every epoch the folder holds one state to go on from: weights and optimizer, the best weights, the epochs so far. Started again on the
+same folder it goes on after the last whole epoch, and the result is that of a training that was never interrupted: the order of the
+pictures and all that is drawn at random depend on the seed and the epoch alone. At the end the state is removed.
 """
 
 import json
@@ -57,46 +61,141 @@ def main(folder: Path) -> int:
 
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
-    network = networks.BUILDERS[params.network](len(spec["labels"]), dropout=params.dropout)
-    network.compile(keras.optimizers.Adam(params.learning_rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    n_labels = len(spec["labels"])
+    network = networks.BUILDERS[params.network](n_labels, dropout=params.dropout)
+    soft = params.vote_shares
+    target = data["shares"].astype(np.float32) if soft else truth
+    loss = "categorical_crossentropy" if soft else "sparse_categorical_crossentropy"
+    network.compile(keras.optimizers.Adam(params.learning_rate), loss=loss, metrics=["accuracy"])
     say(event="built", weights=network.count_params())
 
     train, validation = part == "train", part == "validation"
-    report = _reporter(keras, params.epochs)
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=params.patience, restore_best_weights=True)
-    try:
-        network.fit(
-            pictures[train],
-            truth[train],
-            validation_data=(pictures[validation], truth[validation]),
-            epochs=params.epochs,
-            batch_size=params.batch_size,
-            class_weight=class_weights(truth[train], len(spec["labels"])) if params.class_weights else None,
-            callbacks=[report, stop, keras.callbacks.TerminateOnNaN()],
-            verbose=0,
-        )
-    except tf.errors.ResourceExhaustedError:
-        say(event="failed", reason=f"Out of memory with {params.batch_size} pictures at a time. Train with a smaller batch.")
-        return 1
-    if report.last_loss is None or not np.isfinite(report.last_loss):
-        say(
-            event="failed",
-            reason=f"The loss became {report.last_loss}: the learning rate {params.learning_rate} is too high for this network.",
-        )
-        return 1
+    weights = class_weights(truth[train], n_labels) if params.class_weights else None
+    state = State(folder, network)
+    state.load()
+    report = _reporter(keras)
+    for epoch in range(len(state.history), params.epochs):
+        if state.is_over(params.patience):
+            break
+        order = np.random.default_rng([params.seed, epoch]).permutation(int(train.sum()))
+        _reseed(keras, network, params.seed, epoch)
+        try:
+            found = network.fit(
+                pictures[train][order],
+                target[train][order],
+                validation_data=(pictures[validation], target[validation]),
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                batch_size=params.batch_size,
+                class_weight=weights,
+                callbacks=[report, keras.callbacks.TerminateOnNaN()],
+                shuffle=False,
+                verbose=0,
+            )
+        except tf.errors.ResourceExhaustedError:
+            say(event="failed", reason=f"Out of memory with {params.batch_size} pictures at a time. Train with a smaller batch.")
+            return 1
+        if report.last_loss is None or not np.isfinite(report.last_loss):
+            say(
+                event="failed",
+                reason=f"The loss became {report.last_loss}: the learning rate {params.learning_rate} is too high for this network.",
+            )
+            return 1
+        names = ("loss", "accuracy", "val_loss", "val_accuracy")
+        said = {name: float(found.history[name][-1]) for name in names} | {"seconds": report.seconds, "of": params.epochs}
+        state.keep(said)
+        if all(np.isfinite(value) for value in said.values()):
+            say(event="epoch", number=epoch + 1, **said)
+    network.set_weights(state.best_weights())
     say(event="predicting")
     np.save(folder / "probabilities.npy", network.predict(pictures, batch_size=params.batch_size, verbose=0))
     # A fresh network has no optimizer: the file holds the weights once, not three times.
-    bare = networks.BUILDERS[params.network](len(spec["labels"]), dropout=params.dropout)
+    bare = networks.BUILDERS[params.network](n_labels, dropout=params.dropout)
     bare.set_weights(network.get_weights())
     bare.save(folder / "network.keras")
-    say(event="done", best_epoch=stop.best_epoch + 1)
+    state.remove()
+    say(event="done", best_epoch=state.best_epoch + 1)
     return 0
 
 
-def _reporter(keras: Any, epochs: int) -> Any:
+def _reseed(keras: Any, network: Any, seed: int, epoch: int) -> None:
+    """What dropout and random masks draw in an epoch depends on the seed and the epoch alone."""
+    keras.utils.set_random_seed(seed + epoch)
+    generators = [
+        value for layer in network.layers for value in vars(layer).values() if isinstance(value, keras.random.SeedGenerator)
+    ]
+    for number, generator in enumerate(generators):
+        generator.state.assign(np.array([seed % 2**31, epoch * 1000 + number], dtype=np.uint32))
+
+
+class State:
+    """What a training goes on from, in its folder; a write that is interrupted leaves the state before it."""
+
+    def __init__(self, folder: Path, network: Any) -> None:
+        self._network, self._folder = network, folder
+        self._file = folder / "state.json"
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def best_epoch(self) -> int:
+        losses = [epoch["val_loss"] for epoch in self.history]
+        return losses.index(min(losses))
+
+    def is_over(self, patience: int) -> bool:
+        """Validation loss has not been lower for so many epochs."""
+        return bool(self.history) and len(self.history) - 1 - self.best_epoch >= patience
+
+    def load(self) -> None:
+        """Go on where an earlier process ended, if one did; its epochs are said again."""
+        if not self._file.exists():
+            return
+        said = json.loads(self._file.read_text())
+        self._network.optimizer.build(self._network.trainable_variables)  # it has its variables once it is built
+        with np.load(self._folder / said["state"]) as arrays:
+            variables = self._variables()
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[f"v{number}"])
+        self.history = said["history"]
+        for number, epoch in enumerate(self.history, 1):
+            say(event="epoch", number=number, **epoch)
+
+    def _variables(self) -> list[Any]:
+        return [*self._network.weights, *self._network.optimizer.variables]
+
+    def keep(self, epoch: dict[str, float]) -> None:
+        self.history.append(epoch)
+        n = len(self.history)
+        state = f"state-{n}.npz"
+        variables: Any = {f"v{number}": np.asarray(one) for number, one in enumerate(self._variables())}
+        np.savez(self._folder / state, **variables)
+        if self.best_epoch == n - 1:
+            np.savez(
+                self._folder / f"best-{n}.npz", **{f"v{number}": one for number, one in enumerate(self._network.get_weights())}
+            )
+        best = f"best-{self.best_epoch + 1}.npz"
+        fresh = self._file.with_name("state.new")
+        fresh.write_text(json.dumps({"state": state, "best": best, "history": self.history}))
+        fresh.replace(self._file)
+        self._remove_but({state, best})
+
+    def best_weights(self) -> list[NDArray[np.float32]]:
+        with np.load(self._folder / f"best-{self.best_epoch + 1}.npz") as arrays:
+            return [arrays[f"v{number}"] for number in range(len(arrays.files))]
+
+    def remove(self) -> None:
+        self._file.unlink(missing_ok=True)
+        self._remove_but(set())
+
+    def _remove_but(self, kept: set[str]) -> None:
+        for pattern in ("state-*.npz", "best-*.npz"):
+            for old in self._folder.glob(pattern):
+                if old.name not in kept:
+                    old.unlink()
+
+
+def _reporter(keras: Any) -> Any:
     class Report(keras.callbacks.Callback):  # type: ignore[misc]
-        """Says every epoch, and between epochs how far the current one is (at most twice a second)."""
+        """Says how far an epoch is (at most twice a second), and knows how long it took."""
 
         last_loss: float | None = None
 
@@ -109,13 +208,9 @@ def _reporter(keras: Any, epochs: int) -> Any:
                 self._said = time.monotonic()
                 say(event="batch", epoch=self._epoch + 1, share=(batch + 1) / (self.params["steps"] or 1))
 
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            logs = logs or {}
-            seconds = time.monotonic() - self._began
-            names = {"loss": "loss", "accuracy": "accuracy", "val_loss": "val_loss", "val_accuracy": "val_accuracy"}
-            values = {name: float(logs[key]) for name, key in names.items()}
-            if all(np.isfinite(value) for value in values.values()):
-                say(event="epoch", number=epoch + 1, of=epochs, seconds=seconds, **values)
+        @property
+        def seconds(self) -> float:
+            return time.monotonic() - self._began
 
     return Report()
 

@@ -66,7 +66,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         wait_for(lambda: all(state in ("done", "cancelled") for states in jobs(studio).values() for state in states), 300)
         tracks, ready = one_row(studio, "select count(*), sum(state = 'ready') from datasets_track")
         assert tracks == ready == 50
-        assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 113  # the 13 uploaded wavs have a copy for players
+        assert one_row(studio, "select count(*) from datasets_audiofile")[0] == 150  # original, wav and a copy for players
         assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (100, 100)
         epochs, distinct, best = one_row(
             studio,
@@ -76,7 +76,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         assert one_row(studio, "select count(*) from mer_evaluation")[0] == 3
         assert one_row(studio, "select max(attempts) from datasets_job")[0] == 2, "nothing was interrupted"
         files = [path for path in (studio.folder / "media" / "audio").rglob("*") if path.is_file()]
-        assert len(files) == 113
+        assert len(files) == 150
     finally:
         studio.stop()
 

@@ -39,8 +39,9 @@ def _write_inputs(folder: Path, **values: object) -> None:
     pictures = rng.integers(0, 256, (8, 128, 256), dtype=np.uint8)
     truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
     part = np.array(["train"] * 4 + ["validation"] * 2 + ["test"] * 2)
-    np.savez(folder / "data.npz", pictures=pictures, truth=truth, part=part)
-    params = TrainingParams.of("crnn", **({"epochs": 2} | values)).as_dict()
+    shares = np.eye(3)[truth] * 0.6 + 0.4 / 3
+    np.savez(folder / "data.npz", pictures=pictures, truth=truth, shares=shares, part=part)
+    params = TrainingParams.of(**({"network": "crnn", "epochs": 2} | values)).as_dict()
     (folder / "spec.json").write_text(json.dumps({"params": params, "labels": ["a", "b", "c"]}))
 
 
@@ -77,3 +78,39 @@ def test_the_same_run_twice_gives_the_same_probabilities(tmp_path):
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (8, 3)
     np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
+    network = "compact"  # dropout and random masks: the most that is drawn at random
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    code, said = train(whole, network=network, epochs=4, batch_size=2, dropout=0.5)
+    assert code == 0
+    _write_inputs(broken, network=network, epochs=4, batch_size=2, dropout=0.5)
+    program = [sys.executable, "-m", "mer.methods.training", broken]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        while not process.stdout.readline().startswith(b'{"event": "epoch", "number": 2'):
+            assert process.poll() is None
+        process.kill()
+    assert len(list(broken.glob("state-*.npz"))) <= 2 and (broken / "state.json").exists()
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        again = [json.loads(line) for line in process.stdout.readlines() if line.startswith(b"{")]
+        assert process.wait() == 0
+    losses = [
+        [(line["number"], line["loss"], line["val_loss"]) for line in lines if line["event"] == "epoch"] for lines in (said, again)
+    ]
+    assert losses[0] == losses[1] and len(losses[0]) == 4
+    np.testing.assert_array_equal(np.load(whole / "probabilities.npy"), np.load(broken / "probabilities.npy"))
+    assert not list(broken.glob("state*")) and not list(broken.glob("best-*"))
+
+
+def test_learning_from_vote_shares_is_another_training(tmp_path):
+    found = []
+    for soft in (False, True):
+        folder = tmp_path / str(soft)
+        folder.mkdir()
+        code, said = train(folder, network="compact", epochs=1, vote_shares=soft)
+        assert code == 0
+        found.append(next(line["loss"] for line in said if line["event"] == "epoch"))
+    assert found[0] != found[1]

@@ -33,12 +33,17 @@ class Command(StudioCommand):
             default=[],
             help="For an ensemble: the finished runs that it averages. Default: its own two models.",
         )
+        parser.add_argument(
+            "--vote-shares", action="store_true", help="A network learns from how the votes are shared; linear models always do."
+        )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         run = services.create_run(
             release=find_release(options["release"]),
-            training=TrainingParams.of(options["network"], epochs=options["epochs"], seed=options["seed"]),
+            training=TrainingParams.of(
+                options["network"], epochs=options["epochs"], seed=options["seed"], vote_shares=options["vote_shares"]
+            ),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
             folds=options["folds"],
             members=self._members(options["runs"]),

@@ -1,0 +1,122 @@
+"""Spectrograms of mp3 files beside the paper's own route and beside plain decoding: `python -m benchmarks.spectrograms FOLDER`.
+
+The paper's route is pydub to a wav, `librosa.load`, `melspectrogram`, PNG. Ours is ffmpeg to 22,050 Hz mono through a pipe, only as much as
+is needed, and `mer.methods.spectrograms`. Plain decoding is that ffmpeg alone. Without a folder: pieces of the demo's generator as mp3.
+"""
+
+import argparse
+import io
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
+from numpy.typing import NDArray
+
+from benchmarks.ingest import pieces
+from mer.methods import spectrograms
+from mer.methods.params import Input, SpectrogramParams
+
+INPUTS: tuple[Input, ...] = ("full", "whole")
+
+
+def decode(path: Path, params: SpectrogramParams) -> NDArray[np.float32]:
+    """As many samples as the input needs."""
+    command = [get_ffmpeg_exe(), "-nostdin", "-v", "error", "-i", str(path)]
+    if params.input == "full":
+        command += ["-t", f"{params.window_s + 0.01:.3f}"]
+    command += ["-ac", "1", "-ar", str(params.sr), "-f", "s16le", "pipe:1"]
+    content = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+    return np.frombuffer(content, dtype="<i2").astype(np.float32) / np.float32(32768)
+
+
+def ours(path: Path, params: SpectrogramParams) -> list[bytes]:
+    found = spectrograms.pictures(decode(path, params), params)
+    return [spectrograms.png(picture) for picture in found]
+
+
+def the_papers(path: Path, params: SpectrogramParams) -> list[bytes]:
+    import librosa
+    from PIL import Image
+    from pydub import AudioSegment
+
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder, "track.wav")
+        AudioSegment.converter = get_ffmpeg_exe()
+        AudioSegment.from_mp3(path).export(wav, format="wav")
+        y, sr = librosa.load(wav, sr=params.sr)
+    found = []
+    for start in range(0, len(y) - params.window_samples + 1, params.window_samples):
+        S = librosa.feature.melspectrogram(  # noqa: N806  (librosa's name)
+            y=y[start : start + params.window_samples],
+            sr=sr,
+            n_fft=params.n_fft,
+            hop_length=params.hop_length,
+            n_mels=params.n_mels,
+        )[:, : params.time_steps]
+        level = np.log(S + params.log_floor)
+        grey = 255 - np.clip((level - level.min()) / (level.max() - level.min()) * 255, 0, 255).astype(np.uint8)[::-1]
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, format="PNG")
+        found.append(buffer.getvalue())
+        if params.input == "full":
+            break
+    return found
+
+
+def seconds(work: Callable[[Path, SpectrogramParams], object], files: list[Path], params: SpectrogramParams) -> list[float]:
+    spent = []
+    for path in files:
+        began = time.perf_counter()
+        work(path, params)
+        spent.append(time.perf_counter() - began)
+    return spent
+
+
+def _one(job: tuple[str, Input]) -> None:
+    ours(Path(job[0]), SpectrogramParams(input=job[1]))
+
+
+def two_workers(files: list[Path]) -> float:
+    """How many times as fast two processes are as one."""
+    jobs: list[tuple[str, Input]] = [(str(path), "whole") for path in files * 3]
+    spent = []
+    for n in (1, 2):
+        with multiprocessing.get_context("spawn").Pool(n) as pool:
+            pool.map(_one, jobs[:n], chunksize=1)  # imports
+            began = time.perf_counter()
+            pool.map(_one, jobs, chunksize=1)
+            spent.append(time.perf_counter() - began)
+    return spent[0] / spent[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = sorted(options.folder.glob("*.mp3")) if options.folder else pieces(Path(folder))
+        if not files:
+            sys.exit(f"There is no mp3 file in {options.folder}.")
+        for input in INPUTS:
+            params = SpectrogramParams(input=input)
+            ours(files[0], params), the_papers(files[0], params)  # imports
+            mine, theirs, plain = (seconds(work, files, params) for work in (ours, the_papers, decode))
+            ratio = statistics.median(a / b for a, b in zip(theirs, mine, strict=True))
+            over = statistics.median(a / b for a, b in zip(mine, plain, strict=True))
+            print(
+                f"{input}: {statistics.mean(mine):.3f} s a track, {ratio:.1f} times as fast as the paper's route"
+                f" ({statistics.mean(theirs):.3f} s), {over:.2f} times plain decoding ({statistics.mean(plain):.3f} s)",
+                flush=True,
+            )
+        print(f"two workers: {two_workers(files):.2f} times one")
+
+
+if __name__ == "__main__":
+    main()
