@@ -10,6 +10,7 @@ from unfold.decorators import action
 
 from annotate.models import Gold, Question, Questionnaire, Rater, Rating
 from annotate.services.questionnaires import apply_rule, settle_anew
+from datasets.access import user_of
 from datasets.admin import ReadOnlyAdmin
 from datasets.models import Word
 
@@ -80,7 +81,7 @@ class QuestionnaireAdmin(ModelAdmin):
         if change and not obj.ratings.exists():
             apply_rule(obj)
         elif change and {"ask_more_when_split", "unanimous_at"} & set(form.changed_data):
-            settle_anew(obj)
+            settle_anew(obj, by=user_of(request))
 
 
 @admin.register(Rater)

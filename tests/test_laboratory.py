@@ -65,7 +65,10 @@ def test_applying_a_threshold_settles_the_tracks_anew_with_an_event_each(rated, 
     assert questionnaires.change_rule(rated, Rule(5, 5, 0.7), by=curator) == 1
     row = Consensus.objects.get(track__title="Piece 0")
     assert row.state == "split" and row.label is None
-    assert Event.objects.filter(subject="consensus", subject_id=row.pk, from_state="agreed", to_state="split").count() == 1
+    assert (
+        Event.objects.filter(subject="consensus", subject_id=row.pk, from_state="agreed", to_state="split", actor=curator).count()
+        == 1
+    )
     assert Event.objects.filter(subject="questionnaire", to_state="rule changed", actor=curator).count() == 1
     assert Track.objects.get(title="Piece 0").label == ""
     assert questionnaires.change_rule(rated, Rule(5, 5, 0.5), by=curator) == 1

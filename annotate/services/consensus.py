@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
@@ -52,8 +53,11 @@ def ruling_on(row: Consensus) -> Ruling | None:
     return rulings.select_related("label").order_by("-id").first()
 
 
-def update_consensus(row: Consensus) -> None:
-    """Settle a track from the ratings that count: the one place where a consensus is decided. Call it with the row locked."""
+def update_consensus(row: Consensus, *, by: User | None = None) -> None:
+    """Settle a track from the ratings that count: the one place where a consensus is decided. Call it with the row locked.
+
+    by : whoever changed the rule or ruled; nobody where a rating came in.
+    """
     before_target, labels = row.target, _counted(row)
     outcome = decide((key for key, _ in labels), row)
     if row.target > before_target and outcome.n_ratings < row.target and _count_waiting(row):
@@ -75,7 +79,7 @@ def update_consensus(row: Consensus) -> None:
         settled = row.state != Consensus.State.OPEN
         note_consensus(row.track_id, label=key or "", agreement=row.agreement if settled else None)
     if row.state != before or row.label_id != label_before:
-        record(row, before=before, to=row.state, reason=f"{key or 'no label'}: {consensus.in_words(outcome.votes)}")
+        record(row, before=before, to=row.state, actor=by, reason=f"{key or 'no label'}: {consensus.in_words(outcome.votes)}")
 
 
 def _counted(row: Consensus) -> list[tuple[str, int]]:

@@ -90,29 +90,29 @@ def change_rule(questionnaire: Questionnaire, rule: Rule, *, by: User | None = N
         record(questionnaire, to="rule changed", actor=by, reason=f"{_said(old)} -> {_said(rule)}")
         for name, value in values.items():
             setattr(questionnaire, name, value)
-        n = _follow(questionnaire, old)
+        n = _follow(questionnaire, old, by=by)
     with transaction.atomic():  # tracks whose last rating was on its way under the old rule
-        return n + _follow(questionnaire, old)
+        return n + _follow(questionnaire, old, by=by)
 
 
 def _said(rule: Rule) -> str:
     return f"{rule.raters} raters, settled from {rule.fewest} on, threshold {rule.threshold:g}"
 
 
-def _follow(questionnaire: Questionnaire, old: Rule) -> int:
+def _follow(questionnaire: Questionnaire, old: Rule, *, by: User | None) -> int:
     """Targets and the ratings that count, then what they settle."""
     usual, changed = questionnaire.raters_per_track, 0
     rows = Consensus.objects.filter(questionnaire=questionnaire)
     waiting = Rating.objects.filter(questionnaire=questionnaire, not_counted=Rating.NotCounted.BEYOND).values("track")
     for row in rows.filter(Q(n_ratings__gt=usual, asked=0) | Q(track__in=waiting)).order_by("track_id"):
-        changed += _count_first(row, max(row.asked, usual))
+        changed += _count_first(row, max(row.asked, usual), by=by)
     if usual != old.raters:
         rows.filter(asked=0, n_ratings=0).update(target=usual)
         rows.filter(asked__gt=0, asked__lt=usual).update(target=usual)
-    return changed + settle_anew(questionnaire)
+    return changed + settle_anew(questionnaire, by=by)
 
 
-def _count_first(row: Consensus, most: int) -> bool:
+def _count_first(row: Consensus, most: int, *, by: User | None) -> bool:
     """The first so many ratings of a track count; the later ones wait. Returns whether that changes what they settle."""
     row = consensus.lock(row.questionnaire_id, row.track_id)
     before = row.state, row.label_id
@@ -124,11 +124,11 @@ def _count_first(row: Consensus, most: int) -> bool:
     Rating.objects.filter(pk__in=ordered[:most]).update(not_counted="")
     Rating.objects.filter(pk__in=ordered[most:]).update(not_counted=Rating.NotCounted.BEYOND)
     row.target = 0  # what waits may count again
-    consensus.update_consensus(row)
+    consensus.update_consensus(row, by=by)
     return (row.state, row.label_id) != before
 
 
-def settle_anew(questionnaire: Questionnaire) -> int:
+def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
     """Settle every rated track as the rule is now; returns how many changed."""
     rated = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gt=0)
     changed = 0
@@ -139,7 +139,7 @@ def settle_anew(questionnaire: Questionnaire) -> int:
         after = consensus.decide(labels, row)
         flips = (after.state, after.label) != before and not (after.state == "split" and row.state == Consensus.State.RULED)
         if flips or row.target != target:
-            consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id))
+            consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id), by=by)
         changed += flips
     return changed
 
@@ -159,7 +159,7 @@ def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User) -> Ru
         questionnaire=row.questionnaire, track=row.track, label=label, reason=reason.strip()[:500], by=by
     )
     before = row.state
-    consensus.update_consensus(row)
+    consensus.update_consensus(row, by=by)
     record(
         row,
         before=before,
@@ -198,7 +198,7 @@ def ask_for_more(track: Track, *, more: int = 2, by: User | None = None, reason:
         )
     Consensus.objects.filter(pk=row.pk).update(asked=target)
     row.asked = target
-    consensus.update_consensus(row)
+    consensus.update_consensus(row, by=by)
     record(row, to="sent back", actor=by, reason=reason or f"{target - row.n_ratings} more ratings, {target} in all")
 
 
