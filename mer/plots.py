@@ -139,12 +139,11 @@ def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class FigureRow:
-    """value and interval as text; `better` says which way is good."""
+    """value and interval as text."""
 
     name: str
     value: str
     interval: str
-    better: str
 
 
 def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow]:
@@ -152,20 +151,19 @@ def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow
     found = evaluation.figures
     if not found:
         return []
-    higher, lower = gettext("higher is better"), gettext("lower is better")
     names = [
-        (gettext("Accuracy"), found["accuracy"], "{:.1%}", higher), (gettext("Macro-F1"), found["macro_f1"], "{:.3f}", higher),
-        (gettext("Log-loss of the labels (nats)"), found["log_loss"], "{:.3f}", lower),
-        (gettext("Cross-entropy to the votes (nats)"), found["cross_entropy"], "{:.3f}", lower),
-        (gettext("Calibration error (ECE)"), found["ece"], "{:.3f}", lower),
+        (gettext("Accuracy"), found["accuracy"], "{:.1%}"), (gettext("Macro-F1"), found["macro_f1"], "{:.3f}"),
+        (gettext("Log-loss of the labels (nats)"), found["log_loss"], "{:.3f}"),
+        (gettext("Cross-entropy to the votes (nats)"), found["cross_entropy"], "{:.3f}"),
+        (gettext("Calibration error (ECE)"), found["ece"], "{:.3f}"),
         *(
-            (gettext("Recall of %(label)s") % {"label": label}, recall, "{:.1%}", higher)
+            (gettext("Recall of %(label)s") % {"label": label}, recall, "{:.1%}")
             for label, recall in zip(labels, found["recalls"], strict=True)
         ),
     ]  # fmt: skip
     return [
-        FigureRow(name, _said(row["value"], form), f"{_said(row['low'], form)} – {_said(row['high'], form)}", better)
-        for name, row, form, better in names
+        FigureRow(name, _said(row["value"], form), f"{_said(row['low'], form)}–{_said(row['high'], form)}")
+        for name, row, form in names
     ]
 
 

@@ -158,3 +158,20 @@ def test_a_track_that_one_run_left_out_is_left_out_of_their_ensemble(measured):
     ensemble = run_of(measured, "ensemble", members=parts)
     assert [row["reason"] for row in ensemble.excluded] == [f"{parts[1].name}: Too short: 1.0 s"]
     assert ensemble.predictions.count() == 11
+
+
+def test_the_pages_show_runs_in_folds_which_have_no_training_figures_and_all_figures_of_the_test_part(measured, client, curator):
+    run_of(measured)
+    in_folds = run_of(measured, "ensemble", folds=True)
+    client.force_login(curator)
+    page = client.get(f"/releases/{measured.name}/compare/").content.decode()
+    assert in_folds.name in page and "No track has more than five ratings" in page
+    page = client.get(in_folds.get_absolute_url()).content.decode()
+    for words in (
+        "Log-loss of the labels",
+        "Cross-entropy to the votes",
+        "Calibration error",
+        "Recall of positive",
+        "How sure it is",
+    ):
+        assert words in page
