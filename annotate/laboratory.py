@@ -126,17 +126,15 @@ def _settled(
     totals = counts.sum(axis=1)
     needed = np.where(is_asked, usual, min(fewest, raters))
     early = questionnaire.unanimous_at
-    if early > raters / 2 and early / raters > threshold:
+    if consensus.is_safe_stop(early, usual=raters, threshold=threshold):
         stops = ~is_asked & (counts.max(axis=1, initial=0) == totals) & (totals >= early)
         needed = np.where(stops, np.minimum(needed, totals), needed)
-    outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
     if questionnaire.ask_more_when_split:
         full = np.where(totals == raters, raters, raters + 1)  # split once all of the usual ones are in
         again = ~is_asked & (consensus.settle_table(counts, fewest=full, threshold=threshold) == -1)
         counts = counted(np.where(again, raters + MORE_WHEN_SPLIT, usual))
         needed = np.where(again, raters + MORE_WHEN_SPLIT, needed)
-        outcome = consensus.settle_table(counts, fewest=needed, threshold=threshold)
-    return outcome, counts
+    return consensus.settle_table(counts, fewest=needed, threshold=threshold), counts
 
 
 def _ratings(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.files import File
+from django.db.models.fields.files import FieldFile
 
 from datasets import contents, selectors
 from datasets.errors import JobCancelled, JobInterrupted, TryLater, WrongState
@@ -29,10 +29,7 @@ LEFT_FOR_S = 24 * 3600
 def _sweep_folders() -> None:
     """Of workers that were killed, whose jobs ended elsewhere."""
     for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600), ("arrive", LEFT_FOR_S)):
-        for left in settings.WORK_DIR.glob(f"{kind}-*"):
-            with suppress(OSError):
-                if time.time() - left.stat().st_mtime > left_for_s:
-                    shutil.rmtree(left, ignore_errors=True)
+        queue.remove_left(kind, left_for_s)
 
 
 def fetch_track(ticket: Ticket) -> None:
@@ -148,9 +145,9 @@ def check_sources(ticket: Ticket) -> None:
             links.note(track, gone="")
 
 
-def _copy(audio_file: AudioFile, local: Path) -> None:
+def _copy(file: FieldFile, local: Path) -> None:
     """From the storage, wherever that is, to this machine."""
-    with audio_file.file.open("rb") as stored, local.open("wb") as target:
+    with file.open("rb") as stored, local.open("wb") as target:
         shutil.copyfileobj(stored, target, 1 << 20)
 
 
@@ -168,7 +165,7 @@ def convert_track(ticket: Ticket) -> None:
     with tempfile.TemporaryDirectory(prefix="convert-", dir=settings.WORK_DIR) as folder:
         source, wav = Path(folder, "original"), Path(folder, "track.wav")
         ticket.progress(0.05, "Copying", force=True)
-        _copy(original, source)
+        _copy(original.file, source)
         ticket.progress(0.2, "Converting", force=True)
         longest = settings.TRACK_MAX_MINUTES * 60
         start_s, end_s = track.stretch
@@ -203,7 +200,7 @@ def fingerprint_track(ticket: Ticket) -> None:
     wav = AudioFile.objects.get(track=track, kind=AudioFile.Kind.WAV)
     with tempfile.TemporaryDirectory(prefix="print-", dir=settings.WORK_DIR) as folder:
         local = Path(folder, "track.wav")
-        _copy(wav, local)
+        _copy(wav.file, local)
         duplicates.remember(track, audio.fingerprint(local))
 
 
@@ -254,9 +251,9 @@ def write_export(ticket: Ticket) -> None:
 
 def _files_expected(format: str, about: formats.About) -> int:
     """About how many files a bundle holds, for its progress."""
-    by_track = {Export.Format.JAMS: 1, Export.Format.MIRDATA: 1, Export.Format.CSV: 1}.get(Export.Format(format), 0)
-    with_audio = (Export.Format.CSV, Export.Format.STUDIO, Export.Format.MIRDATA, Export.Format.AUDIOFOLDER)
-    return 8 + by_track * about.n_tracks + (about.n_recordings if format in with_audio else 0)
+    one_a_track = format in (Export.Format.JAMS, Export.Format.MIRDATA, Export.Format.CSV)
+    with_audio = format in (Export.Format.CSV, Export.Format.STUDIO, Export.Format.MIRDATA, Export.Format.AUDIOFOLDER)
+    return 8 + about.n_tracks * one_a_track + about.n_recordings * with_audio
 
 
 def bring_in_release(ticket: Ticket) -> None:
@@ -268,8 +265,7 @@ def bring_in_release(ticket: Ticket) -> None:
     with tempfile.TemporaryDirectory(prefix="arrive-", dir=settings.WORK_DIR) as folder:
         local = Path(folder, "bundle.zip")
         ticket.progress(0, "Copying", force=True)
-        with arrival.file.open("rb") as stored, local.open("wb") as target:
-            shutil.copyfileobj(stored, target, 1 << 20)
+        _copy(arrival.file, local)
         if problems := bundles.verify(local, lambda done, n: ticket.progress(0.2 * done / n, "Checking the files")):
             words = "; ".join(problems[:3]) + ("; …" if len(problems) > 3 else "")
             raise bundles.BundleRefused(words.replace(str(local), arrival.filename))
@@ -291,7 +287,7 @@ def _unpack(ticket: Ticket, arrival: ReleaseImport, bundle: bundles.BundleReader
         ticket.progress(0.3 + 0.3 * number / n, f"{number} of {n} tracks")
         track = arrivals.find_track(dataset, row)
         if track is None:
-            with arrivals.recording(bundle, recordings.get(row["track_id"]), row) as file:
+            with arrivals.recording(bundle, recordings.get(row["track_id"])) as file:
                 track = arrivals.bring_in_track(dataset, row, file, by=arrival.created_by)
         track_of[row["track_id"]] = track.pk
     ticket.progress(0.6, "Storing the release", force=True)

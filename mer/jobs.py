@@ -11,9 +11,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +25,7 @@ from datasets import selectors as tracks
 from datasets.errors import JobInterrupted
 from datasets.methods.audio import read_wav
 from datasets.models import Track
+from datasets.services import queue
 from datasets.services.queue import Ticket
 from mer import selectors, services
 from mer.errors import SpectrogramImpossible, TrainingImpossible
@@ -96,22 +96,19 @@ LEFT_FOR_S = 2 * 24 * 3600
 @contextmanager
 def _folder_of(run: Run) -> Iterator[Path]:
     """Where a run is trained. What a worker leaves that was killed or shut down is gone on with; else it is removed at the end."""
-    for left in settings.WORK_DIR.glob("train-*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_FOR_S:
-                shutil.rmtree(left, ignore_errors=True)
+    queue.remove_left("train", LEFT_FOR_S)
     folder = settings.WORK_DIR / f"train-{run.pk}"
     folder.mkdir(exist_ok=True)
     os.utime(folder)
+    keep = False
     try:
         yield folder
     except JobInterrupted:
-        raise  # the next attempt goes on from here
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        keep = True  # the next attempt goes on from here
         raise
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, str]:
@@ -158,16 +155,6 @@ def measure_track(track: Track, kind: str, measure: Measure) -> FeatureVector:
 
 
 @contextmanager
-def hand_made() -> Iterator[Measure]:
-    yield lambda wav: features.extract(read_wav(wav))
-
-
-@contextmanager
-def mel_means() -> Iterator[Measure]:
-    yield lambda wav: features.mel_means(read_wav(wav))
-
-
-@contextmanager
 def embedding() -> Iterator[Measure]:
     """MusiCNN in a process of its own, which ends with this."""
     musicnn.weights_folder()
@@ -185,15 +172,12 @@ def embedding() -> Iterator[Measure]:
                 assert process.stdin is not None and process.stdout is not None
                 with local.open("wb") as copy:
                     shutil.copyfileobj(wav, copy, 1 << 20)
-                try:
+                with suppress(BrokenPipeError):  # it has ended: no answer comes, and its complaint is told
                     process.stdin.write(f"{local}\n".encode())
                     process.stdin.flush()
-                except BrokenPipeError:
-                    pass
                 answer = process.stdout.readline()
                 if not answer:
-                    last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
-                    raise TrainingImpossible(f"The process of MusiCNN ended: {last[0][:300]}")
+                    raise TrainingImpossible(f"The process of MusiCNN ended: {_last_line(errors)}")
                 said = json.loads(answer)
                 if "reason" in said:
                     raise SpectrogramImpossible(said["reason"])
@@ -205,7 +189,11 @@ def embedding() -> Iterator[Measure]:
                 process.kill()
 
 
-MEASURES = {"features": hand_made, "transfer": embedding, "mel": mel_means}
+MEASURES: dict[str, Callable[[], AbstractContextManager[Measure]]] = {
+    "features": lambda: nullcontext(lambda wav: features.extract(read_wav(wav))),
+    "mel": lambda: nullcontext(lambda wav: features.mel_means(read_wav(wav))),
+    "transfer": embedding,
+}
 
 
 def _fit_linear(
@@ -319,8 +307,7 @@ def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts:
 
 def shares_of(usable: list[selectors.Sample], labels: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The vote shares of each track [shape=(n, n_labels)] and its label; a label that was ruled on has all the votes."""
-    votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in usable], dtype=np.float64)
-    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
+    shares = selectors.vote_shares(usable, labels)
     truth = np.array([labels.index(sample.label) for sample in usable])
     ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
     shares[ruled] = np.eye(len(labels))[truth[ruled]]
@@ -346,8 +333,13 @@ def _train(ticket: Ticket, run: Run, folder: Path, number: int, n_rounds: int) -
         raise JobInterrupted("The machine is shutting down.")
     if process.returncode == -signal.SIGKILL:
         raise TrainingImpossible("The training process was killed, most likely because memory ran out. Train with a smaller batch.")
-    last = errors.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
-    raise TrainingImpossible(f"The training process ended with code {process.returncode}: {last[0][:300]}")
+    raise TrainingImpossible(f"The training process ended with code {process.returncode}: {_last_line(errors)}")
+
+
+def _last_line(errors: Path) -> str:
+    """What a process complained of last."""
+    lines = errors.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "no message"
 
 
 def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]", number: int, n_rounds: int) -> int | None:

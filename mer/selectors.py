@@ -46,6 +46,12 @@ def samples_of(run: Run) -> list[Sample]:
     return samples
 
 
+def vote_shares(samples: Sequence[Sample], labels: Sequence[str]) -> NDArray[np.float64]:
+    """How the raters' votes are shared [shape=(n, n_labels)]."""
+    votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in samples], dtype=np.float64)
+    return np.asarray(votes / np.maximum(1, votes.sum(axis=1, keepdims=True)))
+
+
 def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
     """The part of each sample in each round of training: one round on a hold-out split, one a fold on folds.
 

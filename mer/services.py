@@ -205,8 +205,7 @@ def finish_run(
 
 def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[Round], labels: list[str]) -> None:
     truth = np.array([labels.index(row.label) for row in rows])
-    votes = np.array([[row.votes.get(label, 0) for label in labels] for row in rows], dtype=float)
-    shares = votes / np.maximum(1, votes.sum(axis=1, keepdims=True))
+    shares = selectors.vote_shares(rows, labels)
     for part in SplitMember.Part.values:
         if part == "train" and len(rounds) > 1:
             continue  # every track is trained on in several rounds

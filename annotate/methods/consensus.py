@@ -78,8 +78,11 @@ def target_now(votes: Mapping[str, int], *, asked: int, usual: int, threshold: f
     n = sum(votes.values())
     if asked:
         return max(asked, usual)
-    safe = unanimous_at > usual / 2 and unanimous_at / usual > threshold  # fewer could still be outvoted
-    if unanimous_at and safe and unanimous_at <= n < usual and sum(1 for count in votes.values() if count) == 1:
+    if (
+        is_safe_stop(unanimous_at, usual=usual, threshold=threshold)
+        and unanimous_at <= n < usual
+        and sum(1 for count in votes.values() if count) == 1
+    ):
         return n
     if more and n > usual:
         return usual + more
@@ -88,6 +91,11 @@ def target_now(votes: Mapping[str, int], *, asked: int, usual: int, threshold: f
         if settle(labels, target=usual, threshold=threshold).state == "split":
             return usual + more
     return usual
+
+
+def is_safe_stop(unanimous_at: int, *, usual: int, threshold: float) -> bool:
+    """Whether so many ratings that all agree could not be outvoted by the others of the usual number."""
+    return unanimous_at > usual / 2 and unanimous_at / usual > threshold
 
 
 def needed(*, target: int, asked: int, usual: int, fewest: int) -> int:

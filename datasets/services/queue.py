@@ -6,13 +6,16 @@ Messages may be lost, doubled or late: they only wake a worker, which asks the r
 
 import errno
 import logging
+import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from celery import current_app
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import F, Model, Q
@@ -330,3 +333,11 @@ def _wake_forgotten(now: datetime) -> int:
     for job in forgotten:
         wake(job)
     return len(forgotten)
+
+
+def remove_left(kind: str, left_for_s: float) -> None:
+    """Work folders of workers that were killed, whose jobs ended elsewhere."""
+    for left in settings.WORK_DIR.glob(f"{kind}-*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > left_for_s:
+                shutil.rmtree(left, ignore_errors=True)

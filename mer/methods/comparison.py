@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mer.methods import metrics
 from mer.methods.metrics import Interval
@@ -102,7 +101,7 @@ def paired_bootstrap(
     group, weights = metrics.group_draws(groups, seed=seed)
     tables = [metrics.group_tables(truth, predicted, group, weights.shape[1], n_labels) for predicted in (first, second)]
     found = []
-    for measure in (_accuracies, _macro_f1s):
+    for measure in (metrics.accuracies, metrics.macro_f1s):
         value = measure(tables[0].sum(axis=0)[None]) - measure(tables[1].sum(axis=0)[None])
         draws = [measure(np.tensordot(weights, table, axes=1)) for table in tables]
         low, high = np.nanpercentile(draws[0] - draws[1], [2.5, 97.5])
@@ -117,11 +116,3 @@ def holm(ps: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
         adjusted[place] = highest
     return adjusted
-
-
-def _accuracies(tables: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.array([metrics.accuracy(table) for table in tables])
-
-
-def _macro_f1s(tables: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.array([metrics.macro_f1(table) for table in tables])

@@ -238,8 +238,8 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
 
     total = sums.sum(axis=0)
     return Figures(
-        accuracy=drawn(tables, lambda x: np.trace(x, axis1=1, axis2=2) / x.sum(axis=(1, 2))),
-        macro_f1=drawn(tables, _macro_f1s),
+        accuracy=drawn(tables, accuracies),
+        macro_f1=drawn(tables, macro_f1s),
         log_loss=mean_of(-logs[np.arange(len(target)), target]),
         cross_entropy=mean_of(-(votes * logs).sum(axis=1)),
         ece=drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1)),
@@ -254,7 +254,12 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
     )
 
 
-def _macro_f1s(tables: NDArray[np.int64]) -> NDArray[np.float64]:
+def accuracies(tables: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`accuracy` of many tables at once [shape=(m, n_labels, n_labels)]."""
+    return np.asarray(np.trace(tables, axis1=1, axis2=2) / tables.sum(axis=(1, 2)))
+
+
+def macro_f1s(tables: NDArray[np.int64]) -> NDArray[np.float64]:
     """`macro_f1` of many tables at once [shape=(m, n_labels, n_labels)]."""
     hits = np.einsum("mkk->mk", tables).astype(float)
     sizes = (tables.sum(axis=1) + tables.sum(axis=2)).astype(float)

@@ -71,18 +71,19 @@ def main(folder: Path) -> int:
 
     train, validation = part == "train", part == "validation"
     weights = class_weights(truth[train], n_labels) if params.class_weights else None
+    X, y = pictures[train], target[train]  # noqa: N806  (the field's letter)
     state = State(folder, network)
     state.load()
     report = _reporter(keras)
     for epoch in range(len(state.history), params.epochs):
         if state.is_over(params.patience):
             break
-        order = np.random.default_rng([params.seed, epoch]).permutation(int(train.sum()))
+        order = np.random.default_rng([params.seed, epoch]).permutation(len(X))
         _reseed(keras, network, params.seed, epoch)
         try:
             found = network.fit(
-                pictures[train][order],
-                target[train][order],
+                X[order],
+                y[order],
                 validation_data=(pictures[validation], target[validation]),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
