@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action
 
 from annotate.models import Gold, Question, Questionnaire, Rater, Rating
-from annotate.services.questionnaires import apply_rule, settle_anew
+from annotate.services.questionnaires import apply_rule, reorder, settle_anew
 from datasets.access import user_of
 from datasets.admin import ReadOnlyAdmin
 from datasets.models import Word
@@ -38,7 +38,7 @@ class GoldInline(TabularInline):
 @admin.register(Questionnaire)
 class QuestionnaireAdmin(ModelAdmin):
     list_display = ["name", "dataset", "raters_per_track", "threshold", "is_open"]
-    actions_detail = ["freeze", "raters"]
+    actions_detail = ["preview", "freeze", "raters"]
     inlines = [QuestionInline, GoldInline]
     fieldsets = [
         (None, {"fields": ["dataset", "name", "is_open"]}),
@@ -56,8 +56,14 @@ class QuestionnaireAdmin(ModelAdmin):
                 ]
             },
         ),
-        (_("Listening and quality"), {"fields": ["minimum_s", "gold_every", "repeat_every", "break_minutes"]}),
+        (_("Listening and quality"), {"fields": ["minimum_s", "gold_every", "repeat_every", "break_minutes", "queue_order"]}),
     ]  # fmt: skip
+
+    @action(description=_("Preview"))
+    def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        if self.get_object(request, object_id) is None:
+            raise Http404
+        return redirect("annotate:preview", object_id)
 
     @action(description=_("Freeze a release"))
     def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -82,6 +88,8 @@ class QuestionnaireAdmin(ModelAdmin):
             apply_rule(obj)
         elif change and {"ask_more_when_split", "unanimous_at"} & set(form.changed_data):
             settle_anew(obj, by=user_of(request))
+        if change and "queue_order" in form.changed_data:
+            reorder(obj)
 
 
 @admin.register(Rater)

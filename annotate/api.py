@@ -4,6 +4,7 @@ from typing import cast
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins, status, viewsets
@@ -14,13 +15,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from annotate import selectors
-from annotate.models import Assignment, Consensus, Invite, Questionnaire, Rater, Rating
+from annotate import disagreement, selectors
+from annotate.models import Assignment, Consensus, Invite, Questionnaire, Rater, Rating, Review
 from annotate.serializers import (
     AssignmentSerializer,
     ChangeSerializer,
     ConsensusSerializer,
     DeclineSerializer,
+    DoubtSerializer,
     DraftSerializer,
     FreezeSerializer,
     InviteSerializer,
@@ -29,18 +31,20 @@ from annotate.serializers import (
     QualitySerializer,
     QuestionnaireSerializer,
     RatingSerializer,
+    ReviewSerializer,
     RulingSerializer,
     SetAsideSerializer,
     StepSerializer,
     UndoSerializer,
 )
-from annotate.services import freezing, questionnaires, raters, ratings, slots
+from annotate.services import freezing, questionnaires, raters, ratings, reviews, slots
 from datasets import selectors as ground
 from datasets.access import IsAdmin, IsCurator
-from datasets.models import Label
+from datasets.models import Label, Release
 from datasets.responses import audio_response
 from datasets.selectors import can_curate
 from datasets.serializers import ReleaseSerializer
+from datasets.services.signals import note_sight
 
 
 class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Questionnaire]):
@@ -275,3 +279,42 @@ class ConsensusViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Consensus]
         row = self.get_object()
         questionnaires.ask_for_more(row.track, by=cast(User, request.user))
         return Response(ConsensusSerializer(self.get_object()).data)
+
+
+class DoubtViewSet(viewsets.GenericViewSet[Review]):
+    """Labels of a release that models doubt, and what is done about them."""
+
+    queryset = Review.objects.select_related("release").order_by("-id")
+    serializer_class = ReviewSerializer
+    permission_classes = [IsCurator]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("release", str, required=True),
+            OpenApiParameter(
+                "order", str, enum=list(disagreement.ORDERS), description="Whose doubt comes first; models, if not said."
+            ),
+        ],
+        responses={200: DoubtSerializer(many=True)},
+    )
+    def list(self, request: Request) -> Response:
+        """Tracks that are not dealt with yet, the most doubted first."""
+        release = get_object_or_404(Release, name=request.query_params.get("release", ""))
+        note_sight(release, cast(User, request.user))
+        order = request.query_params.get("order", "models")
+        page = self.paginate_queryset(disagreement.items_in_doubt(release, order=order)) or []
+        return self.get_paginated_response(DoubtSerializer(disagreement.doubts(release, page), many=True).data)
+
+    @extend_schema(request=ReviewSerializer, responses={201: ReviewSerializer})
+    def create(self, request: Request) -> Response:
+        """Keep the label, send the track back, rule on it, or leave it out."""
+        serializer = ReviewSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        item = get_object_or_404(data["release"].items.select_related("release__dataset", "track__dataset"), track=data["track"])
+        label = Label.objects.filter(dataset=data["release"].dataset_id, key=data["label"]).first() if data["label"] else None
+        if data["label"] and label is None:
+            raise ValidationError({"label": f"“{data['label']}” is no label of the dataset."})
+        by = cast(User, request.user)
+        reviews.review(item, action=data["action"], label=label, reason=data["reason"], by=by)
+        return Response(request.data, status=status.HTTP_201_CREATED)

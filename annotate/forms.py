@@ -152,6 +152,19 @@ class RulingForm(forms.Form):
         self.fields["label"].queryset = dataset.labels.all()  # type: ignore[attr-defined]
 
 
+class ReviewForm(forms.Form):
+    """What is needed depends on the button: `services.reviews.review` says what is missing."""
+
+    label = forms.ModelChoiceField(
+        Label.objects.none(), widget=forms.RadioSelect, required=False, label=_("Label"), empty_label=None
+    )
+    reason = forms.CharField(max_length=500, required=False, label=_("Why"), widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, dataset: Dataset, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["label"].queryset = dataset.labels.all()  # type: ignore[attr-defined]
+
+
 class BackgroundForm(forms.Form):
     """Optional throughout: a rater who says nothing is as welcome."""
 

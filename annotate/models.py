@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
-from datasets.models import Dataset, Label, Track, Word
+from datasets.models import Dataset, Label, Release, Track, Word
 
 STEPS = ("consent", "background", "sound", "guidelines", "practice")  # the way to the first track, in this order
 DEFAULT_TEXTS = {
@@ -49,6 +49,11 @@ class Questionnaire(models.Model):
     class Layout(models.TextChoices):
         GROUPS = "groups", _("Grouped by label")
         PLANE = "plane", _("In the plane of valence and arousal")
+
+    class QueueOrder(models.TextChoices):
+        SHUFFLED = "shuffled", _("Shuffled")
+        UNCERTAIN = "uncertain", _("What the promoted model is least sure of")
+        DISPUTED = "disputed", _("What the raters so far are least sure of")
 
     dataset = models.OneToOneField(Dataset, on_delete=models.CASCADE, related_name="questionnaire")
     name = models.CharField(max_length=100)
@@ -99,6 +104,13 @@ class Questionnaire(models.Model):
     gold_every = models.PositiveSmallIntegerField(default=0, help_text="A hidden gold track after so many tracks; 0: none.")
     repeat_every = models.PositiveSmallIntegerField(
         default=0, help_text="A track that the rater has rated before, after so many tracks; 0: none. Repeats never count."
+    )
+    queue_order = models.CharField(
+        "what to rate next",
+        max_length=10,
+        choices=QueueOrder,
+        default=QueueOrder.SHUFFLED,
+        help_text="Among tracks that miss as many ratings. Raters see nothing of it.",
     )
     break_minutes = models.PositiveSmallIntegerField(default=25, help_text="Remind gently of a break after this long; 0: never.")
     seed = models.PositiveIntegerField(default=1, help_text="Of the order in which tracks are given out.")
@@ -416,8 +428,13 @@ class Rating(models.Model):
 
 
 def place_in_queue(seed: int, track_id: int) -> int:
-    """Where a track stands among equals: shuffled, and the same whenever it is asked."""
-    return crc32(f"{seed}:{track_id}".encode()) >> 1
+    """Where a track stands among equals: shuffled, the same whenever it is asked, and after those of which more is known."""
+    return (1 << 30) + (crc32(f"{seed}:{track_id}".encode()) >> 2)
+
+
+def place_by_doubt(entropy: float) -> int:
+    """The least sure first; entropy in [0, 1]."""
+    return round((1 - entropy) * (1 << 30))
 
 
 class Consensus(models.Model):
@@ -467,6 +484,7 @@ class Ruling(models.Model):
     label = models.ForeignKey(
         Label, null=True, on_delete=models.PROTECT, related_name="+", help_text="Empty: the ruling was taken back."
     )
+    over = models.BooleanField(default=False, help_text="It counts against raters who agree, too.")
     reason = models.CharField(max_length=500)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
@@ -474,3 +492,30 @@ class Ruling(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["questionnaire", "track"])]
+
+
+class Review(models.Model):
+    """What a curator did about a track because models disagree with its label. Corrections that a model prompted are counted by these."""
+
+    class Action(models.TextChoices):
+        KEEP = "keep", _("Kept")
+        MORE = "more", _("Sent back to the raters")
+        RULE = "rule", _("Ruled on")
+        EXCLUDE = "exclude", _("Left out")
+
+    questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="reviews")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+", help_text="Whose label was doubted.")
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="reviews")
+    action = models.CharField(max_length=10, choices=Action)
+    label = models.CharField(max_length=30, help_text="The release's, which was doubted.")
+    runs = models.JSONField(default=list, help_text="Numbers of the runs that the curator saw.")
+    reason = models.CharField(max_length=500, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["release", "track"])]
+
+    def __str__(self) -> str:
+        return f"{self.track}: {self.get_action_display()}"

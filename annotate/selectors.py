@@ -26,6 +26,7 @@ from annotate.models import Assignment, Consensus, Gold, Kind, Participation, Qu
 from datasets.methods.schemes import LabelSpec, Scheme, WordSpec
 from datasets.models import Track, Word
 from datasets.rows import as_moment, as_uuid, loaded
+from datasets.selectors import is_guest
 
 BOOTSTRAP_SEED = 1
 FLAGS = {
@@ -272,6 +273,8 @@ def golds_of(questionnaire: Questionnaire, use: str) -> list[Gold]:
 def questionnaires_for(user: User) -> QuerySet[Questionnaire]:
     """The open questionnaires that the user may rate: all of them, or those that an invited rater is invited to."""
     rows = Questionnaire.objects.filter(is_open=True).select_related("dataset")
+    if is_guest(user):
+        return rows.none()
     invited = Rater.objects.filter(user=user, by_invite=True).exists()
     return rows.filter(participations__rater__user=user) if invited else rows
 

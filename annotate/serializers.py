@@ -1,13 +1,14 @@
+from dataclasses import replace
 from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from annotate.models import STEPS, Assignment, Consensus, Invite, Questionnaire, Rater, Rating
+from annotate.models import STEPS, Assignment, Consensus, Invite, Questionnaire, Rater, Rating, Review
 from annotate.selectors import Quality
 from annotate.services.raters import invite_token
-from datasets.models import Word
+from datasets.models import Release, Word
 
 
 class QuestionnaireSerializer(serializers.ModelSerializer[Questionnaire]):
@@ -172,4 +173,27 @@ class RulingSerializer(serializers.Serializer[Consensus]):
     label = serializers.SlugField(  # type: ignore[assignment]
         allow_null=True, help_text="Key of a label of the dataset; null takes a ruling back."
     )
+    reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+
+
+class DoubtSerializer(serializers.Serializer[Any]):
+    track = serializers.IntegerField(source="item.track_id", read_only=True)
+    title = serializers.CharField(source="item.title", read_only=True)
+    label = serializers.CharField(source="item.label", read_only=True)  # type: ignore[assignment]
+    votes = serializers.JSONField(source="item.votes", read_only=True)
+    mean = serializers.DictField(child=serializers.FloatField(), read_only=True)
+    by_models = serializers.FloatField(read_only=True)
+    by_raters = serializers.FloatField(read_only=True)
+    is_test = serializers.BooleanField(read_only=True)
+    review = serializers.CharField(source="review.action", read_only=True, default=None)
+
+    def to_representation(self, instance: Any) -> Any:
+        return super().to_representation(replace(instance, mean=dict(instance.mean)))
+
+
+class ReviewSerializer(serializers.Serializer[Review]):
+    release = serializers.SlugRelatedField(slug_field="name", queryset=Release.objects.all())
+    track = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    action = serializers.ChoiceField(choices=Review.Action.choices)
+    label = serializers.SlugField(required=False, allow_null=True, default=None, help_text="To rule: the key of a label.")  # type: ignore[assignment]
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from annotate.views import adjudication, agreement, breakdown, joining, labels, laboratory, raters, rating, ratings_table
+from annotate.views import (
+    adjudication,
+    agreement,
+    breakdown,
+    disagreement,
+    joining,
+    labels,
+    laboratory,
+    raters,
+    rating,
+    ratings_table,
+)
 
 app_name = "annotate"
 urlpatterns = [
@@ -33,9 +44,14 @@ urlpatterns = [
     path("agreement/<int:pk>/labels/", labels.label_scheme, name="label_scheme"),
     path("agreement/<int:pk>/laboratory/", laboratory.laboratory, name="laboratory"),
     path("agreement/<int:pk>/rule/", laboratory.rule_change, name="rule_change"),
+    path("releases/<slug:name>/disagreement/", disagreement.disagreement, name="disagreement"),
+    path("releases/<slug:name>/disagreement/<int:track>/", disagreement.doubted, name="doubted"),
+    path("releases/<slug:name>/disagreement/<int:track>/review/", disagreement.review, name="review"),
+    path("releases/<slug:name>/round/", disagreement.review_round, name="review_round"),
     path("reports/<int:pk>/close/", agreement.report_close, name="report_close"),
     path("tracks/send-back/", agreement.tracks_send_back, name="tracks_send_back"),
     path("tracks/<int:pk>/ratings/", agreement.track_panel, name="track_panel"),
+    path("questionnaires/<int:pk>/preview/", rating.preview, name="preview"),
     path("questionnaires/<int:pk>/raters/", raters.rater_list, name="rater_list"),
     path("questionnaires/<int:pk>/raters/<int:rater>/", raters.rater_page, name="rater"),
     path("questionnaires/<int:pk>/raters/<int:rater>/set-aside/", raters.set_aside, name="set_aside"),

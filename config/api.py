@@ -23,9 +23,11 @@ router.register("ratings", annotate.RatingViewSet)
 router.register("invites", annotate.InviteViewSet)
 router.register("raters", annotate.RaterViewSet)
 router.register("consensus", annotate.ConsensusViewSet)
+router.register("doubts", annotate.DoubtViewSet, basename="doubt")
 router.register("releases", datasets.ReleaseViewSet)
 router.register("runs", mer.RunViewSet)
 router.register("predictions", mer.PredictionViewSet)
+router.register("inferences", mer.InferenceViewSet)
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -24,19 +24,19 @@ from django.utils import timezone
 from annotate.models import Assignment, Consensus, Gold, Questionnaire, Rater, Rating
 from annotate.services import consensus, freezing, questionnaires
 from datasets import jobs
-from datasets.access import CURATORS
+from datasets.access import CURATORS, GUESTS
 from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Track, Word
 from datasets.services import queue, tracks
-from mer import services as mer
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run, Spectrogram
+from mer.services import runs
 
 NAME = "Demo"
 RELEASE = "demo-v1"
 N_PIECES = 34
 N_UNRATED = 4  # left for the newcomer
 N_GOLD = 3  # an example, a practice piece, a hidden check
-ACCOUNTS = ("rater", "curator", "admin")
+ACCOUNTS = ("rater", "curator", "admin", "guest")
 GROUP = "demo accounts"
 SEED = 2021
 
@@ -78,8 +78,16 @@ def is_wanted() -> bool:
 
 
 def curators() -> Group:
-    group, _ = Group.objects.get_or_create(name=CURATORS)
-    group.permissions.set([Permission.objects.get(codename="curate", content_type__app_label="datasets")])
+    return _group(CURATORS, "curate", "inspect")
+
+
+def guests() -> Group:
+    return _group(GUESTS, "inspect")
+
+
+def _group(name: str, *permissions: str) -> Group:
+    group, _ = Group.objects.get_or_create(name=name)
+    group.permissions.set(Permission.objects.filter(codename__in=permissions, content_type__app_label="datasets"))
     return group
 
 
@@ -88,7 +96,7 @@ def password_file() -> Path:
 
 
 def make_accounts() -> str:
-    """The three accounts with one password, made once and kept in a file that only the owner reads."""
+    """The four accounts with one password, made once and kept in a file that only the owner reads."""
     path = password_file()
     if not path.exists():
         path.touch(mode=0o600)
@@ -105,6 +113,8 @@ def make_accounts() -> str:
             user.groups.add(group)
             if name == "curator":
                 user.groups.add(curators())
+            elif name == "guest":
+                user.groups.add(guests())
     return password
 
 
@@ -130,9 +140,11 @@ def load(say: Callable[[str], None]) -> None:
     _rate(questionnaire)
     say("Freezing the release")
     release = Release.objects.filter(name=RELEASE).first() or freezing.freeze(questionnaire, name=RELEASE, seed=SEED)
-    for network in ("cnn", "crnn"):
+    for network in ("cnn", "crnn", "features"):
         if not release.runs.filter(network=network).exists():
-            mer.create_run(release=release, training=TrainingParams.of(network, epochs=40), spectrograms=SpectrogramParams())
+            runs.create_run(
+                release=release, training=TrainingParams.of(network, epochs=40), spectrograms=SpectrogramParams(), folds=network == "features"
+            )  # fmt: skip
     say("")
 
 

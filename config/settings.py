@@ -10,6 +10,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from django.templatetags.static import static
 from environs import Env
 
 env = Env()
@@ -128,6 +129,8 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.check_sources": {"queue": "fetch"},
     "datasets.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
+    "mer.tasks.hear_unrated": {"queue": "train"},
+    "mer.tasks.learning_curve": {"queue": "train"},
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
 }
@@ -217,7 +220,14 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_NAME_OVERRIDES": {"JobStateEnum": "datasets.models.Job.State"},
 }
-UNFOLD = {"SITE_TITLE": "MER Studio", "SITE_HEADER": "MER Studio", "SITE_SYMBOL": "graphic_eq", "SHOW_HISTORY": True}
+UNFOLD = {
+    "SITE_TITLE": "MER Studio",
+    "SITE_HEADER": "MER Studio",
+    "SITE_SYMBOL": "graphic_eq",
+    "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
+    "STYLES": [lambda request: static("css/dashboard.css")],
+}
 
 LOGGING = {
     "version": 1,

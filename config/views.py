@@ -7,14 +7,14 @@ from django.views.decorators.http import require_safe
 
 from annotate.models import Consensus, Rating
 from datasets.models import Job, Release, Track
-from datasets.selectors import can_curate
+from datasets.selectors import can_inspect
 from mer.models import Run
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """What the studio is, for a visitor; where to start, for a rater; how far the study is, for a curator."""
-    if not can_curate(request.user):
+    if not can_inspect(request.user):
         return render(request, "config/home.html")
     active = Job.objects.filter(state__in=["queued", "running"])
     ctx = {"steps": _steps(), "active": list(active.filter(task__startswith="mer.tasks.train")[:4]) or list(active[:3])}

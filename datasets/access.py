@@ -1,4 +1,4 @@
-"""Who may do what: raters rate, curators do the rest, admins also reach the admin panel."""
+"""Who may do what: raters rate, guests look, curators do the rest, admins also reach the admin panel."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from django_htmx.middleware import HtmxDetails
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from datasets.selectors import can_curate
+from datasets.selectors import can_curate, can_inspect
 
 
 class HtmxHttpRequest(HttpRequest):
@@ -31,7 +31,7 @@ def panel_base(request: HtmxHttpRequest) -> str:
 
 
 P = ParamSpec("P")
-CURATORS = "curators"  # the group that carries the permission
+CURATORS, GUESTS = "curators", "guests"  # the groups that carry the permissions
 
 
 R = TypeVar("R", bound=HttpRequest)
@@ -78,6 +78,11 @@ def is_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
     return isinstance(user, User) and user.is_active and user.is_staff
 
 
+def reader_required(view: V[R, P]) -> V[R, P]:
+    """Pages that only show."""
+    return _guarded(view, can_inspect)
+
+
 def curator_required(view: V[R, P]) -> V[R, P]:
     return _guarded(view, can_curate)
 
@@ -95,10 +100,12 @@ def admin_action(view: V[R, P]) -> V[R, P]:
 
 
 class IsCurator(BasePermission):
+    """Guests may read."""
+
     message = _("Only curators and admins may do this.")
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return can_curate(request.user)
+        return can_inspect(request.user) if request.method in SAFE_METHODS else can_curate(request.user)
 
 
 class IsAdmin(BasePermission):

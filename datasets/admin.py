@@ -90,9 +90,22 @@ class ReleaseAdmin(ReadOnlyAdmin):
 class JobAdmin(ReadOnlyAdmin):
     list_display = ["title", "state", "progress", "attempts", "created_at", "finished_at"]
     list_filter = ["state", "task"]
+    actions_detail = ["open_page"]
+    actions_list = ["all_jobs"]
+
+    @action(description="Watch it, cancel it or try it again")
+    def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect("datasets:job_panel", self.found(request, object_id).pk)
+
+    @action(description="All jobs, live")
+    def all_jobs(self, request: HttpRequest) -> HttpResponse:
+        return redirect("datasets:job_list")
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
     list_display = ["at", "actor", "subject", "subject_id", "from_state", "to_state", "reason"]
     list_filter = ["subject", "to_state"]
+    search_fields = ["reason", "actor__username"]
+    list_select_related = ["actor"]
+    date_hierarchy = "at"

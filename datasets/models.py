@@ -54,7 +54,10 @@ class Dataset(models.Model):
 
     class Meta:
         ordering = ["name"]
-        permissions = [("curate", "Can bring in tracks, see ratings, freeze, export and train")]
+        permissions = [
+            ("curate", "Can bring in tracks, see ratings, freeze, export and train"),
+            ("inspect", "Can see what curators see, and change nothing"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -583,6 +586,47 @@ class SplitMember(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["split", "item"], name="split_member_unique")]
+
+
+def _saliency_path(signal: Signal, filename: str) -> str:
+    return f"signals/{signal.run % 1000:03d}/{signal.run}/{signal.track.token}.png"
+
+
+class Signal(models.Model):
+    """What a run says of a track that it did not learn from, as plain values: written by the floor that has runs, read by the one that
+    has raters."""
+
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="signals")
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="signals", help_text="That the run learned from.")
+    run = models.PositiveBigIntegerField(help_text="Its number.")
+    run_name = models.CharField(max_length=60)
+    part = models.CharField(max_length=20, blank=True, help_text="Of the run's split; empty: the track is not in the release.")
+    predicted = models.CharField(max_length=30)
+    probabilities = models.JSONField(help_text="{label: probability}")
+    quality = models.FloatField(null=True, help_text="Probability of the release's label; empty: the track is not in the release.")
+    why = models.JSONField(default=list, help_text="[[feature, weight]]: what spoke for the predicted label, of a linear model.")
+    picture = models.FileField(upload_to=_saliency_path, max_length=200, blank=True, help_text="Where a network looked.")
+
+    class Meta:
+        ordering = ["track_id", "run"]
+        constraints = [models.UniqueConstraint(fields=["run", "track"], name="signal_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.run_name} on track {self.track_id}"
+
+
+class Sight(models.Model):
+    """Somebody has seen what runs say of the tracks of a release, and does not rule on its test tracks any more."""
+
+    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["release", "user"], name="sight_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.user} saw {self.release}"
 
 
 class Erratum(models.Model):

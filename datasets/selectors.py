@@ -44,6 +44,15 @@ def can_curate(user: AbstractBaseUser | AnonymousUser) -> bool:
     return isinstance(user, User) and user.has_perm("datasets.curate")
 
 
+def can_inspect(user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Whoever may see what curators see: they, and guests such as the reviewers of a paper, who change nothing."""
+    return can_curate(user) or (isinstance(user, User) and user.has_perm("datasets.inspect"))
+
+
+def is_guest(user: AbstractBaseUser | AnonymousUser) -> bool:
+    return can_inspect(user) and not can_curate(user)
+
+
 SORTS = {
     "-id": _("Newest first"),
     "id": _("Oldest first"),

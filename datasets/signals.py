@@ -6,6 +6,7 @@ job_retried(job, by): sent inside the transaction that queues such a job again.
 bundle_writing(release): receivers return an iterable of (path in the bundle, open function) to be written with it.
 release_preparing(tracks): receivers return {track id: reason} for those of the tracks whose files are not complete.
 release_arrived(release, numbers, by): of a release which another studio froze, for its tracks from number to number; inside a transaction.
+signals_written(release, run): sent inside the transaction that stores what a run says of tracks.
 """
 
 from django.dispatch import Signal
@@ -16,3 +17,4 @@ job_retried = Signal()
 bundle_writing = Signal()
 release_preparing = Signal()
 release_arrived = Signal()
+signals_written = Signal()

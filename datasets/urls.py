@@ -39,5 +39,6 @@ urlpatterns = [
     path("releases/<slug:name>/errata/", releases.erratum_add, name="erratum_add"),
     path("releases/<slug:name>/faults/", releases.fault_add, name="fault_add"),
     path("faults/<int:pk>/", releases.fault_answer, name="fault_answer"),
+    path("signals/<int:pk>.png", releases.saliency, name="saliency"),
     path("exports/<int:pk>/", releases.export_download, name="export_download"),
 ]

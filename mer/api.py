@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
@@ -11,14 +11,27 @@ from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from datasets.access import IsCurator
 from datasets.errors import WrongState
+from datasets.models import Release
 from datasets.services import queue
-from mer import services
+from datasets.services.signals import note_sight
+from mer import selectors
 from mer.methods.params import SpectrogramParams, TrainingParams
-from mer.models import Prediction, Run
-from mer.serializers import NewRunSerializer, PredictionSerializer, RunSerializer
+from mer.models import Inference, Prediction, Run
+from mer.serializers import (
+    AgainSerializer,
+    AskSerializer,
+    InferenceSerializer,
+    NewRunSerializer,
+    NotesSerializer,
+    PredictionSerializer,
+    PromotionSerializer,
+    RunSerializer,
+)
+from mer.services import inferences, promotions, runs
 
 
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Run]):
@@ -33,7 +46,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         serializer = NewRunSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
-        run = services.create_run(
+        run = runs.create_run(
             release=data["release"],
             training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
             spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
@@ -51,6 +64,47 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: int) -> Response:
         return self._act(queue.retry)
+
+    @extend_schema(request=AgainSerializer, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def again(self, request: Request, pk: int) -> Response:
+        """The same run once more."""
+        run, data = self.get_object(), self._read(AgainSerializer)
+        release = selectors.newest_release(run) if data["newest"] else None
+        made = promotions.train_again(run, release=release, by=cast(User, request.user))
+        return Response(RunSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=PromotionSerializer, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def promote(self, request: Request, pk: int) -> Response:
+        """The dataset goes by this run from now on."""
+        run, data = self.get_object(), self._read(PromotionSerializer)
+        verb = promotions.step_down if data["down"] else promotions.promote
+        verb(run, by=cast(User, request.user), reason=data["reason"])
+        return Response(RunSerializer(self.get_object()).data)
+
+    @extend_schema(request=NotesSerializer, responses={200: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def notes(self, request: Request, pk: int) -> Response:
+        data = self._read(NotesSerializer)
+        promotions.write_notes(self.get_object(), data["notes"], was=data["was"], by=cast(User, request.user))
+        return Response(RunSerializer(self.get_object()).data)
+
+    @extend_schema(
+        request={"multipart/form-data": AskSerializer, "application/json": AskSerializer}, responses={202: InferenceSerializer}
+    )
+    @action(detail=True, methods=["post"])
+    def predict(self, request: Request, pk: int) -> Response:
+        """Ask the run about a track or a file; the answer is at `inferences` once its job is done."""
+        run, data = self.get_object(), self._read(AskSerializer)
+        file = data["file"]
+        made = inferences.ask(run, track=data["track"], file=file, filename=file.name if file else "", by=cast(User, request.user))
+        return Response(InferenceSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+
+    def _read(self, kind: type[BaseSerializer[Any]]) -> dict[str, Any]:
+        serializer = kind(data=self.request.data)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
 
     def _act(self, verb: Callable[..., None]) -> Response:
         run = self.get_object()
@@ -73,4 +127,16 @@ class PredictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Predictio
 
     @extend_schema(parameters=[OpenApiParameter("run", OpenApiTypes.INT, description="Only this run's predictions.")])
     def list(self, request: Request) -> Response:
-        return super().list(request)
+        response = super().list(request)
+        shown = {row["run"] for row in response.data["results"]}
+        for release in Release.objects.filter(runs__in=shown).distinct():
+            note_sight(release, cast(User, request.user))
+        return response
+
+
+class InferenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Inference]):
+    """What runs said of recordings that they were asked about."""
+
+    queryset = Inference.objects.select_related("job", "track").order_by("-id")
+    serializer_class = InferenceSerializer
+    permission_classes = [IsCurator]

@@ -5,6 +5,6 @@ class MerConfig(AppConfig):
     name = "mer"
 
     def ready(self) -> None:
-        from mer import services
+        from mer.services import inputs
 
-        services.connect()
+        inputs.connect()

@@ -23,15 +23,18 @@ from numpy.typing import NDArray
 
 from datasets import selectors as tracks
 from datasets.errors import JobInterrupted
+from datasets.methods import audio
 from datasets.methods.audio import read_wav
 from datasets.models import Track
 from datasets.services import queue
 from datasets.services.queue import Ticket
-from mer import selectors, services
-from mer.errors import SpectrogramImpossible, TrainingImpossible
-from mer.methods import features, musicnn, spectrograms
+from mer import selectors
+from mer.errors import PredictionImpossible, SpectrogramImpossible, TrainingImpossible
+from mer.methods import curves, features, musicnn, spectrograms
 from mer.methods.params import ENSEMBLE, RECIPES, SpectrogramParams
-from mer.models import FeatureVector, Run, SpectrogramSet
+from mer.models import FeatureVector, Inference, LearningCurve, Run, SpectrogramSet
+from mer.services import inferences, inputs, runs
+from mer.services.curves import store_curve
 
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa")
 
@@ -39,7 +42,7 @@ PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa"
 def draw_spectrograms(ticket: Ticket) -> None:
     """The spectrogram of one track in every recipe, or the reason why there is none."""
     track = Track.objects.get(pk=ticket.job.subject_id)
-    draw_track(track, [services.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])  # type: ignore[arg-type]
+    draw_track(track, [inputs.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])  # type: ignore[arg-type]
 
 
 def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
@@ -51,9 +54,9 @@ def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
                 raise SpectrogramImpossible("The track has no converted file.")
             with wav.file.open("rb") as file:
                 found = spectrograms.pictures(read_wav(file), params)
-            services.store_spectrogram(owner, track, spectrograms.png(spectrograms.stacked(found)))
+            inputs.store_spectrogram(owner, track, spectrograms.png(spectrograms.stacked(found)))
         except SpectrogramImpossible as fact:
-            services.store_spectrogram(owner, track, None, reason=str(fact))
+            inputs.store_spectrogram(owner, track, None, reason=str(fact))
 
 
 def train_run(ticket: Ticket) -> None:
@@ -71,7 +74,7 @@ def train_run(ticket: Ticket) -> None:
     excluded = [
         {"track": row.track_id, "title": row.title, "reason": reasons[row.track_id]} for row in samples if row not in usable
     ]
-    services.start_run(run, excluded=excluded, environment=environment())
+    runs.start_run(run, excluded=excluded, environment=environment())
     plans = selectors.rounds_of(run, usable)
     for parts in plans:
         _guard(usable, parts, len(excluded))
@@ -79,7 +82,7 @@ def train_run(ticket: Ticket) -> None:
         best_epoch: int | None = None
         network: Path | None = None
         if run.members:
-            rounds = [services.Round(parts, selectors.mean_of_members(run, usable, parts, labels)) for parts in plans]
+            rounds = [runs.Round(parts, selectors.mean_of_members(run, usable, parts, labels)) for parts in plans]
         elif run.spectrogram_set is None:
             rounds, network = _fit_linear(ticket, run, folder, usable, plans, labels)
         else:
@@ -87,7 +90,115 @@ def train_run(ticket: Ticket) -> None:
         ticket.progress(0.99, "Storing the results", even=False, force=True)
         with ExitStack() as stack:
             kept = File(stack.enter_context(network.open("rb"))) if network and len(plans) == 1 else None
-            services.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
+            runs.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
+
+
+def infer(ticket: Ticket) -> None:
+    """What a run says of one recording, window by window."""
+    asked = Inference.objects.select_related("run__release", "track").get(pk=ticket.job.subject_id)
+    if asked.label:
+        return
+    inferences.guard_model(asked.run)
+    with tempfile.TemporaryDirectory(prefix="infer-", dir=settings.WORK_DIR) as name:
+        folder = Path(name)
+        heard, wav = folder / "heard", folder / "track.wav"
+        source = asked.file if asked.file else None
+        if asked.track:
+            stored = tracks.wav_of(asked.track)
+            source = stored.file if stored else None
+        if not source:
+            raise PredictionImpossible("The recording is not there any more: send it again.")
+        with source.open("rb") as file, heard.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        ticket.progress(0.2, "Reading the recording", even=False, force=True)
+        audio.convert(heard, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
+        ticket.progress(0.4, "Starting the model", even=False, force=True)
+        answer = next(_answers(ticket, asked.run, [wav]))
+        if "refused" in answer:
+            raise PredictionImpossible(answer["refused"])
+        measured = audio.measure(wav)
+        inferences.finish(asked, answer, peaks=measured.peaks, duration_s=audio.wav_duration(wav))
+
+
+AT_ONCE = 25  # recordings for which the model is loaded once
+
+
+def hear_unrated(ticket: Ticket) -> None:
+    """What a promoted run says of the tracks of its dataset that are not in its release."""
+    run = Run.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
+    waiting = list(selectors.outside(run))
+    for start in range(0, len(waiting), AT_ONCE):
+        with tempfile.TemporaryDirectory(prefix="hear-", dir=settings.WORK_DIR) as name:
+            paths: dict[str, int] = {}
+            for track in waiting[start : start + AT_ONCE]:
+                if stored := tracks.wav_of(track):
+                    path = Path(name, f"{track.pk}.wav")
+                    with stored.file.open("rb") as file, path.open("wb") as copy:
+                        shutil.copyfileobj(file, copy, 1 << 20)
+                    paths[str(path)] = track.pk
+            answers = {}
+            for number, answer in enumerate(_answers(ticket, run, [Path(path) for path in paths]), start + 1):
+                if "refused" not in answer:
+                    answers[paths[answer["file"]]] = answer["probabilities"]
+                ticket.progress(number / len(waiting), f"Track {number} of {len(waiting)}")
+        if answers:
+            inferences.write_heard(run, answers)
+
+
+def _answers(ticket: Ticket, run: Run, paths: list[Path]) -> Iterator[dict[str, Any]]:
+    """One a recording, from a process of its own: TensorFlow hangs after a fork, and its memory goes with the process."""
+    if not paths:
+        return
+    command = [sys.executable, "manage.py", "predict", str(run.pk), "--each", *map(str, paths)]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
+        try:
+            assert process.stdout is not None
+            n = 0
+            while n < len(paths):
+                ready, _, _ = select.select([process.stdout], [], [], 1.0)
+                if not ready:
+                    ticket.check()
+                    continue
+                line = process.stdout.readline()
+                if not line:
+                    errors.seek(0)
+                    said = errors.read().decode(errors="replace").strip().splitlines()
+                    raise PredictionImpossible(f"The model ended without an answer: {said[-1][:300] if said else 'no message'}")
+                if line.startswith(b"{"):
+                    n += 1
+                    yield json.loads(line)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def learning_curve(ticket: Ticket) -> None:
+    """The learning curve of a release, with the features of every track that has some."""
+    row = LearningCurve.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
+    kind, release = "features", row.release
+    missing = selectors.tracks_without_features(release, kind)
+    for number, track in enumerate(missing, 1):
+        with MEASURES[kind]() as measure:
+            measure_track(track, kind, measure)
+        ticket.progress(0.5 * number / len(missing), f"Features of track {number} of {len(missing)}")
+    refused = selectors.features_refused(release, kind)
+    items = [item for item in release.items.all() if item.track_id not in refused]
+    labels = list(release.labels)
+    shares = np.array([[item.votes.get(label, 0) for label in labels] for item in items], dtype=np.float64)
+    shares /= np.maximum(1, shares.sum(axis=1, keepdims=True))
+    truth = np.array([labels.index(item.label) for item in items])
+    if len(items) < curves.FEWEST_TRACKS:
+        raise TrainingImpossible(f"{len(items)} tracks with features are too few for a curve: {curves.FEWEST_TRACKS} are needed.")
+    names, X = selectors.feature_table([item.track_id for item in items], kind)  # noqa: N806
+    try:
+        found = curves.learning_curve(
+            X, shares, truth, [item.group for item in items], names=names, seed=row.seed,
+            tell=lambda share: ticket.progress(0.5 + 0.5 * share, "Learning from more and more tracks"),
+        )  # fmt: skip
+    except ValueError as fact:
+        raise TrainingImpossible(f"{fact}.") from None
+    store_curve(row, found)
 
 
 LEFT_FOR_S = 2 * 24 * 3600
@@ -149,9 +260,9 @@ def measure_track(track: Track, kind: str, measure: Measure) -> FeatureVector:
         if wav is None:
             raise SpectrogramImpossible("The track has no converted file.")
         with wav.file.open("rb") as file:
-            return services.store_features(track, kind, measure(file))
+            return inputs.store_features(track, kind, measure(file))
     except SpectrogramImpossible as fact:
-        return services.store_features(track, kind, {}, reason=str(fact))
+        return inputs.store_features(track, kind, {}, reason=str(fact))
 
 
 @contextmanager
@@ -198,7 +309,7 @@ MEASURES: dict[str, Callable[[], AbstractContextManager[Measure]]] = {
 
 def _fit_linear(
     ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
-) -> tuple[list[services.Round], Path]:
+) -> tuple[list[runs.Round], Path]:
     """A linear model a round on each kind of features, on the shares of the votes; several are averaged.
 
     The validation part says which run is better; then it is learned from as well, for the model that meets the test part and is kept.
@@ -213,6 +324,7 @@ def _fit_linear(
         learned = shares[shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
         found, n_weights = np.zeros_like(shares), 0
         kept: dict[str, Any] = {}
+        reasons: list[list[tuple[str, float]]] = [[] for _sample in usable]
         for kind, (names, X) in tables.items():  # noqa: N806  (the field's letter)
             ticket.progress(0.9 + 0.09 * number / len(plans), f"Fitting, {number} of {len(plans)}", even=False, force=True)
             first, model = (
@@ -222,7 +334,10 @@ def _fit_linear(
             found += np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X)) / len(tables)
             kept |= {f"{kind}/{name}": value for name, value in model.as_arrays().items()}
             n_weights += model.weights.size + model.bias.size
-        rounds.append(services.Round(parts, found))
+            if kind != "transfer":  # the numbers of an embedding have no names that say anything
+                for place, (by_first, by_model) in enumerate(zip(first.why(X), model.why(X), strict=True)):
+                    reasons[place] += by_model if parts[place] == "test" else by_first
+        rounds.append(runs.Round(parts, found, why=dict(enumerate(reasons))))
         np.savez(path, **kept)
     Run.objects.filter(pk=run.pk).update(n_weights=n_weights)
     run.n_weights = n_weights
@@ -231,7 +346,7 @@ def _fit_linear(
 
 def _train_rounds(
     ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
-) -> tuple[list[services.Round], int, Path]:
+) -> tuple[list[runs.Round], int, Path]:
     """A network a round, each in a process of its own."""
     rounds = []
     for number, parts in enumerate(plans):
@@ -243,7 +358,9 @@ def _train_rounds(
         best_epoch = int(json.loads(done.read_text()))
         with np.load(mine / "data.npz") as inputs:
             owner = inputs["owner"]
-        rounds.append(services.Round(parts, pooled(np.load(mine / "probabilities.npy"), owner)))
+        with np.load(mine / "saliency.npz") as looked:
+            pictures = dict(zip(looked["owner"].tolist(), looked["pictures"], strict=True))
+        rounds.append(runs.Round(parts, pooled(np.load(mine / "probabilities.npy"), owner), pictures=pictures))
         if len(plans) > 1:
             (mine / "network.keras").unlink(missing_ok=True)
     return rounds, best_epoch, mine / "network.keras"
@@ -371,7 +488,7 @@ def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]", number
                 left = seconds * (epochs + later - done - message["share"]) if seconds else None
                 ticket.progress(first + width * share, f"{where} {message['epoch']} of {epochs}", eta_s=left, even=False)
             case "epoch":
-                services.add_epoch(run, message, fold=fold)
+                runs.add_epoch(run, message, fold=fold)
                 done, seconds = message["number"], message["seconds"]
                 detail = (
                     f"{where} {done} of {epochs}: loss {message['loss']:.3f}, validation accuracy {message['val_accuracy']:.0%}"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
+
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from datasets.models import Job, Release, Split, SplitMember, Track
+from datasets.models import Dataset, Job, Release, Split, SplitMember, Track
 from datasets.services.releases import FOLDS
 from mer.methods import params
 
@@ -92,6 +94,7 @@ class Run(models.Model):
     excluded = models.JSONField(default=list, help_text="[{track, title, reason}]: items of the release without a spectrogram.")
     environment = models.JSONField(default=dict, help_text="Host, package versions and git commit of the training.")
     one_class = models.BooleanField(default=False, help_text="It answers the same label for every test track.")
+    notes = models.TextField(blank=True, max_length=5000)
     network_file = models.FileField(upload_to="networks/", max_length=200, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -133,6 +136,74 @@ class Run(models.Model):
     @property
     def seed(self) -> int:
         return int(self.params["seed"])
+
+
+class Promotion(models.Model):
+    """The run that a dataset goes by: the latest row counts, the others are its history."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="+")
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="promotions", help_text="Empty: none any more.")
+    reason = models.CharField(max_length=500, blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.run or 'none'} for {self.dataset}"
+
+
+class LearningCurve(models.Model):
+    """How good a linear model becomes with more labels: tracks taken at random, or those first that it is least sure of."""
+
+    release = models.OneToOneField(Release, on_delete=models.CASCADE, related_name="learning_curve")
+    network = models.CharField(max_length=20, default="features")
+    seed = models.PositiveBigIntegerField(default=1)
+    n_test = models.PositiveIntegerField(null=True)
+    points = models.JSONField(
+        default=list, help_text="[{order, n, accuracy, low, high}]: means over draws, and where 95% of them lie."
+    )
+    gain = models.JSONField(default=dict, help_text="Mean difference of the orders, with its interval over draws.")
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    made_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"learning curve on {self.release}"
+
+
+def _heard_path(inference: Inference, filename: str) -> str:
+    return f"inferences/{secrets.token_urlsafe(12)}"
+
+
+class Inference(models.Model):
+    """What a run says of one recording: a track, or a file that was sent to be heard."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="inferences")
+    track = models.ForeignKey(Track, null=True, on_delete=models.CASCADE, related_name="+")
+    filename = models.CharField(max_length=300, blank=True)
+    file = models.FileField(upload_to=_heard_path, max_length=200, blank=True, help_text="Kept until it is heard.")
+    label = models.CharField(max_length=30, blank=True)
+    probabilities = models.JSONField(default=dict)
+    windows = models.JSONField(default=list, help_text="[[begins at second, {label: probability}]]")
+    peaks = models.JSONField(default=list, help_text="Of the waveform, as of a track's.")
+    duration_s = models.FloatField(null=True)
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("mer:inference", args=[self.pk])
+
+    @property
+    def name(self) -> str:
+        return self.track.title if self.track else self.filename
 
 
 class Epoch(models.Model):

@@ -8,8 +8,8 @@ from typing import Any
 from django.utils.translation import gettext
 
 from mer.methods.params import SpectrogramParams
-from mer.models import Epoch, Evaluation
-from mer.selectors import CompareRow
+from mer.models import Epoch, Evaluation, Inference, LearningCurve
+from mer.selectors import CompareRow, Comparison
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 52, 26
 
@@ -92,37 +92,123 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Whiskers:
+    """title says what is shown; human : where one rater stands, None where that is not known."""
+
+    title: str
     rows: list[Whisker]
     height: float
     ticks: list[tuple[float, str]]
     human: float | None = None
 
 
-def whiskers(rows: Sequence[CompareRow], *, human: float | None = None) -> Whiskers:
-    """Test accuracy of each run with its interval, on an axis from 0 to 100%; the majority baseline as a mark, one rater as a line."""
+def both_whiskers(comparison: Comparison) -> list[Whiskers]:
+    """Test accuracy and macro-F1 of each run, each with its interval, on axes from 0 to 1."""
+    rows = [row for row in comparison.rows if row.test]
+    accuracy = [(row, row.test.accuracy, row.test.low, row.test.high, row.test.majority) for row in rows if row.test]
+    f1 = []
+    for row in rows:
+        found = row.test.figures.get("macro_f1") if row.test else None
+        if row.test and found and None not in found.values():
+            f1.append((row, found["value"], found["low"], found["high"], _majority_f1(row.test)))
+    made = [_whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=comparison.one_rater)]
+    return [*made, _whiskers(gettext("Macro-F1 on the test part with 95% interval"), f1, "{:.2f}")] if f1 else made
 
+
+def _majority_f1(test: Evaluation) -> float:
+    """Macro-F1 of always answering the most frequent training label."""
+    present = sum(sum(row) > 0 for row in test.confusion)
+    return 2 * test.majority / (1 + test.majority) / present if present else 0.0
+
+
+def _whiskers(
+    title: str, rows: Sequence[tuple[CompareRow, float, float, float, float]], form: str, *, human: float | None = None
+) -> Whiskers:
     def x(value: float) -> float:
-        return 110 + 420 * value
+        return 110 + 420 * min(1.0, max(0.0, value))
 
     drawn = []
-    for number, row in enumerate(rows):
-        if row.test:
-            text = f"{row.test.accuracy:.1%} ({row.test.n_correct} of {row.test.n}; 95% interval {row.test.low:.1%} to {row.test.high:.1%})"
-            drawn.append(
-                Whisker(
-                    row.run.name,
-                    row.run.get_absolute_url(),
-                    24 + 30 * number,
-                    x(row.test.low),
-                    x(row.test.accuracy),
-                    x(row.test.high),
-                    x(row.test.majority),
-                    text,
-                )
-            )
-    height = 24 + 30 * len(rows)
-    ticks = [(x(share / 100), f"{share}%") for share in (0, 25, 50, 75, 100)]
-    return Whiskers(drawn, height, ticks, None if human is None else x(human))
+    for number, (row, value, low, high, majority) in enumerate(rows):
+        n = row.test.n if row.test else 0
+        text = f"{value:.3f} (n = {n}; {low:.3f}–{high:.3f})"
+        place = 24 + 30 * number
+        drawn.append(Whisker(row.run.name, row.run.get_absolute_url(), place, x(low), x(value), x(high), x(majority), text))
+    ticks = [(x(share / 4), form.format(share / 4)) for share in range(5)]
+    return Whiskers(title, drawn, 24 + 30 * len(drawn), ticks, None if human is None else x(human))
+
+
+@dataclass(frozen=True)
+class Along:
+    """Probabilities along a recording, stacked: for each label its rectangles (x, y, width, height), and the waveform behind."""
+
+    width: int
+    height: int
+    bands: list[tuple[str, list[tuple[float, float, float, float]]]]
+    wave: str
+    ticks: list[tuple[float, str]]
+    rows: list[tuple[str, list[tuple[str, float]]]]
+
+
+def along(asked: Inference) -> Along:
+    width, height = 720, 160
+    total = asked.duration_s or 1.0
+    windows = asked.windows or [[0.0, asked.probabilities]]
+    edges = [float(start) for start, _said in windows] + [total]
+    bands: dict[str, list[tuple[float, float, float, float]]] = {label: [] for label in asked.probabilities}
+    rows = []
+    for (start, said), stop in zip(windows, edges[1:], strict=True):
+        top = 0.0
+        for label, share in said.items():
+            x, wide = width * start / total, width * max(0.0, stop - start) / total
+            bands[label].append((round(x, 1), round(height * top, 1), round(wide, 1), round(height * share, 1)))
+            top += share
+        rows.append((f"{_clock(start)}–{_clock(stop)}", list(said.items())))
+    step = width / max(1, len(asked.peaks))
+    wave = " ".join(
+        f"M{round(step * (number + 0.5), 1)} {round(height / 2 - height * peak / 220, 1)}v{round(height * peak / 110, 1)}"
+        for number, peak in enumerate(asked.peaks)
+    )
+    ticks = [(width * share / 4, _clock(total * share / 4)) for share in range(5)]
+    return Along(width, height, list(bands.items()), wave, ticks, rows)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+
+
+@dataclass(frozen=True)
+class SizeCurve:
+    """For each order: its name, SVG points of the mean, and of the band in which 95% of the draws lie."""
+
+    lines: list[tuple[str, str, str]]
+    y_ticks: list[tuple[float, str]]
+    x_ticks: list[tuple[float, str]]
+    rows: list[dict[str, Any]]
+
+
+def curve_of_sizes(curve: LearningCurve) -> SizeCurve:
+    width, height, left = 560, 260, 52
+    points = curve.points
+    most = float(max(point["n"] for point in points))
+    low = float(min(point["low"] for point in points))
+    floor = float(math.floor(low * 10) / 10)
+
+    def x(n: float) -> float:
+        return left + (width - left - 12) * n / most
+
+    def y(value: float) -> float:
+        return 10 + (height - 40) * (1 - (value - floor) / max(1e-9, 1 - floor))
+
+    lines = []
+    for order in ("random", "uncertain"):
+        mine = [point for point in points if point["order"] == order]
+        mean = " ".join(f"{x(p['n']):.1f},{y(p['accuracy']):.1f}" for p in mine)
+        band = " ".join(
+            [f"{x(p['n']):.1f},{y(p['high']):.1f}" for p in mine] + [f"{x(p['n']):.1f},{y(p['low']):.1f}" for p in reversed(mine)]
+        )
+        lines.append((order, mean, band))
+    y_ticks = [(y(tenth / 10), f"{tenth * 10}%") for tenth in range(round(floor * 10), 11, 2)]
+    x_ticks = [(x(p["n"]), f"{p['n']:.0f}") for p in points if p["order"] == "random"]
+    return SizeCurve(lines, y_ticks, x_ticks, points)
 
 
 def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]:
@@ -131,7 +217,8 @@ def confusion(evaluation: Evaluation, labels: list[str]) -> list[dict[str, Any]]
     for label, counts in zip(labels, evaluation.confusion, strict=True):
         total = sum(counts)
         cells = [
-            {"n": n, "shade": round(100 * n / total) if total else 0, "right": labels[i] == label} for i, n in enumerate(counts)
+            {"n": n, "shade": round(100 * n / total) if total else 0, "right": labels[i] == label, "said": labels[i]}
+            for i, n in enumerate(counts)
         ]
         rows.append({"label": label, "cells": cells, "total": total})
     return rows

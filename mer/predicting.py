@@ -16,12 +16,13 @@ from mer.errors import PredictionImpossible
 from mer.methods import features, musicnn, spectrograms
 from mer.methods.params import SpectrogramParams
 from mer.models import Run
+from mer.services.runs import named
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """probabilities : by label, over the track. windows : (second at which it begins, probabilities) of each picture, in order; empty for
-    a model that hears the track as a whole."""
+    """probabilities : by label, over the track. windows : (second at which it begins, probabilities) of each picture or stretch, in
+    order; empty where a model hears the track as a whole and it is shorter than two stretches."""
 
     label: str
     probabilities: dict[str, float]
@@ -42,19 +43,15 @@ def predictor(run: Run) -> Callable[[Path], Prediction]:
         with tempfile.TemporaryDirectory(prefix="predict-", dir=settings.WORK_DIR) as folder:
             wav = Path(folder, "track.wav")
             audio.convert(path, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
-            starts, found = says(audio.read_wav(wav))
-        mean = found.mean(axis=0)
-        windows = [(start, _named(labels, row)) for start, row in zip(starts, found, strict=True)] if starts else []
-        return Prediction(labels[int(mean.argmax())], _named(labels, mean), windows)
+            mean, found = says(audio.read_wav(wav))
+        return Prediction(labels[int(mean.argmax())], named(labels, mean), [(start, named(labels, row)) for start, row in found])
 
     return predict
 
 
-def _named(labels: list[str], values: NDArray[np.float64]) -> dict[str, float]:
-    return {label: round(float(value), 6) for label, value in zip(labels, values, strict=True)}
-
-
-Says = Callable[[NDArray[np.float32]], tuple[list[float], NDArray[np.float64]]]
+Said = tuple[NDArray[np.float64], list[tuple[float, NDArray[np.float64]]]]  # of the whole, and of each window with its first second
+Says = Callable[[NDArray[np.float32]], Said]
+SAMPLE_RATE = SpectrogramParams().sr
 
 
 def _of_members(run: Run) -> Callable[[Path], Prediction]:
@@ -62,11 +59,18 @@ def _of_members(run: Run) -> Callable[[Path], Prediction]:
     members = [predictor(member) for member in Run.objects.filter(pk__in=run.members).select_related("release", "spectrogram_set")]
 
     def predict(path: Path) -> Prediction:
-        found = [member(path).probabilities for member in members]
-        mean = {label: round(sum(one[label] for one in found) / len(found), 6) for label in run.release.labels}
-        return Prediction(max(mean, key=lambda label: mean[label]), mean, [])
+        found = [member(path) for member in members]
+        mean = _mean([one.probabilities for one in found])
+        starts = [start for start, _said in found[0].windows]
+        same = all([start for start, _said in one.windows] == starts for one in found)
+        windows = [(start, _mean([one.windows[place][1] for one in found])) for place, start in enumerate(starts)] if same else []
+        return Prediction(max(mean, key=lambda label: mean[label]), mean, windows)
 
     return predict
+
+
+def _mean(answers: list[dict[str, float]]) -> dict[str, float]:
+    return {label: round(sum(one[label] for one in answers) / len(answers), 6) for label in answers[0]}
 
 
 def _of_features(run: Run) -> Says:
@@ -79,12 +83,18 @@ def _of_features(run: Run) -> Says:
         mine = {name.partition("/")[2]: value for name, value in arrays.items() if name.startswith(f"{kind}/")}
         models[kind] = features.LinearModel.of_arrays(mine), EXTRACT[kind]()
 
-    def says(y: NDArray[np.float32]) -> tuple[list[float], NDArray[np.float64]]:
+    def heard(y: NDArray[np.float32]) -> NDArray[np.float64]:
         found = []
         for model, extract in models.values():
             values = extract(y)
             found.append(model.probabilities(np.array([[values[name] for name in model.names]])))
-        return [], np.mean(found, axis=0)
+        return np.asarray(np.mean(found, axis=0)[0])
+
+    def says(y: NDArray[np.float32]) -> Said:
+        """Over the whole recording, as it learned; and window by window where there are several, to see how it goes along."""
+        width = SpectrogramParams().window_samples
+        starts = range(0, len(y) - width + 1, width) if len(y) >= 2 * width else range(0)
+        return heard(y), [(round(start / SAMPLE_RATE, 2), heard(y[start : start + width])) for start in starts]
 
     return says
 
@@ -107,9 +117,10 @@ def _of_pictures(run: Run, params: SpectrogramParams) -> Says:
             path.write_bytes(stored.read())
         network = networks.load(path)
 
-    def says(y: NDArray[np.float32]) -> tuple[list[float], NDArray[np.float64]]:
+    def says(y: NDArray[np.float32]) -> Said:
         found = spectrograms.pictures(y, params)
         probabilities = np.asarray(network.predict(resize_pictures(found), verbose=0), dtype=np.float64)
-        return [round(number * params.window_s, 2) for number in range(len(found))], probabilities
+        windows = [(round(number * params.window_s, 2), row) for number, row in enumerate(probabilities)]
+        return probabilities.mean(axis=0), windows
 
     return says

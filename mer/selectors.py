@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext_lazy
 from numpy.typing import NDArray
 
-from datasets.models import Release, SplitMember, Track
-from datasets.services.releases import FOLDS
+from datasets import selectors as ground
+from datasets.models import Dataset, Release, ReleaseItem, SplitMember, Track
+from datasets.services.releases import FOLDS, N_FOLDS
 from mer.methods import features, metrics, musicnn
 from mer.methods.comparison import Verdict, mcnemar, together, with_differences
-from mer.methods.params import PICTURELESS, SpectrogramParams, TrainingParams
-from mer.models import Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
+from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SpectrogramParams, TrainingParams
+from mer.models import Evaluation, FeatureVector, Prediction, Promotion, Run, Spectrogram, SpectrogramSet
 
 
 @dataclass(frozen=True)
@@ -158,20 +160,22 @@ class Comparison:
     n_five: int = 0
 
 
-def compare(release: Release) -> Comparison:
-    runs = list(runs_of(release))
+def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
+    """All runs of a release, or those that are chosen."""
+    runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
     rows = []
     for run in runs:
         if run.state == "done":
             rows.append(CompareRow(run, *(evaluation(run, part) for part in ("train", "validation", "test"))))
     rows.sort(key=lambda row: -(row.validation.accuracy if row.validation else 0))
-    best: dict[tuple[str, int], Run] = {}
+    best: dict[object, Run] = {}
     for row in rows:
-        if row.run.is_control:
-            continue
-        best.setdefault((row.run.network, row.run.split_id), row.run)
-    chosen = list(best.values())
-    pairs = [(one, two) for index, one in enumerate(chosen) for two in chosen[index + 1 :] if one.split_id == two.split_id]
+        if chosen:
+            best[row.run.pk] = row.run
+        elif not row.run.is_control:
+            best.setdefault((row.run.network, row.run.split_id), row.run)
+    told = list(best.values())
+    pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if one.split_id == two.split_id]
     verdicts = together([verdict_of(one, two) for one, two in pairs])
     running = [run for run in runs if run.state in ("queued", "running")]
     labels = list(release.labels)
@@ -194,6 +198,172 @@ def verdict_of(one: Run, two: Run) -> Verdict:
     if not tracks:
         return verdict
     return with_differences(verdict, truth, predicted[0], predicted[1], [groups[track] for track in tracks], n_labels=len(labels))
+
+
+def promoted(dataset: Dataset) -> Run | None:
+    """The run that the dataset goes by."""
+    latest = Promotion.objects.filter(dataset=dataset).select_related("run__release").first()
+    return latest.run if latest else None
+
+
+def promotions_of(dataset: Dataset) -> QuerySet[Promotion]:
+    return Promotion.objects.filter(dataset=dataset).select_related("run__release", "by")
+
+
+def outside(run: Run) -> QuerySet[Track]:
+    """Tracks of the dataset that are ready and not in the run's release: it says something of them when it is promoted."""
+    mine = run.release.items.values("track")
+    return Track.objects.filter(dataset=run.release.dataset_id, state=Track.State.READY).exclude(pk__in=mine).order_by("pk")
+
+
+def newest_release(run: Run) -> Release | None:
+    """The newest release of the run's dataset, if it is not the run's own."""
+    newest = ground.releases_of(run.release.dataset).first()
+    return newest if newest != run.release else None
+
+
+def test_tracks(run: Run, *, truth: str = "", said: str = "") -> list[Prediction]:
+    """Hardest first: those on which it gave the true label the least. truth, said : only one cell of the confusion matrix."""
+    rows = run.predictions.filter(part="test").select_related("track")
+    rows = rows.filter(truth=truth) if truth else rows
+    rows = rows.filter(predicted=said) if said else rows
+    return sorted(rows, key=lambda row: (row.probabilities[row.truth], row.track_id))
+
+
+SORTS = {
+    "": gettext_lazy("Best on validation first"), "new": gettext_lazy("Newest first"), "test": gettext_lazy("Best on test first"),
+    "f1": gettext_lazy("Best macro-F1 on test first"),
+}  # fmt: skip
+STATES = ("queued", "running", "done", "failed", "cancelled")
+
+
+def runs_to_show(release: Release | None, filters: Mapping[str, str]) -> list[Run]:
+    """The runs of a release, or of all, by network, preset and state, in the order that is asked for."""
+    found = runs_of(release)
+    if filters.get("network") in NETWORKS:
+        found = found.filter(network=filters["network"])
+    if filters.get("state") in STATES:
+        found = found.filter(job__state=filters["state"])
+    if filters.get("input") in INPUTS:
+        found = found.filter(spectrogram_set__input=filters["input"])
+    if filters.get("recipe") in RECIPES:
+        found = found.filter(spectrogram_set__recipe=filters["recipe"])
+    if filters.get("folds") in ("yes", "no"):
+        found = found.filter(split__name=FOLDS) if filters["folds"] == "yes" else found.exclude(split__name=FOLDS)
+    part, measure = {"test": ("test", "accuracy"), "f1": ("test", "macro_f1")}.get(
+        filters.get("sort", ""), ("validation", "accuracy")
+    )
+    rows = list(found[:1000])
+    if filters.get("sort") == "new":
+        return rows
+
+    def rank(run: Run) -> float:
+        figure = evaluation(run, part)
+        return -getattr(figure, measure) if figure and run.state == "done" else 1.0  # those without figures last
+
+    return sorted(rows, key=rank)
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One test track as every chosen run answered it; answers : (predicted, probabilities) of each."""
+
+    item: ReleaseItem
+    votes: list[tuple[str, int]]
+    answers: list[tuple[str, list[tuple[str, float]]]]
+
+    @property
+    def differ(self) -> bool:
+        return len({predicted for predicted, _probabilities in self.answers}) > 1
+
+    @property
+    def all_wrong(self) -> bool:
+        return all(predicted != self.item.label for predicted, _probabilities in self.answers)
+
+
+def grid(release: Release, runs: Sequence[Run]) -> list[GridRow]:
+    """Every track that all of the runs were tested on, in the order of the release."""
+    labels = list(release.labels)
+    found = [{row.track_id: row for row in run.predictions.filter(part="test")} for run in runs]
+    tracks = set(found[0]).intersection(*found[1:]) if found else set()
+    rows = []
+    for item in release.items.filter(track__in=tracks):
+        mine = [one[item.track_id] for one in found]
+        answers = [(row.predicted, [(label, row.probabilities[label]) for label in labels]) for row in mine]
+        rows.append(GridRow(item, [(label, item.votes.get(label, 0)) for label in labels], answers))
+    return rows
+
+
+@dataclass(frozen=True)
+class RunAgreement:
+    """On how many of the tracks that all were tested on the runs say the same, and on how many all or none are right."""
+
+    n: int
+    same: int
+    all_right: int
+    none_right: int
+
+
+def agreement_of_runs(rows: Sequence[GridRow]) -> RunAgreement:
+    right = [[predicted == row.item.label for predicted, _probabilities in row.answers] for row in rows]
+    return RunAgreement(
+        len(rows), sum(not row.differ for row in rows), sum(all(one) for one in right), sum(row.all_wrong for row in rows)
+    )
+
+
+@dataclass(frozen=True)
+class RoundFigure:
+    """What one run scores on the tracks that both rounds tested, under the labels of each release."""
+
+    run: Run
+    under_before: tuple[int, float, float]  # right, low, high
+    under_now: tuple[int, float, float]
+
+
+@dataclass(frozen=True)
+class RoundFigures:
+    n: int
+    rows: list[RoundFigure]
+    verdict: Verdict | None
+
+
+def round_figures(before: Release, now: Release) -> RoundFigures | None:
+    """The chosen run of each release on the test tracks that both have; None where one has no finished run."""
+    runs = [run for run in (chosen_run(before), chosen_run(now)) if run]
+    if len(runs) < 2:
+        return None
+    found = [dict(run.predictions.filter(part="test").values_list("track_id", "predicted")) for run in runs]
+    labels = [ground.labels_of(before), ground.labels_of(now)]
+    tracks = sorted(set(found[0]) & set(found[1]) & set(labels[0]) & set(labels[1]))
+    n = len(tracks)
+
+    def score(said: Mapping[int, str], truth: Mapping[int, str]) -> tuple[int, float, float]:
+        right = sum(said[track] == truth[track] for track in tracks)
+        return (right, *metrics.wilson_interval(right, n))
+
+    rows = [RoundFigure(run, score(said, labels[0]), score(said, labels[1])) for run, said in zip(runs, found, strict=True)]
+    right = [[said[track] == labels[1][track] for track in tracks] for said in found]
+    verdict = mcnemar(right[1], right[0], (runs[1].name, runs[0].name)) if n else None
+    return RoundFigures(n, rows, verdict)
+
+
+def chosen_run(release: Release) -> Run | None:
+    """The promoted run if it is of this release, else the best on validation; controls aside."""
+    run = promoted(release.dataset)
+    if run and run.release_id == release.pk:
+        return run
+    done = [run for run in runs_to_show(release, {"state": "done"}) if not run.is_control and evaluation(run, "test")]
+    return done[0] if done else None
+
+
+def minutes_of(release: Release, network: str, *, folds: bool) -> float | None:
+    """What the latest finished run of the network took a track, times the tracks of this release; None when there was none."""
+    last = Run.objects.filter(network=network, job__state="done").select_related("job", "release", "split").order_by("-pk").first()
+    if last is None or last.job is None or last.job.started_at is None or last.job.finished_at is None:
+        return None
+    seconds = (last.job.finished_at - last.job.started_at).total_seconds()
+    rounds = (N_FOLDS if folds else 1) / (N_FOLDS if last.in_folds else 1)
+    return seconds / 60 * rounds * release.items.count() / max(1, last.release.items.count())
 
 
 def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:

@@ -1,9 +1,11 @@
+from typing import Any
+
 from rest_framework import serializers
 
-from datasets.models import Release
+from datasets.models import Release, Track
 from datasets.serializers import JobSerializer
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
-from mer.models import Evaluation, Prediction, Run
+from mer.models import Evaluation, Inference, Prediction, Run
 
 DEFAULT = TrainingParams()
 
@@ -23,7 +25,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         model = Run
         fields = [
             "id", "release", "network", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class",
-            "evaluations", "created_at",
+            "evaluations", "notes", "created_at",
         ]  # fmt: skip
 
 
@@ -41,3 +43,37 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     class Meta:
         model = Prediction
         fields = ["run", "track", "part", "truth", "predicted", "probabilities"]
+
+
+class AgainSerializer(serializers.Serializer[Run]):
+    newest = serializers.BooleanField(default=False, help_text="On the newest release of the dataset instead of its own.")
+
+
+class PromotionSerializer(serializers.Serializer[Run]):
+    down = serializers.BooleanField(default=False, help_text="Let it step down instead.")
+    reason = serializers.CharField(default="", allow_blank=True, max_length=500)
+
+
+class NotesSerializer(serializers.Serializer[Run]):
+    notes = serializers.CharField(allow_blank=True, max_length=5000)
+    was = serializers.CharField(allow_blank=True, default="", help_text="The notes that these replace; others are not overwritten.")
+
+
+class InferenceSerializer(serializers.ModelSerializer[Inference]):
+    job = JobSerializer(read_only=True)
+
+    class Meta:
+        model = Inference
+        fields = ["id", "run", "track", "filename", "label", "probabilities", "windows", "duration_s", "job", "created_at"]
+
+
+class AskSerializer(serializers.Serializer[Inference]):
+    """One of the two."""
+
+    track = serializers.PrimaryKeyRelatedField(queryset=Track.objects.all(), required=False, allow_null=True, default=None)
+    file = serializers.FileField(required=False, allow_null=True, default=None)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if (data["track"] is None) == (data["file"] is None):
+            raise serializers.ValidationError("Send a file, or name a track.")
+        return data

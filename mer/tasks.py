@@ -14,3 +14,18 @@ def draw_spectrograms(job_id: int) -> None:
 @shared_task(time_limit=12 * 60 * 60)
 def train_run(job_id: int) -> None:
     queue.run_job(job_id, jobs.train_run)
+
+
+@shared_task(time_limit=30 * 60)
+def infer(job_id: int) -> None:
+    queue.run_job(job_id, jobs.infer)
+
+
+@shared_task(time_limit=12 * 60 * 60)
+def hear_unrated(job_id: int) -> None:
+    queue.run_job(job_id, jobs.hear_unrated)
+
+
+@shared_task(time_limit=2 * 60 * 60)
+def learning_curve(job_id: int) -> None:
+    queue.run_job(job_id, jobs.learning_curve)

@@ -11,8 +11,8 @@ from datasets.methods import bundles
 from datasets.models import Track
 from datasets.services import queue, releases
 from mer import jobs as mer_jobs
-from mer import services as mer
 from mer.methods.params import SpectrogramParams
+from mer.services import inputs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -43,7 +43,7 @@ def test_the_bundle_is_whole_and_holds_tables_and_audio(release, tmp_path):
 def test_spectrograms_go_along(release, make_track, rate, questionnaire, settings):
     long = make_track("Long", seconds=48, licence="CC0-1.0")
     rate(long, "sad sad sad sad sad")
-    mer_jobs.draw_track(long, [mer.spectrogram_set(SpectrogramParams())])
+    mer_jobs.draw_track(long, [inputs.spectrogram_set(SpectrogramParams())])
     export = write(freezing.freeze(questionnaire, name="v2", seed=1))
     with zipfile.ZipFile(export.file) as bundle:
         assert bundle.read(f"v2/spectrograms/full-robust/{long.pk}.png").startswith(b"\x89PNG")

@@ -5,11 +5,12 @@ import pytest
 
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors, services
+from mer import jobs, selectors
 from mer.errors import TrainingImpossible
 from mer.methods import features, musicnn
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import FeatureVector
+from mer.services import inputs, runs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -28,7 +29,7 @@ def measured(release, monkeypatch):
 
 
 def run_of(release, network="features", **values):
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of(network), spectrograms=SpectrogramParams(), wake_worker=False, **values
     )
     job = queue.run_job(run.job_id, jobs.train_run)
@@ -80,7 +81,7 @@ def test_runs_in_folds_are_compared_with_runs_in_folds(measured):
 
 
 def test_a_track_that_cannot_be_measured_is_left_out_with_the_reason(release):
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
     )
     job = queue.run_job(run.job_id, jobs.train_run)
@@ -92,7 +93,7 @@ def test_a_track_that_cannot_be_measured_is_left_out_with_the_reason(release):
 def test_folds_that_a_release_lacks_are_said_to_be_missing(release):
     release.splits.filter(name="5 folds").delete()
     with pytest.raises(TrainingImpossible, match="has no folds"):
-        services.create_run(
+        runs.create_run(
             release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
         )
 
@@ -107,13 +108,13 @@ def test_a_track_s_pictures_are_pooled_to_one_answer():
 def test_every_picture_of_a_track_has_its_label_and_part(release, tmp_path):
     from mer.methods.spectrograms import png, stacked
 
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(input="clips"), wake_worker=False
     )
     rng = np.random.default_rng(1)
     for number, item in enumerate(release.items.all()):
         found = rng.integers(0, 256, (1 + number % 3, 128, 256), dtype=np.uint8)
-        services.store_spectrogram(run.spectrogram_set, item.track, png(stacked(found)))
+        inputs.store_spectrogram(run.spectrogram_set, item.track, png(stacked(found)))
     samples = selectors.samples_of(run)
     jobs._write_inputs(tmp_path, run, samples, [sample.part for sample in samples], list(release.labels))
     data = np.load(tmp_path / "data.npz")

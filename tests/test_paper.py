@@ -7,9 +7,10 @@ import pytest
 from django.core.management import call_command
 
 from datasets.services import queue
-from mer import jobs, replay, services
+from mer import jobs, replay
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
+from mer.services import runs
 from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
 from tests.test_runs import finish
 
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 def test_the_report_sets_our_figures_beside_the_papers(measured, capsys, tmp_path):  # noqa: F811
-    run = services.create_run(
+    run = runs.create_run(
         release=measured, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(recipe="paper"), wake_worker=False
     )
     finish(run)
@@ -46,7 +47,7 @@ def test_the_page_queues_what_is_missing_once(client, curator, measured):  # noq
 
 
 def test_the_control_learns_from_shuffled_labels_and_is_tested_on_true_ones(measured):  # noqa: F811
-    run = services.create_run(
+    run = runs.create_run(
         release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
         wake_worker=False,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def test_runs_with_other_settings_are_not_taken_for_the_papers(measured):  # noq
 def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F811
     from mer import selectors
 
-    run = services.create_run(
+    run = runs.create_run(
         release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
         wake_worker=False,
     )  # fmt: skip

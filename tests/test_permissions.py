@@ -3,11 +3,13 @@
 import re
 
 import pytest
+from django.contrib.auth.models import User
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from annotate.api import UUID
-from annotate.models import Rating
+from annotate.models import Rater, Rating
 from annotate.services import raters, slots
+from config import demo
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +32,10 @@ RATERS = {
     "assignment-audio", "assignment-shown", "assignment-draft", "assignment-decline", "rating-list", "rating-undo", "api-root",
 }  # fmt: skip
 CURATORS = {
+    "annotate:preview", "doubt-list", "run-again", "run-promote", "run-notes", "run-predict", "inference-list", "inference-detail",
+    "annotate:review", "mer:run_again", "mer:promote", "mer:notes", "mer:predict", "mer:learning_curve_draw",
+    "annotate:disagreement", "annotate:doubted", "annotate:review_round", "datasets:saliency", "mer:prediction_table", "mer:inference",
+    "mer:compare_data", "mer:round_panel", "mer:learning_curve",
     "datasets:track_list", "datasets:track_add", "datasets:track", "datasets:track_audio", "datasets:track_exclude", "datasets:track_restore",
     "datasets:tracks_bulk", "datasets:duplicate_list", "datasets:duplicate_rule", "datasets:upload_begin", "datasets:upload_part",
     "datasets:upload_finish", "datasets:check_sources", "annotate:laboratory", "annotate:rule_change", "annotate:tracks_send_back",
@@ -46,6 +52,10 @@ CURATORS = {
 ADMINS = {
     "annotate:rater_list", "annotate:rater", "annotate:rating_table", "annotate:set_aside", "annotate:reinstate", "annotate:rater_erase", "annotate:invite_create",
     "annotate:invite_revoke", "invite-list", "invite-revoke", "rater-list", "rater-set-aside",
+}  # fmt: skip
+NOT_FOR_GUESTS = {  # pages of curators that do something as soon as they are filled in
+    "datasets:track_add", "annotate:freeze", "annotate:label_scheme", "annotate:ratings_import", "datasets:import_add",
+    "datasets:release_import", "mer:train", "mer:predict",
 }  # fmt: skip
 A_KEY = "6f1c2b0e-0000-4000-8000-000000000001"
 
@@ -105,6 +115,46 @@ def test_a_rater_is_refused_what_curators_do(client, rater, name):
 def test_a_curator_is_never_refused_and_nothing_breaks(client, curator, name):
     client.force_login(curator)
     assert answers(client, ROUTES[name]) <= {200, 204, 302, 400, 404, 405, 409, 410}
+
+
+@pytest.fixture
+def guest(db) -> User:
+    user = User.objects.create_user("tamu", password="x")
+    user.groups.add(demo.guests())
+    return user
+
+
+@pytest.mark.parametrize("name", sorted(CURATORS | ADMINS))
+def test_a_guest_reads_what_curators_read_and_changes_nothing(client, guest, name):
+    client.force_login(guest)
+    assert client.post(ROUTES[name]).status_code in {403, 405}
+    for method in (client.put, client.patch, client.delete):
+        assert method(ROUTES[name]).status_code in {403, 405}
+    status = client.get(ROUTES[name]).status_code
+    if name in NOT_FOR_GUESTS | ADMINS:
+        assert status in {403, 405}
+    else:
+        assert status in {200, 204, 302, 400, 403, 404, 405}
+
+
+READ_BY_GUESTS = {
+    "datasets:track_list", "datasets:release_list", "annotate:agreement_list", "mer:run_list", "datasets:job_list", "home", "track-list",
+    "release-list", "run-list", "consensus-list", "prediction-list", "inference-list", "datasets:ingest_health", "datasets:duplicate_list",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(READ_BY_GUESTS))
+def test_a_guest_is_let_in_where_there_is_only_something_to_read(client, guest, name):
+    client.force_login(guest)
+    assert client.get(ROUTES[name]).status_code in {200, 302}
+
+
+def test_a_guest_does_not_rate(client, guest, questionnaire, make_track):
+    make_track()
+    client.force_login(guest)
+    assert client.get(f"/rate/{questionnaire.pk}/").status_code == 404
+    assert client.post("/api/v1/assignments/", {"questionnaire": questionnaire.pk}).status_code in {400, 404}
+    assert not Rater.objects.filter(user=guest).exists()
 
 
 @pytest.mark.parametrize("name", sorted(ADMINS))

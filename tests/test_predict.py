@@ -8,10 +8,11 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from mer import predicting, services
+from mer import predicting
 from mer.errors import PredictionImpossible
 from mer.methods import features, networks
 from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.services import runs
 from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.django_db]
@@ -28,7 +29,7 @@ def song(tmp_path, wav_file):
 @pytest.fixture
 def linear(release):
     """A finished run on features whose model was fitted to noise."""
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
     )
     rng = np.random.default_rng(1)
@@ -51,7 +52,7 @@ def test_a_file_and_a_folder_are_answered_and_what_is_no_recording_is_refused(li
 
 
 def test_a_network_answers_for_every_window_and_for_the_track(release, tmp_path, wav_file):
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(input="whole"), wake_worker=False
     )
     path = tmp_path / "network.keras"

@@ -11,17 +11,18 @@ from annotate.services import freezing
 from datasets.errors import JobInterrupted, WrongState
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors, services
+from mer import jobs, selectors
 from mer.errors import TrainingImpossible
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.methods.spectrograms import png
 from mer.models import Run, Spectrogram
+from mer.services import inputs, runs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 def make_run(release, network: str = "crnn", **values) -> Run:
-    return services.create_run(
+    return runs.create_run(
         release=release, training=TrainingParams.of(network, **values), spectrograms=SpectrogramParams(), wake_worker=False
     )
 
@@ -29,7 +30,7 @@ def make_run(release, network: str = "crnn", **values) -> Run:
 def draw_all(run: Run) -> None:
     for item in run.release.items.all():
         picture = np.random.default_rng(item.pk).integers(0, 256, (128, 256), dtype=np.uint8)
-        services.store_spectrogram(run.spectrogram_set, item.track, png(picture))
+        inputs.store_spectrogram(run.spectrogram_set, item.track, png(picture))
 
 
 def test_a_release_with_one_class_cannot_be_trained(make_track, rate, questionnaire):
@@ -63,8 +64,8 @@ def test_tracks_too_short_for_a_picture_are_listed_and_training_says_so(release)
 
 def test_a_dead_worker_s_half_run_leaves_nothing_behind(release):
     run = make_run(release)
-    services.add_epoch(run, {"number": 1, "loss": 1, "accuracy": 0.5, "val_loss": 1, "val_accuracy": 0.5, "seconds": 1})
-    services.start_run(run, excluded=[], environment={})
+    runs.add_epoch(run, {"number": 1, "loss": 1, "accuracy": 0.5, "val_loss": 1, "val_accuracy": 0.5, "seconds": 1})
+    runs.start_run(run, excluded=[], environment={})
     assert run.epochs.count() == 0
 
 
@@ -76,9 +77,9 @@ def finish(run: Run, probabilities=None) -> Run:
         probabilities = np.eye(3, dtype=np.float32)[truth]
     labels = ["positive", "neutral", "negative"]
     network = ContentFile(b"network", name="n.keras")
-    services.start_run(run, excluded=[], environment={})
-    rounds = [services.Round(parts, probabilities) for parts in selectors.rounds_of(run, rows)]
-    services.finish_run(run, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=network)
+    runs.start_run(run, excluded=[], environment={})
+    rounds = [runs.Round(parts, probabilities) for parts in selectors.rounds_of(run, rows)]
+    runs.finish_run(run, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=network)
     queue.run_job(run.job_id, lambda ticket: None)
     return Run.objects.get(pk=run.pk)
 
@@ -111,9 +112,9 @@ def test_two_runs_are_compared_on_the_same_test_tracks(release):
 
 def test_a_ready_track_queues_its_spectrograms_and_drawing_twice_leaves_one(make_track):
     track = make_track(seconds=48)
-    job = Job.objects.get(task=services.DRAW, subject_id=track.pk)
+    job = Job.objects.get(task=inputs.DRAW, subject_id=track.pk)
     assert queue.run_job(job.pk, jobs.draw_spectrograms).state == "done"
-    queue.run_job(queue.enqueue(services.DRAW, track, title="again", wake_worker=False).pk, jobs.draw_spectrograms)
+    queue.run_job(queue.enqueue(inputs.DRAW, track, title="again", wake_worker=False).pk, jobs.draw_spectrograms)
     rows = Spectrogram.objects.filter(track=track)
     assert sorted(row.set.recipe for row in rows) == ["paper", "robust"]
     assert all(row.state == "ok" and row.image.read().startswith(b"\x89PNG") for row in rows)
@@ -130,7 +131,7 @@ def test_an_out_of_memory_kill_is_a_sentence(release, monkeypatch):
 
 
 def test_a_run_in_folds_that_was_interrupted_goes_on_with_the_fold_it_was_in(release, monkeypatch):
-    run = services.create_run(
+    run = runs.create_run(
         release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
     )
     draw_all(run)
@@ -145,6 +146,7 @@ def test_a_run_in_folds_that_was_interrupted_goes_on_with_the_fold_it_was_in(rel
         assert number != 2 or (folder / "state.json").read_text() == "half", "what was there is gone on with"
         with np.load(folder / "data.npz") as inputs:
             np.save(folder / "probabilities.npy", np.eye(3, dtype=np.float32)[inputs["truth"]])
+            np.savez(folder / "saliency.npz", owner=np.array([0]), pictures=np.zeros((1, 126, 258), np.uint8))
             assert inputs["shares"].sum(axis=1) == pytest.approx(1)
         (folder / "network.keras").write_bytes(b"x")
         return 1

@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from annotate.methods import consensus
-from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Kind, Questionnaire, Rating, Ruling
+from annotate.methods import consensus, doubt
+from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Kind, Questionnaire, Rating, Ruling, place_by_doubt
 from datasets.rows import loaded
 from datasets.services.audit import record
 from datasets.services.tracks import note_consensus
@@ -47,10 +47,14 @@ def decide(labels: Iterable[str], row: Consensus) -> consensus.Outcome:
     return consensus.settle(given, target=needed, threshold=asked.threshold)
 
 
-def ruling_on(row: Consensus) -> Ruling | None:
-    """The latest ruling; it counts while the raters do not agree."""
+def ruling_that_holds(row: Consensus, settled: str) -> Ruling | None:
+    """The latest ruling, if it counts: while the raters do not agree, or over their agreement where a curator said so."""
+    if settled not in (Consensus.State.SPLIT, Consensus.State.AGREED):
+        return None
     rulings = Ruling.objects.filter(questionnaire=row.questionnaire_id, track=row.track_id)
-    return rulings.select_related("label").order_by("-id").first()
+    ruling = rulings.select_related("label").order_by("-id").first()
+    holds = ruling and ruling.label and (ruling.over or settled == Consensus.State.SPLIT)
+    return ruling if holds else None
 
 
 def update_consensus(row: Consensus, *, by: User | None = None) -> None:
@@ -68,13 +72,15 @@ def update_consensus(row: Consensus, *, by: User | None = None) -> None:
     row.n_ratings = outcome.n_ratings
     row.label_id = dict(labels)[outcome.label] if outcome.label else None
     key = outcome.label
-    if row.state == Consensus.State.SPLIT and (ruling := ruling_on(row)) and ruling.label:
-        row.state, row.label_id, key = Consensus.State.RULED, ruling.label_id, ruling.label.key
+    if ruling := ruling_that_holds(row, outcome.state):
+        row.state, row.label_id, key = Consensus.State.RULED, ruling.label_id, ruling.label.key  # type: ignore[union-attr]
     moment = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(
             SETTLED, [row.state, json.dumps(row.votes), row.agreement, row.n_ratings, row.target, row.label_id, moment, row.pk]
         )
+    if row.questionnaire.queue_order == Questionnaire.QueueOrder.DISPUTED and row.n_ratings:
+        Consensus.objects.filter(pk=row.pk).update(position=place_by_doubt(doubt.entropy(row.votes)))
     if row.state != before or before != Consensus.State.OPEN:  # a settled track may change its label alone
         settled = row.state != Consensus.State.OPEN
         note_consensus(row.track_id, label=key or "", agreement=row.agreement if settled else None)
@@ -111,7 +117,7 @@ class Standing:
 
 STANDING = """
 SELECT c.id, c.state, c.target, c.asked, c.n_ratings, c.label_id, q.threshold, q.raters_per_track, q.fewest_raters, q.ask_more_when_split,
-    q.unanimous_at,
+    q.unanimous_at, q.queue_order,
     a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
     q.is_open,
     (SELECT COUNT(*) FROM annotate_rater WHERE id = a.rater_id AND set_aside_from <= %s),
@@ -131,11 +137,11 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
         (
-            pk, state, target, asked, n, label, threshold, usual, fewest, more, early, slot_state, live, undone, is_open, aside, track_state,
+            pk, state, target, asked, n, label, threshold, usual, fewest, more, early, order, slot_state, live, undone, is_open, aside, track_state,
         ) = cursor.fetchone()  # fmt: skip
     row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, asked=asked, n_ratings=n, label_id=label)
     row.questionnaire = loaded(
         Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, fewest_raters=fewest,
-        ask_more_when_split=bool(more), unanimous_at=early,
+        ask_more_when_split=bool(more), unanimous_at=early, queue_order=order,
     )  # fmt: skip
     return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)

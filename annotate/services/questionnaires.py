@@ -7,14 +7,16 @@ from django.db import transaction
 from django.db.models import ProtectedError, Q
 from django.utils.translation import gettext as _
 
-from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating, Ruling, place_in_queue
+from annotate.methods import doubt
+from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating, Ruling, place_by_doubt, place_in_queue
 from annotate.services import consensus
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods.schemes import Scheme
-from datasets.models import Dataset, Label, Track
+from datasets.models import Dataset, Label, Release, Signal, Track
 from datasets.services.audit import record
 from datasets.services.labels import set_labels
-from datasets.signals import track_ready
+from datasets.services.signals import saw_the_test
+from datasets.signals import signals_written, track_ready
 
 
 def questionnaire_of(dataset: Dataset) -> Questionnaire:
@@ -52,8 +54,23 @@ def apply_rule(questionnaire: Questionnaire) -> None:
     rows = list(Consensus.objects.filter(questionnaire=questionnaire))
     for row in rows:
         row.target = questionnaire.raters_per_track
-        row.position = place_in_queue(questionnaire.seed, row.track_id)
-    Consensus.objects.bulk_update(rows, ["target", "position"], batch_size=500)
+    Consensus.objects.bulk_update(rows, ["target"], batch_size=500)
+    reorder(questionnaire)
+
+
+def reorder(questionnaire: Questionnaire) -> None:
+    """Put the queue in the order that the questionnaire asks for."""
+    rows = list(Consensus.objects.filter(questionnaire=questionnaire))
+    unsure: dict[int, float] = {}
+    if questionnaire.queue_order == Questionnaire.QueueOrder.UNCERTAIN:
+        signals = Signal.objects.filter(track__dataset=questionnaire.dataset_id, part="")
+        unsure = {row.track_id: doubt.entropy(row.probabilities) for row in signals.order_by("run")}  # the latest run's
+    elif questionnaire.queue_order == Questionnaire.QueueOrder.DISPUTED:
+        unsure = {row.track_id: doubt.entropy(row.votes) for row in rows if row.n_ratings}
+    for row in rows:
+        known = unsure.get(row.track_id)
+        row.position = place_in_queue(questionnaire.seed, row.track_id) if known is None else place_by_doubt(known)
+    Consensus.objects.bulk_update(rows, ["position"], batch_size=500)
 
 
 @dataclass(frozen=True)
@@ -137,7 +154,8 @@ def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
         labels = [key for key, n in row.votes.items() for _number in range(n)]
         before, target = (row.state, row.label.key if row.label else None), row.target
         after = consensus.decide(labels, row)
-        flips = (after.state, after.label) != before and not (after.state == "split" and row.state == Consensus.State.RULED)
+        ruled = row.state == Consensus.State.RULED and consensus.ruling_that_holds(row, after.state) is not None
+        flips = (after.state, after.label) != before and not ruled
         if flips or row.target != target:
             consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id), by=by)
         changed += flips
@@ -145,10 +163,19 @@ def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
 
 
 @transaction.atomic
-def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User) -> Ruling:
-    """A curator settles a track on which the raters do not agree; without a label the ruling is taken back. The votes stay."""
+def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User, over: bool = False) -> Ruling:
+    """A curator settles a track on which the raters do not agree; without a label the ruling is taken back. The votes stay.
+
+    over : also where the raters agree. Whoever has seen predictions does not rule on what tests them.
+    """
     row = consensus.lock(row.questionnaire_id, row.track_id)
-    if row.state not in (Consensus.State.SPLIT, Consensus.State.RULED):
+    if label is not None and saw_the_test(by, row.track):
+        raise WrongState(
+            _(
+                "You have seen what models say of a release that tests them with this track: a ruling of yours would no longer be blind. Send the track back to the raters, or let somebody rule who has not looked."
+            )
+        )
+    if row.state not in (Consensus.State.SPLIT, Consensus.State.RULED) and not (over and row.state == Consensus.State.AGREED):
         raise WrongState(
             _("The track is not split: it is %(state)s. Rulings are for tracks on which raters do not agree.")
             % {"state": row.get_state_display().lower()}
@@ -156,7 +183,7 @@ def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User) -> Ru
     if label is not None and not reason.strip():
         raise ValueRefused(_("Say why: the reason stands beside the votes."))
     ruling = Ruling.objects.create(
-        questionnaire=row.questionnaire, track=row.track, label=label, reason=reason.strip()[:500], by=by
+        questionnaire=row.questionnaire, track=row.track, label=label, reason=reason.strip()[:500], by=by, over=over
     )
     before = row.state
     consensus.update_consensus(row, by=by)
@@ -209,5 +236,12 @@ def _open_consensus(sender: object, track: Track, **kwargs: object) -> None:
     Consensus.objects.get_or_create(questionnaire=questionnaire, track=track, defaults=place)
 
 
+def _signals_written(sender: object, release: Release, **kwargs: object) -> None:
+    """What a model is unsure of has changed."""
+    for questionnaire in Questionnaire.objects.filter(dataset=release.dataset_id, queue_order=Questionnaire.QueueOrder.UNCERTAIN):
+        reorder(questionnaire)
+
+
 def connect() -> None:
+    signals_written.connect(_signals_written, dispatch_uid="annotate.reorder")
     track_ready.connect(_open_consensus, dispatch_uid="annotate.open_consensus")

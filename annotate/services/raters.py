@@ -30,6 +30,7 @@ from annotate.services import slots
 from annotate.services.consensus import decide, lock, update_consensus
 from datasets.errors import WrongState
 from datasets.models import Track
+from datasets.selectors import is_guest
 from datasets.services.audit import record
 
 INVITE, RETURN, RECORD = "annotate.invite", "annotate.return", "annotate.record"
@@ -45,6 +46,8 @@ def participation_of(user: User, questionnaire: Questionnaire) -> Participation:
     mine = Participation.objects.select_related("rater", "questionnaire__dataset")
     if found := mine.filter(questionnaire=questionnaire, rater__user=user).first():
         return found
+    if is_guest(user):
+        raise NotInvited(_("Guests look; they do not rate."))
     rater = rater_of(user)
     if rater.by_invite:
         raise NotInvited(_("You are not invited to this questionnaire. Ask for an invite link."))

@@ -220,7 +220,10 @@ def _candidates(questionnaire: Questionnaire, rater: Rater, now: datetime) -> li
         if last and len(pool) == POOL and all(row[2] == last for row in pool):  # beyond a whole pool of one artist
             cursor.execute(CANDIDATES, here | {"artist": last})
             pool = cursor.fetchall() + pool
-    pool.sort(key=lambda row: (bool(last) and row[2] == last, row[1], _shuffled(questionnaire, rater, row[0])))
+    if questionnaire.queue_order == Questionnaire.QueueOrder.SHUFFLED:
+        pool.sort(key=lambda row: (bool(last) and row[2] == last, row[1], _shuffled(questionnaire, rater, row[0])))
+    else:
+        pool.sort(key=lambda row: bool(last) and row[2] == last)  # the database has put them in the order that is asked for
     return [row[0] for row in pool]
 
 

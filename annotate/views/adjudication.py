@@ -15,13 +15,13 @@ from annotate import selectors
 from annotate.forms import RulingForm
 from annotate.models import Consensus, Questionnaire
 from annotate.services import questionnaires
-from datasets.access import curator_action, curator_required, user_of
+from datasets.access import curator_action, reader_required, user_of
 from datasets.responses import attempt
 from datasets.selectors import wav_of
 
 
 @require_safe
-@curator_required
+@reader_required
 def adjudication(request: HttpRequest, pk: int) -> HttpResponse:
     """The next split track, or the one that is asked for."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)

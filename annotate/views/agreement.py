@@ -12,7 +12,7 @@ from annotate import selectors
 from annotate.forms import FreezeForm
 from annotate.models import Assignment, Questionnaire
 from annotate.services import freezing, questionnaires, slots
-from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, user_of
+from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, reader_required, user_of
 from datasets.errors import MERError
 from datasets.models import Track
 from datasets.responses import attempt_each
@@ -21,7 +21,7 @@ from datasets.views.tracks import back_to_list, chosen_tracks
 
 
 @require_safe
-@curator_required
+@reader_required
 def agreement_list(request: HttpRequest) -> HttpResponse:
     questionnaires = list(Questionnaire.objects.select_related("dataset"))
     if len(questionnaires) == 1:
@@ -31,7 +31,7 @@ def agreement_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def agreement(request: HttpRequest, pk: int) -> HttpResponse:
     """What the ratings say so far."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
@@ -72,7 +72,7 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The ratings of a track, for its page."""
     track = get_object_or_404(Track, pk=pk)

@@ -7,12 +7,12 @@ from django.views.decorators.http import require_safe
 
 from annotate import breakdown as figures
 from annotate.models import Questionnaire
-from datasets.access import curator_required
+from datasets.access import reader_required
 from datasets.methods.bundles import csv_table
 
 
 @require_safe
-@curator_required
+@reader_required
 def breakdown(request: HttpRequest, pk: int) -> HttpResponse:
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
     found = figures.figures(questionnaire)
@@ -20,7 +20,7 @@ def breakdown(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def breakdown_data(request: HttpRequest, pk: int, name: str, format: str) -> HttpResponse:
     """One figure: the table behind it, or its picture."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)

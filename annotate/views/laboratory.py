@@ -11,12 +11,12 @@ from annotate import laboratory as trials
 from annotate.forms import RuleForm
 from annotate.models import Questionnaire
 from annotate.services import questionnaires
-from datasets.access import HtmxHttpRequest, curator_action, curator_required, is_admin, user_of
+from datasets.access import HtmxHttpRequest, curator_action, is_admin, reader_required, user_of
 from datasets.errors import MERError
 
 
 @require_safe
-@curator_required
+@reader_required
 def laboratory(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
     now = {

@@ -21,8 +21,9 @@ from annotate.models import Assignment, Participation, Questionnaire, Rater
 from annotate.services import ratings, slots
 from annotate.services.raters import completion_code, participation_of, rater_of, return_token
 from datasets import selectors as ground
-from datasets.access import user_of
+from datasets.access import reader_required, user_of
 from datasets.errors import MERError
+from datasets.models import Track
 from datasets.responses import audio_response
 
 
@@ -131,6 +132,23 @@ def _piece(questionnaire: Questionnaire, slot: Assignment, progress: selectors.P
         "minimum_s": questionnaire.minimum_for(sound.duration_s),
         "draft": slot.draft,
     }
+
+
+@require_safe
+@reader_required
+def preview(request: HttpRequest, pk: int) -> HttpResponse:
+    """The questionnaire as raters see it, with a track of the dataset; nothing is reserved and nothing can be sent."""
+    questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
+    track = questionnaire.dataset.tracks.filter(state=Track.State.READY).order_by("pk").first()
+    asked = selectors.asked_by(questionnaire)
+    ctx = {
+        "questionnaire": questionnaire, "words": asked.words, "questions": asked.questions, "reasons": Assignment.Reason,
+        "question": questionnaire.text("question"), "is_preview": True, "wav": ground.wav_of(track) if track else None,
+        "audio_url": reverse("datasets:track_audio", args=[track.pk]) if track else "", "steps": questionnaire.steps,
+        "piece": {"position": _("%(n)d of %(total)d") % {"n": 1, "total": selectors.n_tracks(questionnaire)}, "done": 0, "total": 1},
+        "texts": [(name, questionnaire.text(name)) for name in ("consent", "guidelines") if getattr(questionnaire, f"with_{name}")],
+    }  # fmt: skip
+    return render(request, "annotate/rate.html", ctx)
 
 
 @require_POST

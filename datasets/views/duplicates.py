@@ -8,14 +8,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import curator_action, curator_required, user_of
+from datasets.access import curator_action, reader_required, user_of
 from datasets.errors import MERError
 from datasets.models import Duplicate
 from datasets.services import duplicates
 
 
 @require_safe
-@curator_required
+@reader_required
 def duplicate_list(request: HttpRequest) -> HttpResponse:
     state = request.GET.get("state", "")
     state = state if state in Duplicate.State.values else Duplicate.State.OPEN.value

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import curator_action, curator_required, user_of
+from datasets.access import curator_action, curator_required, reader_required, user_of
 from datasets.errors import MERError
 from datasets.forms import ImportForm
 from datasets.methods import lists
@@ -42,7 +42,7 @@ def import_add(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def import_page(request: HttpRequest, pk: int) -> HttpResponse:
     """Before it is confirmed, what would come in and what not; afterwards, what came of every row."""
     owner = get_object_or_404(Import.objects.select_related("dataset", "created_by"), pk=pk)

@@ -11,14 +11,14 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import HtmxHttpRequest, curator_action, curator_required, user_of
+from datasets.access import HtmxHttpRequest, curator_action, reader_required, user_of
 from datasets.models import Job
 from datasets.responses import attempt
 from datasets.services import links, queue
 
 
 @require_safe
-@curator_required
+@reader_required
 def job_list(request: HttpRequest) -> HttpResponse:
     jobs = Job.objects.select_related("created_by")
     state = request.GET.get("state", "")
@@ -37,7 +37,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def job_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The progress of one job; it reloads itself while the job moves, and tells the page when it ends."""
     job = get_object_or_404(Job, pk=pk)
@@ -62,7 +62,7 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def ingest_health(request: HttpRequest) -> HttpResponse:
     """Whether tracks can come in: yt-dlp and its runtime, the queue, what went wrong lately."""
     return render(request, "datasets/ingest_health.html", {"health": selectors.ingest_health()})

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import curator_action, curator_required, user_of
+from datasets.access import curator_action, curator_required, reader_required, user_of
 from datasets.errors import MERError
 from datasets.forms import BundleForm, ErratumForm, FaultForm
-from datasets.models import Export, Fault, Release, ReleaseImport
+from datasets.models import Export, Fault, Release, ReleaseImport, Signal
 from datasets.responses import attempt, download_response
 from datasets.services import arrivals, releases
 
 
 @require_safe
-@curator_required
+@reader_required
 def release_list(request: HttpRequest) -> HttpResponse:
     rows = Release.objects.select_related("dataset", "frozen_by", "arrival")
     return render(request, "datasets/release_list.html", {"releases": rows})
 
 
 @require_safe
-@curator_required
+@reader_required
 def release_page(request: HttpRequest, name: str) -> HttpResponse:
     release = get_object_or_404(Release.objects.select_related("dataset"), name=name)
     split = release.splits.order_by("id").first()
@@ -123,10 +123,20 @@ def fault_answer(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def export_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     export = get_object_or_404(Export.objects.select_related("release"), pk=pk)
     if not export.file:
         return HttpResponse(_("The bundle is not written yet."), status=404)
     name = f"{export.release.name}-{export.format}.zip"
     return download_response(request, export.file, filename=name, etag=export.sha256)
+
+
+@require_safe
+@reader_required
+def saliency(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """Where a network looked in a track, to lie over its spectrogram."""
+    signal = get_object_or_404(Signal, pk=pk)
+    if not signal.picture:
+        raise Http404(_("No picture was made."))
+    return FileResponse(signal.picture.open("rb"), content_type="image/png")

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import curator_action, curator_required, user_of
+from datasets.access import curator_action, curator_required, reader_required, user_of
 from datasets.errors import MERError
 from datasets.forms import AddTracksForm, DescriptionForm, ReasonForm
 from datasets.keyset import keyset_page
@@ -29,7 +29,7 @@ FILTERS = ("search", "state", "dataset", "source", "label", "agreement", "reason
 
 
 @require_safe
-@curator_required
+@reader_required
 def track_list(request: HttpRequest) -> HttpResponse:
     filters = _filters(request.GET)
     sort = request.GET.get("sort", "")
@@ -174,7 +174,7 @@ def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> b
 
 
 @require_safe
-@curator_required
+@reader_required
 def track_page(request: HttpRequest, pk: int) -> HttpResponse:
     track = get_object_or_404(Track.objects.select_related("dataset"), pk=pk)
     ctx = {
@@ -192,7 +192,7 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@curator_required
+@reader_required
 def track_audio(request: HttpRequest, pk: int) -> HttpResponseBase:
     played = selectors.played_file(get_object_or_404(Track, pk=pk))
     return audio_response(request, played) if played else HttpResponse(_("The track has no converted file yet."), status=404)

@@ -304,6 +304,22 @@ class LinearModel:
         """Float in [0, 1] [shape=(n, n_labels)], rows add up to 1."""
         return _softmax(_standardised(X, self.mean, self.scale) @ self.weights + self.bias)
 
+    def why(self, X: Floats, *, most: int = 6) -> list[list[tuple[str, float]]]:  # noqa: N803
+        """What spoke for the most probable label of each row: the features that moved its score furthest from the other labels' mean.
+
+        Exact for a linear model: standardised value times weight, less the mean over the labels; positive spoke for it.
+        Strongest first, at most `most` a row.
+        """
+        Z = _standardised(X, self.mean, self.scale)  # noqa: N806
+        parts = Z[:, :, None] * (self.weights - self.weights.mean(axis=1, keepdims=True))  # n, features, labels
+        predicted = self.probabilities(X).argmax(axis=1)
+        mine = parts[np.arange(len(Z)), :, predicted]
+        strongest = np.argsort(-np.abs(mine), axis=1)[:, :most]
+        return [
+            [(self.names[place], round(float(row[place]), 4)) for place in places]
+            for row, places in zip(mine, strongest, strict=True)
+        ]
+
     def as_arrays(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in ("mean", "scale", "weights", "bias", "C")}
         return {"names": np.array(self.names), **values}
@@ -341,28 +357,28 @@ def fit(X: Floats, shares: Floats, groups: list[str], *, names: list[str], seed:
         raise ValueError(f"{len(X)} rows of features, {len(shares)} of shares and {len(groups)} groups")
     if np.count_nonzero(shares.sum(axis=0)) < 2:
         raise ValueError("there is only one label: nothing to tell apart")
-    folds = _inner_folds(groups, seed)
+    folds = group_folds(groups, seed)
     if not folds.any():  # one group: nothing to choose by
-        return _fit(X, shares, names, CHOICES[len(CHOICES) // 2])
+        return fit_at(X, shares, names, CHOICES[len(CHOICES) // 2])
     losses = []
     for C in CHOICES:  # noqa: N806
         loss = 0.0
         for fold in range(folds.max() + 1):
             held = folds == fold
-            model = _fit(X[~held], shares[~held], names, C)
+            model = fit_at(X[~held], shares[~held], names, C)
             loss -= float((shares[held] * np.log(np.maximum(model.probabilities(X[held]), 1e-12))).sum())
         losses.append(loss)
     chosen = CHOICES[int(np.argmin(losses)) :][:AVERAGED]
-    models = [_fit(X, shares, names, C) for C in chosen]
+    models = [fit_at(X, shares, names, C) for C in chosen]
     weights, bias = (np.mean([getattr(model, name) for model in models], axis=0) for name in ("weights", "bias"))
     return replace(models[0], weights=weights, bias=bias)
 
 
-def _inner_folds(groups: list[str], seed: int) -> NDArray[np.intp]:
+def group_folds(groups: list[str], seed: int, n: int = INNER_FOLDS) -> NDArray[np.intp]:
     """The fold of each track: whole groups, the largest first to the emptiest fold."""
     rng = np.random.default_rng(seed)
     found, index, sizes = np.unique(np.array(groups), return_inverse=True, return_counts=True)
-    n_folds = min(INNER_FOLDS, len(found))
+    n_folds = min(n, len(found))
     fold_of, filled = np.zeros(len(found), np.intp), np.zeros(n_folds)
     order = rng.permutation(len(found))
     for group in order[np.argsort(-sizes[order], kind="stable")]:
@@ -371,7 +387,7 @@ def _inner_folds(groups: list[str], seed: int) -> NDArray[np.intp]:
     return fold_of[index]
 
 
-def _fit(X: Floats, shares: Floats, names: list[str], C: float) -> LinearModel:  # noqa: N803
+def fit_at(X: Floats, shares: Floats, names: list[str], C: float) -> LinearModel:  # noqa: N803
     """Newton-like minimisation (L-BFGS) of the cross-entropy to the shares plus the ridge penalty 1 / (2 C)."""
     from scipy.optimize import minimize
 

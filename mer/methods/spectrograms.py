@@ -117,6 +117,19 @@ def png(picture: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+OVERLAY = (214, 76, 0)  # orange: seen on grey by the colour-blind too
+
+
+def overlay(weights: NDArray[np.uint8]) -> bytes:
+    """A PNG to lay over a picture: one colour, as opaque as the weight of a cell (0-255) [shape=(n, m)]."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    colour = np.broadcast_to(np.array(OVERLAY, np.uint8), (*weights.shape, 3))
+    Image.fromarray(np.dstack([colour, weights])).save(buffer, "png")
+    return buffer.getvalue()
+
+
 def stacked(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The pictures of a track one below the other, as they are kept [shape=(n * n_mels, time_steps)]."""
     return found.reshape(-1, found.shape[-1])

@@ -3,8 +3,8 @@
     python -m mer.methods.training FOLDER
 
 FOLDER holds `spec.json` (TrainingParams, labels) and `data.npz` (pictures uint8 [shape=(n, 128, 256)], truth int [shape=(n,)], shares
-float [shape=(n, n_labels)], part str [shape=(n,)]). Progress goes to standard output as one JSON object a line; `probabilities.npy` and
-`network.keras` are left in the folder. The program ends when its standard input closes, so that it dies with whoever started it.
+float [shape=(n, n_labels)], part str [shape=(n,)], owner int [shape=(n,)], the number of each picture's track). Progress goes to standard
+output as one JSON object a line; `probabilities.npy`, `saliency.npz` and `network.keras` are left in the folder. The program ends when its standard input closes, so that it dies with whoever started it.
 
 After every epoch the folder holds one state to go on from: weights and optimizer, the best weights, the epochs so far. Started again on the
 same folder it goes on after the last whole epoch, and the result is that of a training that was never interrupted: the order of the
@@ -110,6 +110,7 @@ def main(folder: Path) -> int:
     network.set_weights(state.best_weights())
     say(event="predicting")
     np.save(folder / "probabilities.npy", network.predict(pictures, batch_size=params.batch_size, verbose=0))
+    _look(folder, network, pictures, part, data["owner"])
     # A fresh network has no optimizer: the file holds the weights once, not three times.
     bare = networks.BUILDERS[params.network](n_labels, dropout=params.dropout)
     bare.set_weights(network.get_weights())
@@ -117,6 +118,15 @@ def main(folder: Path) -> int:
     state.remove()
     say(event="done", best_epoch=state.best_epoch + 1)
     return 0
+
+
+def _look(folder: Path, network: Any, pictures: NDArray[np.float32], part: NDArray[np.str_], owner: NDArray[np.intp]) -> None:
+    """Leaves in `saliency.npz` where the network looks in the first picture of each track that it did not learn from."""
+    from mer.methods.saliency import saliency
+
+    _tracks, first = np.unique(owner, return_index=True)
+    mine = first[part[first] != "train"]
+    np.savez(folder / "saliency.npz", owner=owner[mine], pictures=saliency(network, pictures[mine]))
 
 
 def _reseed(keras: Any, network: Any, seed: int, epoch: int) -> None:

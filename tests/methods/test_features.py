@@ -73,7 +73,7 @@ def test_the_fit_is_scikit_learns_logistic_regression():
     rng = np.random.default_rng(3)
     X = rng.standard_normal((90, 6))
     labels = (X[:, 0] + 0.5 * rng.standard_normal(90) > 0).astype(int) + (X[:, 1] > 0.6)
-    model = features._fit(X, np.eye(3)[labels], list("abcdef"), 0.3)
+    model = features.fit_at(X, np.eye(3)[labels], list("abcdef"), 0.3)
     Z = np.clip((X - X.mean(axis=0)) / X.std(axis=0), -4, 4)
     theirs = LogisticRegression(C=0.3, max_iter=5000, tol=1e-8).fit(Z, labels)
     assert model.probabilities(X) == pytest.approx(theirs.predict_proba(Z), abs=2e-3)
@@ -87,7 +87,7 @@ def test_the_penalty_is_chosen_inside_the_training_tracks_and_the_fit_repeats():
     one, other = (features.fit(X, shares, groups, names=[str(n) for n in range(128)], seed=5) for _ in range(2))
     assert one.C <= 0.01  # noise: a strong penalty
     assert (one.weights == other.weights).all()
-    folds = features._inner_folds(groups, seed=1)
+    folds = features.group_folds(groups, seed=1)
     assert all(len(set(folds[np.array(groups) == group])) == 1 for group in groups)
     with pytest.raises(ValueError, match="only one label"):
         features.fit(X, np.eye(3)[np.zeros(60, int)], groups, names=[], seed=1)

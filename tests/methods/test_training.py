@@ -40,7 +40,7 @@ def _write_inputs(folder: Path, **values: object) -> None:
     truth = np.array([0, 1, 2, 0, 1, 2, 0, 1])
     part = np.array(["train"] * 4 + ["validation"] * 2 + ["test"] * 2)
     shares = np.eye(3)[truth] * 0.6 + 0.4 / 3
-    np.savez(folder / "data.npz", pictures=pictures, truth=truth, shares=shares, part=part)
+    np.savez(folder / "data.npz", pictures=pictures, truth=truth, shares=shares, part=part, owner=np.arange(8))
     params = TrainingParams.of(**({"network": "crnn", "epochs": 2} | values)).as_dict()
     (folder / "spec.json").write_text(json.dumps({"params": params, "labels": ["a", "b", "c"]}))
 

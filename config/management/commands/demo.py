@@ -7,7 +7,7 @@ from datasets.management.command import StudioCommand
 
 
 class Command(StudioCommand):
-    help = "Load the synthetic demo (tracks, simulated ratings, a release, two queued runs, three accounts), or remove all of it."
+    help = "Load the synthetic demo (tracks, simulated ratings, a release, two queued runs, four accounts), or remove all of it."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("--remove", action="store_true", help="Take everything of the demo out again.")

@@ -31,6 +31,7 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0)
         call_command("collectstatic", verbosity=0, interactive=False)
         demo.curators()
+        demo.guests()
         if demo.is_wanted():
             self._say("Loading the demo (about a minute, once)")
             demo.load(self._say)

@@ -6,8 +6,9 @@ from django.core.management.base import CommandError, CommandParser
 from datasets.management.command import StudioCommand, find_release
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, replay, services
+from mer import jobs, replay
 from mer.methods.params import RECIPES, TrainingParams
+from mer.services import runs
 
 DEFAULT = TrainingParams()
 
@@ -45,7 +46,7 @@ class Command(StudioCommand):
         return {"release": release.name, "rows": rows}, text, all(step.test for step in done)
 
     def _train(self, release: Any, step: replay.Step) -> None:
-        run = services.create_run(
+        run = runs.create_run(
             release=release, training=step.training, spectrograms=step.spectrograms, folds=step.folds, wake_worker=False
         )
         assert run.job is not None

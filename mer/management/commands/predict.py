@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ class Command(StudioCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("run", type=int, help="The number of a run that was trained on a hold-out split.")
+        parser.add_argument(
+            "--each", action="store_true", help="Print each answer as JSON on a line of its own as soon as it is there."
+        )
         parser.add_argument("file", nargs="+", type=Path, help="An audio file, or a folder of them.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
@@ -32,10 +36,15 @@ class Command(StudioCommand):
             except (MERError, OSError) as fact:
                 rows.append({"file": str(path), "refused": str(fact)})
                 lines.append(f"{path}: refused: {fact}")
-                continue
-            rows.append({"file": str(path), "label": found.label, "probabilities": found.probabilities, "windows": found.windows})
-            shares = ", ".join(f"{label} {share:.0%}" for label, share in found.probabilities.items())
-            lines.append(f"{path}: {found.label} ({shares})")
+            else:
+                rows.append(
+                    {"file": str(path), "label": found.label, "probabilities": found.probabilities, "windows": found.windows}
+                )
+                shares = ", ".join(f"{label} {share:.0%}" for label, share in found.probabilities.items())
+                lines.append(f"{path}: {found.label} ({shares})")
+            if options["each"]:
+                self.stdout.write(json.dumps(rows[-1]))
+                self.stdout.flush()
         self.progress("")
         return {"run": run.pk, "files": rows}, "\n".join(lines), all("label" in row for row in rows)
 

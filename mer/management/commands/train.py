@@ -6,9 +6,10 @@ from django.core.management.base import CommandError, CommandParser
 from datasets.management.command import StudioCommand, find_release
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors, services
+from mer import jobs, selectors
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, SpectrogramParams, TrainingParams
 from mer.models import Run
+from mer.services import runs
 
 DEFAULT = TrainingParams()
 
@@ -39,7 +40,7 @@ class Command(StudioCommand):
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        run = services.create_run(
+        run = runs.create_run(
             release=find_release(options["release"]),
             training=TrainingParams.of(
                 options["network"], epochs=options["epochs"], seed=options["seed"], vote_shares=options["vote_shares"]

@@ -1,71 +1,45 @@
-"""Asking for spectrograms and runs, and writing their results."""
+"""Asking for runs, and writing their results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import User
-from django.core.files.base import ContentFile, File
+from django.core.files.base import File
 from django.db import transaction
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from datasets import selectors as ground
 from datasets.errors import WrongState
-from datasets.models import Release, Split, SplitMember, Track
+from datasets.models import Release, Split, SplitMember
 from datasets.services import queue, releases
 from datasets.services.audit import record
-from datasets.signals import bundle_writing, release_preparing, track_ready
+from datasets.services.signals import Said, write_signals
 from mer import selectors
 from mer.errors import TrainingImpossible
 from mer.methods import metrics
 from mer.methods.params import NETWORKS, PICTURELESS, SpectrogramParams, TrainingParams
-from mer.models import Epoch, Evaluation, FeatureVector, Prediction, Run, Spectrogram, SpectrogramSet
+from mer.methods.spectrograms import overlay
+from mer.models import Epoch, Evaluation, Prediction, Run
+from mer.services import inputs
 
-DRAW = "mer.tasks.draw_spectrograms"
 TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
 
 
 @dataclass(frozen=True)
 class Round:
-    """One training: the part of each sample, and what was predicted for all of them [shape=(n, n_labels)]."""
+    """One training: the part of each sample, and what was predicted for all of them [shape=(n, n_labels)].
+
+    why, pictures : by the number of a sample, of some that were not learned from: what spoke for the answer, where the network looked."""
 
     parts: Sequence[str]
     probabilities: NDArray[Any]
-
-
-def store_features(track: Track, kind: str, values: dict[str, float], *, reason: str = "") -> FeatureVector:
-    row, _ = FeatureVector.objects.update_or_create(
-        track=track, kind=kind, defaults={"version": selectors.VERSIONS[kind], "values": values, "reason": reason}
-    )
-    return row
-
-
-def spectrogram_set(params: SpectrogramParams) -> SpectrogramSet:
-    row, _ = SpectrogramSet.objects.get_or_create(input=params.input, recipe=params.recipe, defaults={"params": params.as_dict()})
-    return row
-
-
-@transaction.atomic
-def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *, reason: str = "") -> Spectrogram:
-    """Store a picture, or the reason why there is none; made again it replaces the earlier one.
-
-    Two workers may draw the same track (after its ingest, and before a training): the row makes them take turns.
-    """
-    state = Spectrogram.State.OK if png else Spectrogram.State.EXCLUDED
-    made, _ = Spectrogram.objects.get_or_create(set=owner, track=track, defaults={"state": state})
-    row = Spectrogram.objects.select_for_update().select_related("track").get(pk=made.pk)
-    row.state, row.reason = state, reason
-    if png:
-        row.image.storage.delete(row.image.field.generate_filename(row, "png"))
-        row.image.save("png", ContentFile(png), save=False)
-    row.save()
-    return row
+    why: Mapping[int, Sequence[tuple[str, float]]] = field(default_factory=dict)
+    pictures: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 @transaction.atomic
@@ -119,7 +93,7 @@ def create_run(
         )
     _guard_members(training.network, members, split)
     chosen = sorted(member.pk for member in members)
-    drawn = None if training.network in PICTURELESS else spectrogram_set(spectrograms)
+    drawn = None if training.network in PICTURELESS else inputs.spectrogram_set(spectrograms)
     twin = Run.objects.filter(
         split=split,
         spectrogram_set=drawn,
@@ -199,8 +173,28 @@ def finish_run(
         run.network_file.name = storage.save(name, network)
     with transaction.atomic():
         _write_results(run, rows, rounds, labels)
+        if not run.is_control:
+            write_signals(run.release, _said(rows, rounds, labels), run=run.pk, run_name=run.name)
         run.best_epoch = best_epoch
         run.save(update_fields=["network_file", "best_epoch", "one_class"])
+
+
+def _said(rows: Sequence[selectors.Sample], rounds: Sequence[Round], labels: list[str]) -> list[Said]:
+    """What the run says of each track that it did not learn from: of a round in folds the test part, else the validation part too."""
+    parts = ("test",) if len(rounds) > 1 else ("validation", "test")
+    return [
+        Said(
+            row.track_id, one.parts[place], row.label, named(labels, one.probabilities[place]), one.why.get(place, ()),
+            overlay(one.pictures[place]) if place in one.pictures else None,
+        )
+        for one in rounds
+        for place, row in enumerate(rows)
+        if one.parts[place] in parts
+    ]  # fmt: skip
+
+
+def named(labels: Sequence[str], values: NDArray[Any]) -> dict[str, float]:
+    return {label: round(float(value), 6) for label, value in zip(labels, values, strict=True)}
 
 
 def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[Round], labels: list[str]) -> None:
@@ -228,7 +222,7 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
                 part=part,
                 truth=rows[place].label,
                 predicted=labels[index],
-                probabilities={label: round(float(value), 6) for label, value in zip(labels, values, strict=True)},
+                probabilities=named(labels, values),
             )
             for place, index, values in zip(found, predicted, probabilities, strict=True)
         )
@@ -267,31 +261,3 @@ def _write_evaluation(
         macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)) if len(truth) else float("nan"),
         confusion=table.tolist(),
     )  # fmt: skip
-
-
-def _queue_drawing(sender: object, track: Track, **kwargs: object) -> None:
-    """A track that becomes ready gets its spectrograms."""
-    url = reverse("datasets:track", args=[track.pk])
-    queue.enqueue(DRAW, track, title=f"Spectrograms of “{track.title}”", url=url)
-
-
-def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> Iterator[tuple[str, Any]]:
-    """Every spectrogram of the release's tracks, for its bundle."""
-    for drawn in SpectrogramSet.objects.order_by("input", "recipe"):
-        for piece in ground.pieces(release):
-            number = dict(release.items.filter(number__range=piece).values_list("track_id", "number"))
-            rows = list(drawn.spectrograms.filter(state=Spectrogram.State.OK, track__in=number))
-            for row in sorted(rows, key=lambda row: number[row.track_id]):
-                yield f"spectrograms/{drawn.input}-{drawn.recipe}/{number[row.track_id]}.png", row.image
-
-
-def _incomplete(sender: object, tracks: Sequence[int], **kwargs: object) -> dict[int, str]:
-    """Tracks that no picture can be made of, with the reason."""
-    rows = Spectrogram.objects.filter(state=Spectrogram.State.EXCLUDED, track__in=tracks).order_by("pk")
-    return dict(rows.values_list("track_id", "reason"))
-
-
-def connect() -> None:
-    release_preparing.connect(_incomplete, dispatch_uid="mer.incomplete")
-    track_ready.connect(_queue_drawing, dispatch_uid="mer.draw")
-    bundle_writing.connect(_bundle_spectrograms, dispatch_uid="mer.bundle")

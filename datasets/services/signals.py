@@ -1,0 +1,55 @@
+"""What models say of tracks, written down for the floor that has raters; and who has seen it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.db import transaction
+
+from datasets.models import Release, Sight, Signal, SplitMember, Track
+from datasets.signals import signals_written
+
+
+@dataclass(frozen=True)
+class Said:
+    """Of one track that the run did not learn from. part, label : of the release; empty for a track outside of it. picture : a PNG."""
+
+    track_id: int
+    part: str
+    label: str
+    probabilities: Mapping[str, float]
+    why: Sequence[tuple[str, float]] = ()
+    picture: bytes | None = None
+
+
+def write_signals(release: Release, said: Sequence[Said], *, run: int, run_name: str) -> None:
+    """Replaces what the run said of the same tracks before. Call it inside the transaction that stores the run's results."""
+    tokens = dict(Track.objects.filter(pk__in=[one.track_id for one in said]).values_list("pk", "token"))
+    rows = []
+    for one in said:
+        row = Signal(
+            track_id=one.track_id, release=release, run=run, run_name=run_name, part=one.part,
+            predicted=max(one.probabilities, key=lambda label: one.probabilities[label]), probabilities=dict(one.probabilities),
+            quality=one.probabilities[one.label] if one.label else None, why=[list(pair) for pair in one.why],
+        )  # fmt: skip
+        if one.picture is not None:
+            storage, name = row.picture.storage, f"signals/{run % 1000:03d}/{run}/{tokens[one.track_id]}.png"
+            storage.delete(name)  # of an attempt before this one
+            row.picture.name = storage.save(name, ContentFile(one.picture))
+        rows.append(row)
+    with transaction.atomic():
+        Signal.objects.filter(run=run, track__in=list(tokens)).delete()
+        Signal.objects.bulk_create(rows, batch_size=500)
+        signals_written.send(Release, release=release, run=run)
+
+
+def note_sight(release: Release, user: User) -> None:
+    """This person sees what runs say of the release's tracks: from now on others rule on its test tracks."""
+    Sight.objects.get_or_create(release=release, user=user)
+
+
+def saw_the_test(user: User, track: Track) -> bool:
+    """Whether the person has seen predictions on a release that has the track in its test part."""
+    tested = SplitMember.objects.filter(item__track=track, part=SplitMember.Part.TEST)
+    return tested.filter(item__release__in=Sight.objects.filter(user=user).values("release")).exists()

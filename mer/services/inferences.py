@@ -1,0 +1,80 @@
+"""Asking a run about recordings that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.files import File
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from datasets.errors import WrongState
+from datasets.models import Job, Track
+from datasets.services import queue, tracks
+from datasets.services.signals import Said, write_signals
+from mer import selectors
+from mer.errors import PredictionImpossible
+from mer.models import Inference, Run
+
+INFER, HEAR = "mer.tasks.infer", "mer.tasks.hear_unrated"
+
+
+@transaction.atomic
+def ask(
+    run: Run, *, track: Track | None = None, file: File[bytes] | None = None, filename: str = "", by: User | None = None
+) -> Inference:
+    """Queue the question: about a track that is ready, or about a file that is kept until it is heard."""
+    guard_model(run)
+    made = Inference(run=run, track=track, filename=filename[:300], created_by=by)
+    if track is not None and track.state != Track.State.READY:
+        raise WrongState(
+            _("“%(title)s” is %(state)s; only tracks that are ready can be heard.")
+            % {"title": track.title, "state": track.get_state_display().lower()}
+        )
+    if file is not None:
+        tracks.guard_size(filename, file.size)
+        made.file.save("sent", file, save=False)
+    made.save()
+    title = f"{run.name} hears “{made.name}”"
+    made.job = queue.enqueue(INFER, made, title=title, url=made.get_absolute_url(), by=by)
+    made.save(update_fields=["job"])
+    return made
+
+
+def guard_model(run: Run) -> None:
+    """Raises PredictionImpossible for a run that keeps no model."""
+    if run.state != "done" or (not run.network_file and not run.members):
+        why = _("it was tested in folds and keeps no model") if run.in_folds else _("it is not finished")
+        raise PredictionImpossible(
+            _("%(run)s cannot predict: %(why)s. Train on the hold-out split, and use that run.") % {"run": run.name, "why": why}
+        )
+
+
+def finish(inference: Inference, answer: Mapping[str, Any], *, peaks: Sequence[int], duration_s: float) -> None:
+    """The answer in one step; a file that was sent is not kept."""
+    Inference.objects.filter(pk=inference.pk).update(
+        label=answer["label"], probabilities=answer["probabilities"], windows=answer["windows"], peaks=list(peaks), duration_s=duration_s,
+    )  # fmt: skip
+    if inference.file:
+        inference.file.delete(save=False)
+        Inference.objects.filter(pk=inference.pk).update(file="")
+
+
+def hear_unrated(run: Run, *, by: User | None = None) -> Job | None:
+    """Queue what the run says of the tracks of its dataset that are not in its release; nothing to do is no error."""
+    if not selectors.outside(run).exists():
+        return None
+    title = f"{run.name} hears tracks outside of {run.release.name}"
+    try:
+        return queue.enqueue(HEAR, run, title=title, url=run.get_absolute_url(), by=by)
+    except WrongState:  # it does so already
+        return None
+
+
+def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]]) -> None:
+    """By track: the probabilities."""
+    said = [Said(track, "", "", probabilities) for track, probabilities in answers.items()]
+    with transaction.atomic():
+        write_signals(run.release, said, run=run.pk, run_name=run.name)

@@ -1,0 +1,190 @@
+"""Runs of one release: trained, compared, and the paper's study replayed on it."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, reader_required, user_of
+from datasets.errors import MERError
+from datasets.methods.bundles import csv_table
+from datasets.models import Release
+from datasets.responses import attempt
+from datasets.selectors import can_curate, release_before
+from datasets.services.signals import note_sight
+from mer import plots, replay, selectors
+from mer.forms import TrainForm
+from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
+from mer.models import LearningCurve
+from mer.services import curves, runs
+
+MOST_COMPARED = 6
+PER_PAGE = 50
+
+
+def _release(name: str) -> Release:
+    return get_object_or_404(Release.objects.select_related("dataset"), name=name)
+
+
+def _chosen(request: HttpRequest) -> list[int]:
+    """The runs that the address names, as far as there may be such."""
+    found = [int(value) for value in request.GET.getlist("run") if value.isdecimal() and len(value) < 19]
+    return sorted(set(found))
+
+
+@require_safe
+@reader_required
+def compare(request: HttpRequest, name: str) -> HttpResponse:
+    """All runs of a release, or two to six that are chosen: then track by track, too."""
+    release, chosen = _release(name), _chosen(request)
+    if chosen and not 2 <= len(chosen) <= MOST_COMPARED:
+        messages.warning(request, _("Choose two to %(n)d runs to compare them track by track.") % {"n": MOST_COMPARED})
+        chosen = []
+    comparison = selectors.compare(release, chosen)
+    compared = [row.run for row in comparison.rows]
+    rows = selectors.grid(release, compared) if chosen else []
+    show = request.GET.get("show", "")
+    if show == "differ":
+        rows = [row for row in rows if row.differ]
+    elif show == "wrong":
+        rows = [row for row in rows if row.all_wrong]
+    if chosen:
+        note_sight(release, user_of(request))
+    ctx = {
+        "release": release,
+        "comparison": comparison,
+        "plots": plots.both_whiskers(comparison),
+        "tables": [(row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test],
+        "paper": PAPER_TEST_ACCURACY,
+        "chosen": chosen,
+        "runs": compared,
+        "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
+        "show": show,
+        "agreement": selectors.agreement_of_runs(rows) if chosen and not show else None,
+        "query": "&".join(f"run={pk}" for pk in chosen),
+    }
+    return render(request, "mer/compare.html", ctx)
+
+
+@require_safe
+@reader_required
+def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
+    """What the compare page shows, track by track as CSV, or its plot as a picture."""
+    release, chosen = _release(name), _chosen(request)
+    headers = {"Content-Disposition": f'attachment; filename="{release.name}-compare.{format}"'}
+    with translation.override("en"):  # a table has the same words for everyone
+        comparison = selectors.compare(release, chosen)
+        if format == "svg":
+            picture = render(request, "mer/whiskers.svg", {"plot": plots.both_whiskers(comparison)[0], "alone": True})
+            return HttpResponse(picture.content, content_type="image/svg+xml", headers=headers)
+        if format != "csv":
+            raise Http404
+        note_sight(release, user_of(request))
+        found = [row.run for row in comparison.rows]
+        columns = ["track", "title", "label", *(f"votes_{label}" for label in release.labels)]
+        columns += [f"run_{run.pk}_{what}" for run in found for what in ("predicted", *release.labels)]
+        rows = []
+        for row in selectors.grid(release, found):
+            cells: list[object] = [row.item.track_id, row.item.title, row.item.label, *(n for _label, n in row.votes)]
+            for predicted, probabilities in row.answers:
+                cells += [predicted, *(p for _label, p in probabilities)]
+            rows.append(dict(zip(columns, cells, strict=True)))
+    return HttpResponse(csv_table(columns, rows), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@reader_required
+def paper(request: HttpRequest, name: str) -> HttpResponse:
+    """The paper's study on a release; posting queues the runs that are missing."""
+    if request.method == "POST" and not can_curate(request.user):
+        raise PermissionDenied
+    release = _release(name)
+    default = TrainingParams()
+    steps = replay.steps(release, epochs=default.epochs, seed=default.seed)
+    missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
+    if request.method == "POST":
+        for step in missing:
+            attempt(
+                request,
+                lambda step=step: runs.create_run(  # type: ignore[misc]
+                    release=release, training=step.training, spectrograms=step.spectrograms, by=user_of(request)
+                ),
+                _("Queued: %(title)s") % {"title": step.title},
+            )
+        return redirect("mer:paper", name)
+    if request.GET.get("as") == "markdown":
+        return HttpResponse(replay.markdown(release, steps), content_type="text/plain; charset=utf-8")
+    return render(request, "mer/paper.html", {"release": release, "steps": steps, "missing": len(missing)})
+
+
+@curator_required
+def train(request: HttpRequest, name: str) -> HttpResponse:
+    release = _release(name)
+    form = TrainForm(request.POST or None, initial=request.GET.dict())
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            run = runs.create_run(
+                release=release,
+                training=TrainingParams.of(
+                    data["network"], epochs=data["epochs"], seed=data["seed"], vote_shares=data["vote_shares"]
+                ),
+                spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
+                folds=data["folds"],
+                by=user_of(request),
+            )
+        except MERError as fact:
+            form.add_error(None, str(fact))
+        else:
+            messages.success(request, _("The run is queued; it goes on when you close this page."))
+            return redirect(run)
+    estimates = [
+        (words, selectors.minutes_of(release, network, folds=False), selectors.minutes_of(release, network, folds=True))
+        for network, words in NETWORKS.items()
+    ]
+    ctx = {"release": release, "form": form, "n": release.items.count(), "estimates": [row for row in estimates if row[1]]}
+    return render(request, "mer/train.html", ctx)
+
+
+@require_safe
+@reader_required
+def release_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
+    """The runs of a release, for its page."""
+    release = get_object_or_404(Release, name=name)
+    return render(
+        request, "mer/release_panel.html", {"release": release, "runs": selectors.runs_of(release), "base": panel_base(request)}
+    )
+
+
+@require_safe
+@reader_required
+def round_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
+    """What the runs of this release and of the one before score on the same test tracks, under the labels of both."""
+    release = _release(name)
+    before = release_before(release)
+    figures = selectors.round_figures(before, release) if before else None
+    ctx = {"release": release, "before": before, "figures": figures, "base": panel_base(request)}
+    return render(request, "mer/round_panel.html", ctx)
+
+
+@require_safe
+@reader_required
+def learning_curve(request: HttpRequest, name: str) -> HttpResponse:
+    """How accuracy grows with the number of labels, in two orders of rating."""
+    release = _release(name)
+    curve = LearningCurve.objects.filter(release=release).select_related("job").first()
+    ctx = {"release": release, "curve": curve, "plot": plots.curve_of_sizes(curve) if curve and curve.points else None}
+    return render(request, "mer/learning_curve.html", ctx)
+
+
+@curator_action
+def learning_curve_draw(request: HttpRequest, name: str) -> HttpResponse:
+    release = _release(name)
+    attempt(request, lambda: curves.ask_for_curve(release, by=user_of(request)), _("It is being drawn."))
+    return redirect("mer:learning_curve", name)

@@ -1,0 +1,307 @@
+"""What curators do with runs: look through, compare, repeat, promote, write about, ask."""
+
+import numpy as np
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+
+from annotate.services import freezing
+from datasets.errors import WrongState
+from datasets.models import Event, Job, Signal
+from datasets.services import queue
+from mer import jobs, selectors
+from mer.errors import PredictionImpossible
+from mer.methods import curves as curve_methods
+from mer.models import Inference, LearningCurve, Promotion, Run
+from mer.services import inferences, promotions, runs
+from mer.services.curves import ask_for_curve
+from tests.conftest import tone
+from tests.test_runs import draw_all, make_run
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+LABELS = ["positive", "neutral", "negative"]
+
+
+def trained(release, network: str = "crnn", *, wrong: int = 0, folds: bool = False, **values) -> Run:
+    """A finished run that is right on all but the first `wrong` tracks, with a network file on the hold-out split."""
+    from mer.methods.params import SpectrogramParams, TrainingParams
+
+    run = runs.create_run(
+        release=release, training=TrainingParams.of(network, **values), spectrograms=SpectrogramParams(), folds=folds,
+        wake_worker=False,
+    )  # fmt: skip
+    if run.spectrogram_set:
+        draw_all(run)
+    rows = selectors.samples_of(run)
+    truth = np.array([LABELS.index(row.label) for row in rows])
+    truth[:wrong] = (truth[:wrong] + 1) % 3
+    probabilities = np.eye(3)[truth] * 0.8 + 0.1
+    rounds = [
+        runs.Round(parts, probabilities, pictures={0: np.full((126, 258), 200, np.uint8)} if run.spectrogram_set else {})
+        for parts in selectors.rounds_of(run, rows)
+    ]
+    runs.start_run(run, excluded=[], environment={})
+    network_file = None if folds else ContentFile(b"network", name="n.keras")
+    runs.finish_run(run, rows=rows, rounds=rounds, labels=LABELS, best_epoch=1, network=network_file)
+    Job.objects.filter(pk=run.job_id).update(state="done")
+    return selectors.runs_of().get(pk=run.pk)
+
+
+def test_a_finished_run_says_what_it_says_of_tracks_it_did_not_learn_from(release):
+    run = trained(release, folds=True, wrong=2)
+    signals = Signal.objects.filter(run=run.pk)
+    assert signals.count() == 12 and set(signals.values_list("part", flat=True)) == {"test"}
+    assert sorted(round(row.quality, 2) for row in signals)[:3] == [0.1, 0.1, 0.9]
+    assert signals.exclude(picture="").count() == 1
+    holdout = trained(release)
+    assert set(Signal.objects.filter(run=holdout.pk).values_list("part", flat=True)) == {"validation", "test"}
+
+
+def test_a_control_says_nothing(release):
+    run = trained(release, shuffle_labels=True)
+    assert not Signal.objects.filter(run=run.pk).exists()
+
+
+def test_one_run_a_dataset_is_promoted_and_its_history_is_kept(release, curator):
+    one, two = trained(release), trained(release, seed=2)
+    promotions.promote(one, by=curator, reason="first")
+    promotions.promote(two, by=curator, reason="better")
+    assert selectors.promoted(release.dataset) == two
+    assert [row.run for row in selectors.promotions_of(release.dataset)] == [two, one]
+    with pytest.raises(WrongState, match="is promoted already"):
+        promotions.promote(two, by=curator)
+    promotions.step_down(two, by=curator)
+    assert selectors.promoted(release.dataset) is None
+    assert list(Event.objects.filter(subject="run", to_state__contains="promoted").values_list("to_state", flat=True)) == [
+        "no longer promoted", "promoted", "promoted",
+    ]  # fmt: skip
+
+
+def test_runs_without_a_model_controls_and_unfinished_ones_are_not_promoted(release, curator):
+    for run, words in (
+        (trained(release, folds=True), "keeps no model"),
+        (trained(release, shuffle_labels=True), "learned from the labels"),
+        (make_run(release, seed=9), "only a finished run"),
+    ):
+        with pytest.raises(WrongState, match=words):
+            promotions.promote(run, by=curator)
+    assert not Promotion.objects.exists()
+
+
+def test_a_promoted_run_hears_the_tracks_outside_of_its_release(release, make_track, curator, monkeypatch):
+    new = make_track("New")
+    run = trained(release)
+    promotions.promote(run, by=curator)
+    job = Job.objects.get(task=inferences.HEAR)
+
+    def answers(ticket, run, paths):
+        for path in paths:
+            yield {"file": str(path), "label": "neutral", "probabilities": dict.fromkeys(LABELS, 1 / 3), "windows": []}
+
+    monkeypatch.setattr(jobs, "_answers", answers)
+    assert queue.run_job(job.pk, jobs.hear_unrated).state == "done"
+    row = Signal.objects.get(run=run.pk, track=new)
+    assert row.part == "" and row.quality is None
+
+
+def test_the_same_again_has_the_same_parameters_and_on_the_newest_release_its_data(release, questionnaire, curator):
+    run = trained(release, epochs=7, seed=3)
+    again = promotions.train_again(run, by=curator)
+    assert (again.params, again.release, again.split) == (run.params, release, run.split) and again.pk != run.pk
+    newest = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    assert selectors.newest_release(run) == newest
+    there = promotions.train_again(run, release=newest, by=curator)
+    assert (there.params, there.release) == (run.params, newest)
+
+
+def test_notes_of_somebody_else_are_not_overwritten(release, client, curator):
+    run = trained(release)
+    client.force_login(curator)
+    address = reverse("mer:notes", args=[run.pk])
+    client.post(address, {"notes": "The CNN forgets neutral.", "was": ""})
+    client.post(address, {"notes": "Mine instead", "was": ""})
+    run.refresh_from_db()
+    assert run.notes == "The CNN forgets neutral."
+
+
+def test_the_list_filters_sorts_and_draws_what_it_shows(release, client, curator):
+    good, bad = trained(release), trained(release, "compact", wrong=12)
+    client.force_login(curator)
+    page = client.get("/runs/").content.decode()
+    assert page.index(good.name) < page.index(bad.name) and "Macro-F1 on the test part" in page
+    only = client.get("/runs/", {"network": "compact", "release": release.name}).content.decode()
+    assert bad.name in only and good.name not in only
+    assert [run.pk for run in selectors.runs_to_show(release, {"sort": "new"})] == [bad.pk, good.pk]
+    none = client.get("/runs/", {"state": "failed"}).content.decode()
+    assert "No run fits what you chose" in none
+
+
+def test_chosen_runs_are_compared_track_by_track_and_the_address_says_which(release, client, curator):
+    one, two = trained(release, folds=True), trained(release, "compact", folds=True, wrong=3)
+    other = trained(release, "cnn", folds=True)
+    client.force_login(curator)
+    page = client.get(f"/releases/{release.name}/compare/?run={one.pk}&run={two.pk}").content.decode()
+    assert other.name not in page and "Track by track" in page
+    rows = selectors.grid(release, [one, two])
+    assert len(rows) == 12 and sum(row.differ for row in rows) == 3
+    agreement = selectors.agreement_of_runs(rows)
+    assert (agreement.n, agreement.same, agreement.all_right, agreement.none_right) == (12, 9, 9, 0)
+    differ = client.get(f"/releases/{release.name}/compare/?run={one.pk}&run={two.pk}&show=differ").content.decode()
+    assert differ.count('<td class="title">') == 3
+    alone = client.get(f"/releases/{release.name}/compare/?run={one.pk}").content.decode()
+    assert "Choose two to 6 runs" in alone
+
+
+def test_a_comparison_is_downloaded_as_a_table_and_as_a_picture(release, client, curator):
+    one, two = trained(release, folds=True), trained(release, "compact", folds=True)
+    client.force_login(curator)
+    table = client.get(f"/releases/{release.name}/compare.csv?run={one.pk}&run={two.pk}")
+    lines = table.content.decode().splitlines()
+    assert len(lines) == 13 and f"run_{two.pk}_predicted" in lines[0] and table["Content-Type"].startswith("text/csv")
+    picture = client.get(f"/releases/{release.name}/compare.svg?run={one.pk}&run={two.pk}")
+    assert picture.content.lstrip().startswith(b"<svg") and b'xmlns="http://www.w3.org/2000/svg"' in picture.content
+    assert client.get(f"/releases/{release.name}/compare.exe").status_code == 404
+
+
+def test_a_cell_of_the_confusion_matrix_lists_its_tracks_with_players(release, client, curator):
+    run = trained(release, folds=True, wrong=1)
+    client.force_login(curator)
+    page = client.get(run.get_absolute_url()).content.decode()
+    assert "?truth=positive&amp;said=neutral#tracks" in page
+    cell = client.get(run.get_absolute_url(), {"truth": "positive", "said": "neutral"}).content.decode()
+    assert cell.count("<audio") == 1 and "wrong" in cell
+    hardest = selectors.test_tracks(run)
+    assert not hardest[0].is_right and hardest[1].is_right
+    table = client.get(f"/runs/{run.pk}/predictions.csv").content.decode()
+    assert len(table.splitlines()) == 1 + run.predictions.count()
+
+
+def test_a_file_is_asked_about_and_not_kept(release, client, curator, monkeypatch):
+    run = trained(release)
+    client.force_login(curator)
+    sent = SimpleUploadedFile("<b>new.wav", tone(3.0), content_type="audio/wav")
+    response = client.post(f"/runs/{run.pk}/predict/", {"recordings": sent})
+    asked = Inference.objects.get()
+    assert response["Location"] == asked.get_absolute_url()
+
+    def answers(ticket, run, paths):
+        said = {"positive": 0.7, "neutral": 0.2, "negative": 0.1}
+        yield {"file": str(paths[0]), "label": "positive", "probabilities": said, "windows": [[0.0, said], [1.5, said]]}
+
+    monkeypatch.setattr(jobs, "_answers", answers)
+    name = asked.file.name
+    assert queue.run_job(asked.job_id, jobs.infer).state == "done"
+    asked.refresh_from_db()
+    assert asked.label == "positive" and asked.duration_s == pytest.approx(3.0, abs=0.1) and len(asked.peaks) == 400
+    assert not asked.file and not asked._meta.get_field("file").storage.exists(name)
+    page = client.get(asked.get_absolute_url()).content.decode()
+    assert "&lt;b&gt;new.wav" in page and "0:00–0:01" in page and "0:01–0:03" in page
+
+
+def test_what_is_no_recording_is_refused_with_a_sentence(release, client, curator):
+    run = trained(release)
+    client.force_login(curator)
+    client.post(f"/runs/{run.pk}/predict/", {"recordings": SimpleUploadedFile("song.mp3", b"no music" * 99)})
+    asked = Inference.objects.get()
+    job = queue.run_job(asked.job_id, jobs.infer)
+    assert job.state == "failed" and "not a recording" in job.reason
+    nothing = client.post(f"/runs/{run.pk}/predict/", {}).content.decode()
+    assert "Choose at least one audio file" in nothing
+
+
+def test_a_run_in_folds_cannot_be_asked(release, client, curator):
+    run = trained(release, folds=True)
+    with pytest.raises(PredictionImpossible, match="keeps no model"):
+        inferences.ask(run, track=release.items.first().track)
+    client.force_login(curator)
+    assert "keeps no model" in client.get(f"/runs/{run.pk}/predict/").content.decode()
+
+
+def test_a_learning_curve_is_drawn_in_the_background(make_track, rate, questionnaire, client, curator, monkeypatch):
+    from mer.models import FeatureVector
+    from mer.selectors import VERSIONS
+
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        track = make_track(f"P{number}", artist=f"A{number % 8}")
+        rate(track, " ".join([("happy", "calm", "sad")[number % 3]] * 5))
+        values = {f"f{place}": float(rng.normal() + (place == number % 3) * 3) for place in range(5)}
+        FeatureVector.objects.create(track=track, kind="features", version=VERSIONS["features"], values=values)
+    release = freezing.freeze(questionnaire, name="v1", seed=1)
+    monkeypatch.setattr(curve_methods, "DRAWS", 2)
+    client.force_login(curator)
+    address = f"/releases/{release.name}/learning-curve/"
+    assert "has not been drawn yet" in client.get(address).content.decode()
+    client.post(f"{address}draw/")
+    curve = LearningCurve.objects.get()
+    assert queue.run_job(curve.job_id, jobs.learning_curve).state == "done"
+    page = client.get(address).content.decode()
+    assert "least sure first" in page and "each of 24 tracks tested once a draw" in page
+
+
+def test_too_small_a_release_says_what_a_curve_needs(release, monkeypatch):
+    from mer.models import FeatureVector
+    from mer.selectors import VERSIONS
+
+    for item in release.items.all():
+        FeatureVector.objects.create(track=item.track, kind="features", version=VERSIONS["features"], values={"f": 1.0})
+    curve = ask_for_curve(release)
+    job = queue.run_job(curve.job_id, jobs.learning_curve)
+    assert job.state == "failed" and "12 tracks with features are too few" in job.reason
+
+
+def test_both_rounds_are_scored_on_the_same_tracks_under_both_labels(release, questionnaire, client, curator):
+    before = trained(release, folds=True)
+    newest = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    item = newest.items.first()
+    newest.items.filter(pk=item.pk).update(label="neutral" if item.label != "neutral" else "positive")
+    now = trained(newest, folds=True)
+    figures = selectors.round_figures(release, newest)
+    assert figures.n == 12 and [row.run for row in figures.rows] == [before, now]
+    assert [row.under_before[0] for row in figures.rows] == [12, 11]
+    assert [row.under_now[0] for row in figures.rows] == [11, 12]
+    client.force_login(curator)
+    assert "Accuracy under both labels" in client.get("/releases/songs-v2/round/accuracy/").content.decode()
+
+
+def test_everything_of_it_is_in_the_api_too(release, client, curator):
+    run = trained(release)
+    client.force_login(curator)
+    api = f"/api/v1/runs/{run.pk}"
+    assert client.post(f"{api}/promote/", {"reason": "best"}).status_code == 200
+    assert client.post(f"{api}/promote/", {}).status_code == 409
+    assert client.post(f"{api}/notes/", {"notes": "good"}).json()["notes"] == "good"
+    assert client.post(f"{api}/again/", {}).status_code == 202
+    track = release.items.first().track_id
+    made = client.post(f"{api}/predict/", {"track": track})
+    assert made.status_code == 202 and client.get(f"/api/v1/inferences/{made.json()['id']}/").json()["track"] == track
+    assert client.post(f"{api}/predict/", {}).status_code == 400
+    doubts = client.get("/api/v1/doubts/", {"release": release.name}).json()
+    assert doubts["count"] > 0 and set(doubts["results"][0]) >= {"track", "by_models", "is_test", "mean"}
+    kept = {"release": release.name, "track": doubts["results"][0]["track"], "action": "keep"}
+    assert client.post("/api/v1/doubts/", kept).status_code == 201
+    assert client.get("/api/v1/doubts/", {"release": release.name}).json()["count"] == doubts["count"] - 1
+
+
+def test_the_panel_opens_with_the_state_of_the_study(release, client, admin_person):
+    trained(release)
+    client.force_login(admin_person)
+    page = client.get("/admin/").content.decode()
+    for words in (
+        "Tracks by state",
+        "Ratings a day",
+        "Reliability over releases",
+        "waiting: train",
+        "free of",
+        "Retrain on songs-v1",
+    ):
+        assert words in page
+
+
+def test_a_preview_shows_the_questionnaire_and_reserves_nothing(make_track, questionnaire, client, curator):
+    make_track()
+    client.force_login(curator)
+    page = client.get(f"/questionnaires/{questionnaire.pk}/preview/").content.decode()
+    assert "A preview" in page and "Relaxed" in page and "js/rate" not in page
+    assert not questionnaire.assignments.exists()

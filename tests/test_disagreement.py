@@ -1,0 +1,191 @@
+"""Labels that models doubt: who sees them, in which order, what can be done, and what the next release tells of it."""
+
+import numpy as np
+import pytest
+from django.urls import reverse
+
+from annotate import disagreement
+from annotate.models import Consensus, Review
+from annotate.services import freezing, questionnaires, reviews
+from datasets.errors import ValueRefused, WrongState
+from datasets.models import Event, Label, Sight, Signal, SplitMember
+from datasets.services import signals
+from datasets.services.signals import Said
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+LABELS = ("positive", "neutral", "negative")
+
+
+def parts_of(release) -> dict[int, str]:
+    split = release.splits.order_by("id").first()
+    return dict(SplitMember.objects.filter(split=split).values_list("item__track", "part"))
+
+
+@pytest.fixture
+def doubted(release):
+    """A run that agrees with every label but those of the first two tracks of training and of test."""
+    parts = parts_of(release)
+    wrong = set()
+    for part in ("train", "test"):
+        wrong |= set([track for track in sorted(parts) if parts[track] == part][: 2 if part == "train" else 1])
+    said = []
+    for item in release.items.all():
+        shares = dict.fromkeys(LABELS, 0.05)
+        shares[LABELS[(LABELS.index(item.label) + 1) % 3] if item.track_id in wrong else item.label] = 0.9
+        said.append(Said(item.track_id, parts[item.track_id], item.label, shares, why=[("tempo", 0.5)]))
+    signals.write_signals(release, said, run=7, run_name="features #7")
+    return release
+
+
+def of_part(release, part: str):
+    parts = parts_of(release)
+    return next(item for item in disagreement.items_in_doubt(release) if parts[item.track_id] == part)
+
+
+def test_the_most_doubted_come_first_and_those_dealt_with_leave(doubted, curator):
+    rows = list(disagreement.items_in_doubt(doubted))
+    assert len(rows) == 12 and [round(row.by_models, 2) for row in rows[:4]] == [0.95, 0.95, 0.95, 0.1]
+    item = of_part(doubted, "train")
+    reviews.review(item, action="keep", by=curator)
+    assert item.track_id not in {row.track_id for row in disagreement.items_in_doubt(doubted)}
+    assert len(disagreement.items_in_doubt(doubted, also_reviewed=True)) == 12
+    assert disagreement.rounds_of_review(doubted) == {"keep": 1, "more": 0, "rule": 0, "exclude": 0}
+
+
+def test_raters_who_disagree_among_themselves_are_an_order_of_their_own(doubted):
+    first = disagreement.items_in_doubt(doubted, order="raters")[0]
+    assert first.by_raters == pytest.approx(0.2)
+
+
+def test_a_test_track_is_sent_back_or_kept_and_nothing_else(doubted, curator):
+    item = of_part(doubted, "test")
+    label = Label.objects.get(dataset=doubted.dataset, key="neutral")
+    for action in ("rule", "exclude"):
+        with pytest.raises(WrongState, match="is in the test part"):
+            reviews.review(item, action=action, label=label, reason="the model is right", by=curator)
+    assert Review.objects.count() == 0
+    reviews.review(item, action="more", by=curator)
+    row = Consensus.objects.get(track=item.track)
+    assert row.state == "open" and row.target == 7
+
+
+def test_who_has_seen_predictions_does_not_rule_on_the_test_tracks_of_that_release(doubted, curator, admin_person, rate):
+    item = of_part(doubted, "test")
+    questionnaires.ask_for_more(item.track, more=3)
+    rate(item.track, {"positive": "sad sad sad", "neutral": "happy happy happy", "negative": "happy happy happy"}[item.label])
+    row = Consensus.objects.get(track=item.track)
+    assert row.state == "split"
+    label = Label.objects.get(dataset=doubted.dataset, key="neutral")
+    signals.note_sight(doubted, curator)
+    with pytest.raises(WrongState, match="no longer be blind"):
+        questionnaires.rule_on(row, label=label, reason="I hear it so", by=curator)
+    questionnaires.rule_on(row, label=label, reason="I hear it so", by=admin_person)
+    assert Consensus.objects.get(pk=row.pk).state == "ruled"
+
+
+def test_opening_a_page_with_predictions_is_noted(doubted, client, curator):
+    client.force_login(curator)
+    assert not Sight.objects.filter(user=curator).exists()
+    assert client.get(reverse("annotate:disagreement", args=[doubted.name])).status_code == 200
+    assert Sight.objects.filter(user=curator, release=doubted).count() == 1
+
+
+def test_a_ruling_over_raters_who_agree_holds_and_can_be_taken_back(doubted, curator, rate):
+    item = of_part(doubted, "train")
+    other = Label.objects.get(dataset=doubted.dataset, key="neutral" if item.label != "neutral" else "positive")
+    reviews.review(item, action="rule", label=other, reason="a major key, and fast", by=curator)
+    row = Consensus.objects.select_related("label", "questionnaire").get(track=item.track)
+    assert (row.state, row.label.key) == ("ruled", other.key) and sum(row.votes.values()) == 5
+    questionnaires.settle_anew(row.questionnaire)
+    assert Consensus.objects.get(pk=row.pk).label == other
+    questionnaires.rule_on(row, label=None, reason="", by=curator)
+    row.refresh_from_db()
+    assert (row.state, row.label.key) == ("agreed", item.label)
+
+
+def test_ruling_and_leaving_out_need_a_reason_and_a_label(doubted, curator):
+    item = of_part(doubted, "train")
+    with pytest.raises(ValueRefused, match="Say why"):
+        reviews.review(item, action="exclude", by=curator)
+    with pytest.raises(ValueRefused, match="Choose a label"):
+        reviews.review(item, action="rule", reason="so", by=curator)
+    with pytest.raises(ValueRefused, match="Choose what to do"):
+        reviews.review(item, action="delete", reason="so", by=curator)
+    assert Review.objects.count() == 0 and not Event.objects.filter(subject="review").exists()
+
+
+def test_each_action_leaves_an_event_with_its_actor(doubted, client, curator):
+    client.force_login(curator)
+    item = of_part(doubted, "train")
+    address = reverse("annotate:review", args=[doubted.name, item.track_id])
+    response = client.post(address, {"action": "exclude", "reason": "it has vocals"})
+    assert response.status_code == 302 and f"/{item.track_id}/" not in response["Location"]
+    event = Event.objects.get(subject="review")
+    assert (event.actor, event.to_state, event.reason) == (curator, "exclude", "it has vocals")
+    item.track.refresh_from_db()
+    assert item.track.state == "excluded" and item.track.reason == "it has vocals"
+
+
+def test_the_screen_shows_votes_probabilities_and_reasons_and_a_guest_sees_no_buttons(doubted, client, curator):
+    client.force_login(curator)
+    item = of_part(doubted, "train")
+    page = client.get(reverse("annotate:doubted", args=[doubted.name, item.track_id])).content.decode()
+    assert "features #7" in page and "tempo" in page and "Send back to the raters" in page and "Rule so" in page
+    test = client.get(reverse("annotate:doubted", args=[doubted.name, of_part(doubted, "test").track_id])).content.decode()
+    assert "Rule so" not in test and "Send back to the raters" in test
+
+
+def test_the_next_release_tells_what_the_round_changed(doubted, client, curator, rate, questionnaire):
+    item = of_part(doubted, "train")
+    reviews.review(item, action="more", by=curator)
+    other = {"positive": "sad", "neutral": "happy", "negative": "happy"}[item.label]
+    for _ in range(4):
+        row = Consensus.objects.get(track=item.track)
+        if row.state == "open":
+            rate(item.track, other)
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    client.force_login(curator)
+    page = client.get(reverse("annotate:review_round", args=[again.name])).content.decode()
+    after = disagreement.after_review(doubted, again)
+    assert after["reviewed"] == 1 and sum(after[name] for name in ("changed", "same", "left")) == 1
+    assert "Prompted by models" in page and "Krippendorff" in page
+
+
+def test_signals_of_a_run_replace_its_earlier_ones(doubted):
+    item = doubted.items.first()
+    shares = {"positive": 0.2, "neutral": 0.3, "negative": 0.5}
+    said = [Said(item.track_id, "test", item.label, shares, picture=b"png one")]
+    signals.write_signals(doubted, said, run=7, run_name="features #7")
+    signals.write_signals(doubted, [Said(item.track_id, "test", item.label, shares, picture=b"png two")], run=7, run_name="x")
+    row = Signal.objects.get(track=item.track, run=7)
+    assert row.predicted == "negative" and row.picture.read() == b"png two"
+    assert Signal.objects.filter(run=7).count() == 12
+
+
+def test_what_models_are_least_sure_of_is_rated_first_when_it_is_switched_on(make_track, questionnaire, release, curator):
+    sure, unsure, unknown = make_track("Sure"), make_track("Unsure"), make_track("Unknown")
+    questionnaire.queue_order = "uncertain"
+    questionnaire.save()
+    said = [
+        Said(sure.pk, "", "", {"positive": 0.98, "neutral": 0.01, "negative": 0.01}),
+        Said(unsure.pk, "", "", {"positive": 0.34, "neutral": 0.33, "negative": 0.33}),
+    ]
+    signals.write_signals(release, said, run=3, run_name="ensemble #3")
+    place = {row.track_id: row.position for row in Consensus.objects.all()}
+    assert place[unsure.pk] < place[sure.pk] < place[unknown.pk]
+    questionnaire.queue_order = "shuffled"
+    questionnaire.save()
+    questionnaires.reorder(questionnaire)
+    assert min(np.array([row.position for row in Consensus.objects.all()])) >= 1 << 30
+
+
+def test_disputed_tracks_come_first_when_that_is_asked(make_track, questionnaire, rate, rater):
+    from annotate.services import raters, slots
+
+    clear, split = make_track("Clear"), make_track("Split")
+    questionnaire.queue_order = "disputed"
+    questionnaire.save()
+    rate(clear, "happy happy happy")
+    rate(split, "happy sad calm")
+    slot = slots.reserve_next(questionnaire, raters.rater_of(rater))
+    assert slot.track_id == split.pk
