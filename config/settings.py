@@ -8,10 +8,12 @@ import logging
 import os
 import secrets
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from django.templatetags.static import static
 from environs import Env
+from marshmallow.validate import OneOf
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -55,11 +57,13 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_htmx",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
+    "axes",
 ]
 MIDDLEWARE = [
+    "config.security.request_id",
     "django.middleware.security.SecurityMiddleware",
+    "config.security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -69,6 +73,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -128,6 +133,7 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.read_import": {"queue": "fetch"},
     "datasets.tasks.check_sources": {"queue": "fetch"},
     "datasets.tasks.tidy": {"queue": "sweep"},
+    "mer.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
     "mer.tasks.hear_unrated": {"queue": "train"},
     "mer.tasks.learning_curve": {"queue": "train"},
@@ -137,6 +143,7 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "tidy": {"task": "datasets.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    "tidy-runs": {"task": "mer.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
 # --- accounts ----------------------------------------------------------------------------------------------------
@@ -145,12 +152,50 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
 ]
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "config.sessions"
-AUTHENTICATION_BACKENDS = ["config.sessions.AccountBackend"]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "config.sessions.AccountBackend"]
 SESSION_COOKIE_AGE = 60 * 24 * 3600  # a rater without password comes back for weeks
+# Ten wrong passwords for a name from an address close it for a quarter of an hour.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_RESET_ON_SUCCESS = True
+AXES_DISABLE_ACCESS_LOG = True  # who logged in when is nobody's business
+AXES_VERBOSE = False
+
+# --- security ----------------------------------------------------------------------------------------------------
+HTTPS = env.bool("HTTPS", False)  # a proxy ends TLS in front of the studio
+PROXY_COUNT = env.int("PROXY_COUNT", 0)  # proxies whose X-Forwarded-For is believed
+AXES_IPWARE_PROXY_COUNT = PROXY_COUNT or None
+AXES_IPWARE_META_PRECEDENCE_ORDER = ["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"] if PROXY_COUNT else ["REMOTE_ADDR"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from inside, without the proxy
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading concerns the whole registered domain, which is not ours to decide
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "style-src": ["'self'", "'unsafe-inline'"],  # style="--share: 34" carries data into the style sheet
+        "img-src": ["'self'", "data:"],
+        "media-src": ["'self'", "blob:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -191,6 +236,8 @@ FETCH_PROXY = env.str("FETCH_PROXY", "")
 FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0)  # bytes a second; 0: as fast as it goes
 FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0)  # before each download: guests may have about 300 videos an hour
 FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
+MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0)  # what recordings may take; 0: as much as there is
+JOB_RETENTION_DAYS = env.int("JOB_RETENTION_DAYS", 90)  # finished jobs, and what the page of predictions heard
 TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60)  # longer recordings are refused when they are converted
 
 # --- language, time, API -------------------------------------------------------------------------------------------
@@ -203,10 +250,13 @@ TIME_ZONE = env.str("TIME_ZONE", "UTC")
 USE_TZ = True
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "datasets.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle", "rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "3000/min"},  # in each web process
+    "NUM_PROXIES": PROXY_COUNT,
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 100,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -229,14 +279,25 @@ UNFOLD = {
     "STYLES": [lambda request: static("css/dashboard.css")],
 }
 
+LOG_FORMAT = env.str("LOG_FORMAT", "plain", validate=OneOf(["plain", "json"]))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"trace": {"()": "datasets.tracing.Trace"}},
+    "formatters": {
+        "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "json": {
+            "()": "pythonjsonlogger.json.JsonFormatter",
+            "format": "{asctime}{levelname}{name}{message}{request}{job}",
+            "style": "{",
+            "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["trace"]}},
     "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", logging.WARNING)},
     "loggers": {
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
         "django.request": {"level": "ERROR"},  # a refusal (403, 404) is no incident
+        "axes": {"level": "ERROR"},
     },
 }

@@ -3,7 +3,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from datasets.models import Dataset, Track
+from datasets.models import ApiToken, Dataset, Track
 
 
 class SeveralFilesInput(forms.ClearableFileInput):
@@ -44,6 +44,12 @@ class AddTracksForm(forms.Form):
     def __init__(self, *args: Any, refused: list[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.refused = refused or []
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=100, label=_("What it is for"))
+    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, label=_("What it may do"))
+    days = forms.IntegerField(min_value=1, max_value=366, initial=90, label=_("Days that it lives"))
 
 
 class UploadForm(forms.Form):

@@ -381,6 +381,28 @@ class Job(models.Model):
         return self.state in (self.State.FAILED, self.State.CANCELLED)
 
 
+class ApiToken(models.Model):
+    """A key to the API with its owner's rights, or only to read; the secret itself is kept nowhere."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("Read")
+        WRITE = "write", _("Read and write")
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text="What it is for.")
+    scope = models.CharField(max_length=10, choices=Scope)
+    digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the secret.")
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class QueuePause(models.Model):
     """A queue that stands still: none of its jobs is claimed until the time has come or somebody resumes it."""
 

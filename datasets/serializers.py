@@ -1,17 +1,22 @@
 from rest_framework import serializers
 
 from datasets.models import Dataset, Erratum, Export, Fault, Job, Release, Track
+from datasets.services.tokens import signed_audio_url
 
 
 class TrackSerializer(serializers.ModelSerializer[Track]):
     dataset = serializers.CharField(source="dataset.name", read_only=True, default=None)
+    audio = serializers.SerializerMethodField(help_text="Its recording, under an address that works for an hour without a login.")
 
     class Meta:
         model = Track
         fields = [
-            "id", "dataset", "title", "artist", "licence", "source", "source_url", "external_id", "sha256", "duration_s", "state", "reason",
+            "id", "dataset", "audio", "title", "artist", "licence", "source", "source_url", "external_id", "sha256", "duration_s", "state", "reason",
             "created_at",
         ]  # fmt: skip
+
+    def get_audio(self, track: Track) -> str:
+        return signed_audio_url(track) if track.state == Track.State.READY else ""
 
 
 class AddTrackSerializer(serializers.Serializer[Track]):

@@ -1,6 +1,11 @@
 """Celery's doors to the jobs: an id in, a named queue (settings), a time limit. The row decides what happens."""
 
+from datetime import timedelta
+
+from axes.models import AccessAttempt
 from celery import shared_task
+from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
 
 from datasets import jobs
 from datasets.services import arrivals, duplicates, links, queue, uploads
@@ -52,6 +57,9 @@ def tidy() -> None:
     duplicates.queue_missing()
     uploads.forget_old()
     arrivals.forget_old()
+    queue.forget_old()
+    SessionStore.clear_expired()
+    AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - timedelta(days=30)).delete()
 
 
 @shared_task(time_limit=60)

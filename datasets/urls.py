@@ -1,6 +1,6 @@
 from django.urls import path
 
-from datasets.views import duplicates, imports, jobs, labels, releases, tracks, uploads
+from datasets.views import duplicates, imports, jobs, labels, releases, tokens, tracks, uploads
 
 app_name = "datasets"
 urlpatterns = [
@@ -25,6 +25,9 @@ urlpatterns = [
     path("imports/<int:pk>/discard/", imports.import_discard, name="import_discard"),
     path("imports/<int:pk>/read-again/", imports.import_read_again, name="import_read_again"),
     path("imports/<int:pk>/retry/", imports.import_retry, name="import_retry"),
+    path("tokens/", tokens.token_list, name="token_list"),
+    path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token_revoke"),
+    path("audio/<str:token>/", tracks.signed_audio, name="signed_audio"),
     path("jobs/health/", jobs.ingest_health, name="ingest_health"),
     path("jobs/pause/", jobs.queue_pause, name="queue_pause"),
     path("jobs/check-sources/", jobs.check_sources, name="check_sources"),

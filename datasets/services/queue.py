@@ -27,6 +27,7 @@ from datasets.errors import JobCancelled, JobInterrupted, MERError, TryLater, Wr
 from datasets.models import Job, QueuePause
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed, job_retried
+from datasets.tracing import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -254,6 +255,11 @@ def claim(job_id: int) -> Ticket | None:
 
 def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
     """Claim the job, run `body`, end the row. Starting twice does nothing the second time."""
+    with tracing(job=str(job_id)):
+        return _run_job(job_id, body)
+
+
+def _run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
     ticket = claim(job_id)
     if ticket is None:
         return None
@@ -285,6 +291,13 @@ def run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         stop.set()
         heart.join(timeout=1)
     return Job.objects.filter(pk=job_id).first()
+
+
+def forget_old() -> None:
+    """Ended jobs are kept for a while; a run's job is its state and stays."""
+    before = timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
+    ended = [Job.State.DONE, Job.State.FAILED, Job.State.CANCELLED]
+    Job.objects.filter(state__in=ended, finished_at__lt=before).exclude(subject__in=["run", "learningcurve"]).delete()
 
 
 def sweep() -> dict[str, int]:

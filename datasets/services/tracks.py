@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -170,6 +170,15 @@ def guard_size(filename: str, size: int) -> None:
             _("%(filename)s has %(megabytes)s MB; at most %(UPLOAD_MAX_MB)s MB are taken (the setting UPLOAD_MAX_MB).")
             % {"filename": filename, "megabytes": f"{megabytes:,.0f}", "UPLOAD_MAX_MB": settings.UPLOAD_MAX_MB}
         )
+    if settings.MEDIA_QUOTA_GB:
+        used = AudioFile.objects.aggregate(n=Sum("size"))["n"] or 0
+        if used + size > settings.MEDIA_QUOTA_GB * 1024**3:
+            raise SourceRefused(
+                _(
+                    "%(filename)s does not fit: recordings take %(used)s of %(quota)s GB (the setting MEDIA_QUOTA_GB). Remove some, or ask an admin."
+                )
+                % {"filename": filename, "used": f"{used / 1024**3:.2f}", "quota": f"{settings.MEDIA_QUOTA_GB:g}"}
+            )
 
 
 def _twin(dataset: Dataset, *, sha256: str = "", external_id: str = "") -> Track | None:

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
+from django.core import signing
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -24,6 +25,7 @@ from datasets.keyset import keyset_page
 from datasets.models import Track
 from datasets.responses import attempt, attempt_each, audio_response
 from datasets.services import tracks
+from datasets.services.tokens import track_of_signature
 
 FILTERS = ("search", "state", "dataset", "source", "label", "agreement", "reason", "mark")
 
@@ -189,6 +191,19 @@ def track_page(request: HttpRequest, pk: int) -> HttpResponse:
         "pause": selectors.pause_of("fetch"),
     }
     return render(request, "datasets/track.html", ctx)
+
+
+@require_safe
+def signed_audio(request: HttpRequest, token: str) -> HttpResponseBase:
+    """A recording for whoever holds a fresh signature; an old or a wrong one is as if there were nothing."""
+    try:
+        track = get_object_or_404(Track, pk=track_of_signature(token), state=Track.State.READY)
+    except signing.BadSignature:
+        raise Http404 from None
+    played = selectors.played_file(track)
+    if played is None:
+        raise Http404
+    return audio_response(request, played)
 
 
 @require_safe

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files import File
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from datasets.errors import WrongState
@@ -78,3 +81,8 @@ def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]]) -> None:
     said = [Said(track, "", "", probabilities) for track, probabilities in answers.items()]
     with transaction.atomic():
         write_signals(run.release, said, run=run.pk, run_name=run.name)
+
+
+def forget_old() -> None:
+    """What was heard on the page of predictions is kept for a while."""
+    Inference.objects.filter(created_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)).delete()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -45,7 +44,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     """kill -9 of all workers during ingest, spectrograms and training: they start again, and all of it is done, once."""
     studio = Studio(tmp_path)
     studio.start()
-    token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
+    token = studio.command("api_token", "curator").strip()
     for run in (1, 2):  # the demo's own long runs make place for a short one
         _post(studio, token, f"runs/{run}/cancel/")
     studio.command("train", "demo-v1", "--network", "crnn", "--epochs", "12", "--seed", "5", "--queue")
@@ -142,7 +141,7 @@ def test_the_same_code_runs_on_postgresql_and_an_outside_redis_and_the_demo_can_
         with running(tmp_path, DATABASE_URL=postgres.address(), REDIS_URL=f"redis+socket://{socket}") as studio:
             assert studio.processes("valkey-server", "run/valkey.sock") == []
             assert not (tmp_path / "db.sqlite3").exists()
-            token = re.search(r"[0-9a-f]{40}", studio.command("drf_create_token", "curator")).group()
+            token = studio.command("api_token", "curator").strip()
             _upload(studio, token, tone(2.0), "tone.wav")
             wait_for(lambda: '"ready": 38' in studio.command("shell", "--no-imports", "-c", _COUNT), 60)
             assert json.loads(studio.command("demo", "--remove", "--all", "--json").strip().splitlines()[-1]) == {"removed": 38}

@@ -1,0 +1,253 @@
+"""A backup is one tar: the database as it is at one moment, every file that its rows name, the secret key, and a list with checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import sqlite3
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import connection, models
+from django.utils import timezone
+
+from datasets.errors import MERError
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+Tell = Callable[[str], None]
+
+
+class BackupRefused(MERError):
+    """It cannot be made, trusted or put back; the message says why and what to do."""
+
+
+def file_names() -> set[str]:
+    """Every stored file that a row names."""
+    names: set[str] = set()
+    for model in apps.get_models():
+        for field in model._meta.concrete_fields:
+            if isinstance(field, models.FileField):
+                names |= set(model._base_manager.exclude(**{field.attname: ""}).values_list(field.attname, flat=True))
+    return names
+
+
+def counts() -> dict[str, int]:
+    """Rows by table, as far as they are the study's: sessions and the like come and go."""
+    mine = [model for model in apps.get_models() if model._meta.app_label in ("auth", "datasets", "annotate", "mer")]
+    return {model._meta.db_table: model._base_manager.count() for model in mine}
+
+
+def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
+    """Write the backup and read it again; nothing is left at `path` if that fails. The studio may run meanwhile."""
+    if path.exists():
+        raise BackupRefused(f"{path} exists already: choose another name, or move it away.")
+    part = path.with_name(path.name + ".part")
+    part.touch(mode=0o600)
+    try:
+        with tempfile.TemporaryDirectory(dir=settings.WORK_DIR) as folder:
+            tell("The database")
+            database = _dump(Path(folder))
+            with tarfile.open(part, "w") as tar:
+                writer = _Writer(tar)
+                with database.open("rb") as file:
+                    writer.add(f"database/{database.name}", file, database.stat().st_size)
+                key = settings.DATA_DIR / "secret_key"
+                if key.exists():
+                    content = key.read_bytes()
+                    writer.add("secret_key", io.BytesIO(content), len(content))
+                missing = []
+                names = sorted(_names_in(database) if connection.vendor == "sqlite" else file_names())
+                for number, name in enumerate(names, 1):
+                    tell(f"File {number} of {len(names)}")
+                    try:
+                        with default_storage.open(name) as file:
+                            writer.add(f"files/{name}", file, file.size)
+                    except FileNotFoundError:
+                        missing.append(name)
+                manifest = {
+                    "format": FORMAT, "made_at": timezone.now().isoformat(), "vendor": connection.vendor, "missing": missing,
+                    "counts": counts(), "sha256": writer.sums,
+                }  # fmt: skip
+                content = json.dumps(manifest, indent=1).encode()
+                writer.add(MANIFEST, io.BytesIO(content), len(content))
+        tell("Reading it again")
+        check_backup(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return manifest
+
+
+class _Writer:
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self.sums: dict[str, str] = {}
+
+    def add(self, name: str, file: IO[bytes] | File[bytes], size: int) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = size, 0o600
+        reader = _Hashing(file)
+        self._tar.addfile(info, reader)
+        self.sums[name] = reader.digest.hexdigest()
+
+
+class _Hashing:
+    def __init__(self, file: IO[bytes] | File[bytes]) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def read(self, n: int = -1) -> bytes:
+        block: bytes = self._file.read(n)
+        self.digest.update(block)
+        return block
+
+
+def _dump(folder: Path) -> Path:
+    """The database as it is at one moment."""
+    if connection.vendor == "sqlite":
+        path = folder / "db.sqlite3"
+        connection.ensure_connection()
+        with closing(sqlite3.connect(path)) as copy:
+            connection.connection.backup(copy, pages=4096)
+            copy.execute("PRAGMA journal_mode=DELETE")
+        return path
+    path = folder / "db.dump"
+    _run_tool("pg_dump", "--format=custom", "--no-owner", f"--file={path}", f"--dbname={_address()}")
+    return path
+
+
+def _names_in(database: Path) -> set[str]:
+    """The files that the rows of the copy name: the running studio goes on."""
+    found: set[str] = set()
+    with closing(sqlite3.connect(database)) as copy:
+        for model in apps.get_models():
+            for field in model._meta.concrete_fields:
+                if isinstance(field, models.FileField):
+                    table, column = model._meta.db_table, field.column
+                    found |= {row[0] for row in copy.execute(f'SELECT "{column}" FROM "{table}" WHERE "{column}" <> ""')}  # noqa: S608
+    return found
+
+
+def _address() -> str:
+    """As the tools of PostgreSQL read it; a host that begins with a slash is the folder of a socket."""
+    database = connection.settings_dict
+    values = {
+        "host": database["HOST"] or database.get("OPTIONS", {}).get("host", ""),
+        "port": database["PORT"],
+        "user": database["USER"],
+    }
+    return " ".join(f"{name}='{value}'" for name, value in (values | {"dbname": database["NAME"]}).items() if value)
+
+
+def _run_tool(tool: str, *arguments: str) -> None:
+    program = shutil.which(tool)
+    if program is None:
+        raise BackupRefused(f"{tool} is not on PATH: install PostgreSQL's client (Debian: apt-get install postgresql-client).")
+    environment = {"PGPASSWORD": connection.settings_dict["PASSWORD"] or "", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        raise BackupRefused(f"{tool} failed: {done.stderr.strip()[-500:]}")
+
+
+def check_backup(path: Path) -> dict[str, Any]:
+    """Read every member and compare it with the list; BackupRefused names the first that differs."""
+    try:
+        with tarfile.open(path) as tar:
+            manifest, found = {}, {}
+            for member, file in _members(tar):
+                if member.name == MANIFEST:
+                    manifest = json.load(file)
+                    continue
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                found[member.name] = digest.hexdigest()
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise BackupRefused(f"{path} is no backup of a studio: {error}") from None
+    if not manifest or manifest.get("format") != FORMAT:
+        raise BackupRefused(f"{path} has no {MANIFEST} that this version knows: it was cut off, or is no backup.")
+    for name, sha256 in manifest["sha256"].items():
+        if found.get(name) != sha256:
+            raise BackupRefused(f"{name} in {path} is {'missing' if name not in found else 'damaged'}: take another backup.")
+    if set(found) != set(manifest["sha256"]):
+        raise BackupRefused(f"{path} holds files that its list does not name.")
+    return manifest
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    for member in tar:
+        file = tar.extractfile(member) if member.isfile() else None
+        if file is None or member.name.startswith("/") or ".." in Path(member.name).parts:
+            raise BackupRefused(f"“{member.name}” does not belong into a backup.")
+        yield member, file
+
+
+def is_empty() -> bool:
+    """No table, or no account and no dataset."""
+    tables = set(connection.introspection.table_names())
+    for table in ("auth_user", "datasets_dataset"):
+        if table in tables:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
+                if cursor.fetchone()[0]:
+                    return False
+    return True
+
+
+def put_back(path: Path, tell: Tell) -> dict[str, Any]:
+    """Into an empty studio: checked first as a whole, then the files, then the database."""
+    if not is_empty():
+        raise BackupRefused("This studio is not empty: restore into a fresh DATA_DIR (or an empty database), then change over.")
+    tell("Checking the backup")
+    manifest = check_backup(path)
+    if manifest["vendor"] != connection.vendor:
+        raise BackupRefused(
+            f"The backup is of {manifest['vendor']}, this studio runs on {connection.vendor}: set DATABASE_URL to match."
+        )
+    with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=settings.WORK_DIR) as folder:
+        database: Path | None = None
+        for number, (member, file) in enumerate(_members(tar), 1):
+            tell(f"File {number} of {len(manifest['sha256'])}")
+            top, _, name = member.name.partition("/")
+            if top == "files":
+                default_storage.delete(name)
+                stored = default_storage.save(name, File(file))
+                if stored != name:
+                    raise BackupRefused(f"The storage kept {name} as {stored}: it is not empty.")
+            elif top == "database":
+                database = Path(folder, name)
+                with database.open("wb") as copy:
+                    shutil.copyfileobj(file, copy, 1 << 20)
+            elif member.name == "secret_key":
+                key = settings.DATA_DIR / "secret_key"
+                key.touch(mode=0o600)
+                key.write_bytes(file.read())
+        if database is None:
+            raise BackupRefused(f"{path} holds no database.")
+        tell("The database")
+        _load(database)
+    return manifest
+
+
+def _load(database: Path) -> None:
+    if connection.vendor == "sqlite":
+        connection.ensure_connection()
+        with closing(sqlite3.connect(database)) as copy:
+            copy.backup(connection.connection)
+        connection.close()
+        return
+    with connection.cursor() as cursor:  # the empty tables of a studio that was started once
+        cursor.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    connection.close()
+    _run_tool("pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", f"--dbname={_address()}", str(database))

@@ -1,0 +1,28 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import CommandParser
+
+from config import keeping
+from datasets.management.command import StudioCommand
+
+
+class Command(StudioCommand):
+    help = "Put a backup back into an empty studio, bring its tables up to date, and compare the rows with what the backup counted."
+
+    def add_options(self, parser: CommandParser) -> None:
+        parser.add_argument("path", type=Path, help="A tar that `backup` wrote.")
+
+    def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
+        manifest = keeping.put_back(options["path"], self.progress)
+        self.progress("")
+        call_command("migrate", verbosity=0)
+        found = keeping.counts()
+        wrong = {table: (n, found.get(table)) for table, n in manifest["counts"].items() if table in found and found[table] != n}
+        lines = [f"{sum(found.values())} rows and {len(manifest['sha256'])} files are back, as of {manifest['made_at']}."]
+        lines += [
+            f"{table}: {n} rows in the backup, {now} here (the backup was taken while people worked)."
+            for table, (n, now) in wrong.items()
+        ]
+        return {"counts": found, "differ": wrong}, "\n".join(lines), True

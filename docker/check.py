@@ -1,0 +1,24 @@
+"""Is this container well? web: /readyz answers. worker: its own Celery worker answers a ping."""
+
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+
+
+def main(what: str) -> int:
+    if what == "web":
+        address = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/readyz"
+        request = urllib.request.Request(address, headers={"Host": os.environ.get("ALLOWED_HOSTS", "127.0.0.1").split(",")[0]})
+        with urllib.request.urlopen(request, timeout=4) as answer:  # noqa: S310
+            return 0 if answer.status == 200 else 1
+    found = subprocess.run(
+        [sys.executable, "-m", "celery", "--quiet", "--app", "config", "inspect", "ping", "--timeout", "10"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return 0 if socket.gethostname() in found.stdout else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

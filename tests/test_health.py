@@ -1,0 +1,48 @@
+"""What monitors ask."""
+
+import pytest
+from django.db import DatabaseError
+from django.test import override_settings
+
+from config import health
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_process_answers_without_asking_anything(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert client.get("/healthz").content == b"ok\n"
+
+
+def test_ready_says_what_works(client, monkeypatch):
+    monkeypatch.setattr(health, "_broker", lambda: None)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200 and answer.json() == {
+        "ready": True, "checks": {"database": "ok", "storage": "ok", "broker": "ok"},
+    }  # fmt: skip
+
+
+def test_without_a_database_or_a_storage_it_is_not_ready_and_without_a_broker_it_is(client, monkeypatch):
+    def broken() -> None:
+        raise DatabaseError("password=secret host=10.0.0.1")
+
+    monkeypatch.setattr(health, "_broker", broken)
+    answer = client.get("/readyz")
+    assert answer.status_code == 200 and answer.json()["checks"]["broker"] == "DatabaseError"
+    monkeypatch.setattr(health, "_database", broken)
+    answer = client.get("/readyz")
+    assert answer.status_code == 503 and "secret" not in answer.content.decode()
+
+
+def test_metrics_are_for_the_token_and_for_admins(client, curator, admin_person, make_track):
+    make_track()
+    assert client.get("/metrics").status_code == 404
+    client.force_login(curator)
+    assert client.get("/metrics").status_code == 404
+    client.logout()
+    with override_settings(METRICS_TOKEN="a-long-token"):
+        assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 404
+        page = client.get("/metrics", headers={"Authorization": "Bearer a-long-token"}).content.decode()
+    assert 'mer_tracks{state="ready"} 1.0' in page and 'mer_jobs{state="failed"} 0.0' in page and "mer_disk_free_bytes" in page
+    client.force_login(admin_person)
+    assert client.get("/metrics").status_code == 200

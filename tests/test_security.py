@@ -1,0 +1,196 @@
+"""Headers, failed logins, tokens, signed addresses, what others' vulnerabilities teach."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import override_settings
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from datasets.errors import SourceRefused, ValueRefused
+from datasets.models import ApiToken, Event
+from datasets.services import tokens
+from datasets.tracing import Trace, tracing
+
+pytestmark = pytest.mark.django_db
+
+
+def api(secret: str) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
+    return client
+
+
+def test_every_page_forbids_inline_script_frames_and_sniffing(client, curator):
+    client.force_login(curator)
+    for address in ("/", "/login/", "/tracks/", "/runs/", "/rate/", "/nowhere/"):
+        response = client.get(address, follow=True)
+        policy = response["Content-Security-Policy"]
+        scripts = next((part for part in policy.split("; ") if part.startswith(("script-src", "default-src"))), "")
+        assert "unsafe-inline" not in scripts and "unsafe-eval" not in policy and "frame-ancestors 'none'" in policy
+        assert response["X-Content-Type-Options"] == "nosniff" and response["X-Frame-Options"] == "DENY"
+        assert "camera=()" in response["Permissions-Policy"] and response["Referrer-Policy"] == "same-origin"
+
+
+def test_no_page_holds_an_inline_script_or_handler():
+    for path in (settings.BASE_DIR / "templates").rglob("*.html"):
+        text = path.read_text()
+        assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>", text), path
+        assert not re.search(r"\son[a-z]+=\"", text) and "javascript:" not in text, path
+
+
+def test_the_admin_panel_alone_may_evaluate(client, admin_person):
+    client.force_login(admin_person)
+    assert "'unsafe-eval'" in client.get("/admin/")["Content-Security-Policy"]
+    assert "'unsafe-inline'" not in re.search(r"script-src[^;]*", client.get("/admin/")["Content-Security-Policy"]).group()
+
+
+def test_guessing_passwords_ends_after_ten_tries(client, curator):
+    for _ in range(10):
+        client.post("/login/", {"username": "citra", "password": "wrong"})
+    response = client.post("/login/", {"username": "citra", "password": "x"})
+    assert response.status_code == 429 and "Too many wrong passwords" in response.content.decode()
+    other = client.post("/login/", {"username": "citra", "password": "x"}, REMOTE_ADDR="10.0.0.9")
+    assert other.status_code == 302, "the person at another address is not locked out by it"
+
+
+def test_a_token_is_shown_once_and_only_its_digest_is_kept(client, curator):
+    client.force_login(curator)
+    page = client.post("/tokens/", {"name": "notebook", "scope": "write", "days": 30}).content.decode()
+    secret = re.search(r"mer_[\w-]{43}", page).group()
+    assert secret not in client.get("/tokens/").content.decode()
+    row = ApiToken.objects.get()
+    assert secret not in str(vars(row)) and row.digest == tokens.digest_of(secret)
+    assert not Event.objects.filter(reason__contains=secret).exists()
+    assert api(secret).get("/api/v1/tracks/").status_code == 200
+
+
+def test_a_reading_token_reads_and_an_expired_or_taken_one_opens_nothing(client, curator):
+    row, secret = tokens.issue_token(curator, name="r", scope="read", days=1)
+    assert api(secret).get("/api/v1/releases/").status_code == 200
+    refused = api(secret).post("/api/v1/runs/", {})
+    assert refused.status_code == 403 and "only reads" in refused.json()["detail"]
+    ApiToken.objects.filter(pk=row.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert api(secret).get("/api/v1/releases/").status_code == 401
+    second, secret = tokens.issue_token(curator, name="s")
+    client.force_login(curator)
+    client.post(f"/tokens/{second.pk}/revoke/")
+    assert api(secret).get("/api/v1/releases/").status_code == 401
+
+
+def test_nobody_takes_back_another_s_token_and_lifetimes_are_bounded(client, curator, rater):
+    row, _secret = tokens.issue_token(curator, name="mine")
+    client.force_login(rater)
+    assert client.post(f"/tokens/{row.pk}/revoke/").status_code == 404
+    with pytest.raises(ValueRefused, match="1 to 366 days, not 4000"):
+        tokens.issue_token(curator, name="long", days=4000)
+    for _ in range(tokens.MOST - 1):
+        tokens.issue_token(curator, name="many")
+    with pytest.raises(ValueRefused, match="take one back first"):
+        tokens.issue_token(curator, name="one more")
+
+
+def test_a_closed_account_s_token_opens_nothing(curator):
+    _row, secret = tokens.issue_token(curator, name="t")
+    User.objects.filter(pk=curator.pk).update(is_active=False)
+    assert api(secret).get("/api/v1/tracks/").status_code == 401
+
+
+def test_a_signed_address_plays_for_an_hour_and_a_changed_one_never(client, make_track, monkeypatch):
+    track = make_track()
+    address = tokens.signed_audio_url(track)
+    played = client.get(address)
+    assert played.status_code == 200 and played["Content-Type"].startswith("audio/")
+    assert client.get(address[:-3] + "xy/").status_code == 404
+    monkeypatch.setattr("django.core.signing.time.time", lambda: __import__("time").monotonic() + 4e9)
+    assert client.get(address).status_code == 404
+
+
+def test_a_language_switch_or_a_login_leads_to_no_other_host(client, curator):
+    response = client.post("/language/", {"language": "id", "next": "https://evil.example/"})
+    assert "evil.example" not in response["Location"]
+    response = client.post("/login/?next=https://evil.example/", {"username": "citra", "password": "x"})
+    assert "evil.example" not in response["Location"]
+
+
+def test_filters_of_pages_and_api_leak_no_column(client, curator, make_track):
+    """A filter by a column that is not offered changes nothing: letter by letter it would tell a password's hash."""
+    make_track()
+    client.force_login(curator)
+    for name in ("created_by__password__startswith", "dataset__tracks__title", "user__password__regex"):
+        for address in ("/api/v1/tracks/", "/api/v1/runs/", "/api/v1/predictions/", "/api/v1/releases/", "/api/v1/consensus/"):
+            counts = {client.get(address, {name: value}).json()["count"] for value in ("p", "zzz")}
+            assert len(counts) == 1, (address, name)
+    for query in ("?order=created_by__password", "?sort=user__password", "?state=x' OR 1=1--", "?release=x' OR 1=1--"):
+        for address in ("/tracks/", "/runs/", "/jobs/", "/releases/"):
+            response = client.get(address + query)
+            assert response.status_code in (200, 400) and b"pbkdf2" not in response.content
+
+
+def test_what_people_write_is_text_wherever_it_is_shown(client, curator, make_track, admin_person):
+    evil = "<img src=x onerror=alert(1)>"
+    track = make_track(evil, artist=evil, licence=evil)
+    client.force_login(curator)
+    for address in ("/tracks/", f"/tracks/{track.pk}/", "/tracks/duplicates/", "/jobs/", f"/tracks/{track.pk}/ratings/"):
+        assert "<img src=x" not in client.get(address).content.decode()
+    client.force_login(admin_person)
+    assert "<img src=x" not in client.get("/admin/datasets/track/").content.decode()
+
+
+def test_a_form_cannot_set_what_it_does_not_show(client, curator, make_track):
+    track = make_track()
+    client.force_login(curator)
+    client.post(f"/tracks/{track.pk}/describe/", {"title": "New", "state": "failed", "sha256": "0" * 64, "label": "positive"})
+    before = track.sha256
+    track.refresh_from_db()
+    assert (track.state, track.sha256, track.label) == ("ready", before, "")
+
+
+def test_deployed_as_described_django_finds_nothing_to_complain_of(tmp_path):
+    environment = {
+        "PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), "HTTPS": "true", "ALLOWED_HOSTS": "studio.example",
+        "CSRF_TRUSTED_ORIGINS": "https://studio.example", "PROXY_COUNT": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_audit_log_has_no_way_to_be_changed_in_the_panel(client, admin_person):
+    event = Event.objects.create(subject="track", subject_id=1, to_state="x", actor=admin_person)
+    client.force_login(admin_person)
+    address = f"/admin/datasets/event/{event.pk}"
+    assert client.post(f"{address}/change/", {"reason": "no"}).status_code == 403
+    assert client.post(f"{address}/delete/", {"post": "yes"}).status_code == 403
+    assert client.get("/admin/datasets/event/add/").status_code == 403
+
+
+def test_a_request_is_found_again_by_its_number(client):
+    assert client.get("/login/", headers={"X-Request-ID": "abcdef0123456789"})["X-Request-ID"] == "abcdef0123456789"
+    made = client.get("/login/", headers={"X-Request-ID": "no\tgood"})["X-Request-ID"]
+    assert re.fullmatch(r"[0-9a-f]{32}", made)
+
+
+def test_a_line_of_the_log_tells_request_and_job():
+    from pythonjsonlogger.json import JsonFormatter
+
+    record = logging.LogRecord("mer", logging.ERROR, "x.py", 1, "it broke", None, None)
+    with tracing(request="r1"), tracing(job="7"):
+        Trace().filter(record)
+    said = json.loads(JsonFormatter("{levelname}{message}{request}{job}", style="{").format(record))
+    assert (said["request"], said["job"], said["message"]) == ("r1", "7", "it broke")
+
+
+@override_settings(MEDIA_QUOTA_GB=0.000001)
+def test_beyond_the_quota_a_recording_is_refused_with_figures(make_track):
+    with pytest.raises(SourceRefused, match=r"take .* of 1e-06 GB \(the setting MEDIA_QUOTA_GB\)"):
+        make_track()
