@@ -29,7 +29,7 @@ def server() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     for _ in range(150):
         try:
-            urllib.request.urlopen(f"{address}/moto-api/", timeout=1).close()  # noqa: S310
+            urllib.request.urlopen(f"{address}/moto-api/", timeout=1).close()
             break
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

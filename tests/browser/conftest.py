@@ -68,7 +68,7 @@ class Studio:
         )  # fmt: skip
         while time.monotonic() - began < 300:
             try:
-                urllib.request.urlopen(f"{self.address}/login/", timeout=2).close()  # noqa: S310
+                urllib.request.urlopen(f"{self.address}/login/", timeout=2).close()
                 return time.monotonic() - began
             except (urllib.error.URLError, OSError):
                 assert self.process.poll() is None, (self.folder / "studio.log").read_text()[-3000:]
@@ -82,7 +82,9 @@ class Studio:
 
     def command(self, *arguments: str) -> str:
         line = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(line, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run(line, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
 
     def processes(self, *words: str) -> list[int]:
         """Processes of this studio whose command line holds all the words, oldest first."""
