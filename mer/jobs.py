@@ -481,8 +481,8 @@ def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]", number
         message: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
         match message.get("event"):
             case "built":
-                Run.objects.filter(pk=run.pk).update(n_weights=message["weights"])
-                run.n_weights = message["weights"]
+                run.n_weights, run.environment = message["weights"], run.environment | {"precision": message["precision"]}
+                Run.objects.filter(pk=run.pk).update(n_weights=run.n_weights, environment=run.environment)
             case "batch":
                 share = (message["epoch"] - 1 + message["share"]) / epochs
                 left = seconds * (epochs + later - done - message["share"]) if seconds else None

@@ -32,7 +32,16 @@ class Step:
         return selectors.evaluation(self.run, "test") if self.run and self.run.state == "done" else None
 
 
-def steps(release: Release, *, epochs: int, seed: int, folds: bool = False, recipe: str = "paper") -> list[Step]:
+# What the paper varied of its networks, one at a time, on full songs; the paper gives no figures for it.
+ABLATIONS: tuple[tuple[str, dict[str, float]], ...] = (
+    ("cnn", {"dropout": 0.0}), ("cnn", {"dropout": 0.5}), ("cnn", {"depth": 2}), ("cnn", {"depth": 3}), ("cnn", {"width": 0.5}),
+    ("crnn", {"dropout": 0.0}), ("crnn", {"dropout": 0.5}), ("crnn", {"depth": 1}), ("crnn", {"width": 0.5}), ("crnn", {"width": 2.0}),
+)  # fmt: skip
+
+
+def steps(
+    release: Release, *, epochs: int, seed: int, folds: bool = False, recipe: str = "paper", ablations: bool = False
+) -> list[Step]:
     """Every run of the replay in the order of its tables, with the run that was made already."""
     plan = [
         ("Table 4", "cnn", "full", False), ("Table 4", "crnn", "full", False), ("Table 5", "cnn", "clips", False),
@@ -46,6 +55,12 @@ def steps(release: Release, *, epochs: int, seed: int, folds: bool = False, reci
         theirs = PAPER_TEST_ACCURACY.get(network) if table == "Table 4" else None
         run = selectors.latest_run(release, training, spectrograms, folds=folds)
         found.append(Step(table, title, training, spectrograms, folds, theirs, run))
+    for network, varied in ABLATIONS if ablations else ():
+        training = TrainingParams.of(network, epochs=epochs, seed=seed, **varied)
+        spectrograms = SpectrogramParams(input="full", recipe=recipe)  # type: ignore[arg-type]
+        title = f"{NETWORKS[network]}, {', '.join(f'{name} {value:g}' for name, value in varied.items())}"
+        run = selectors.latest_run(release, training, spectrograms, folds=folds)
+        found.append(Step("Ablation", title, training, spectrograms, folds, None, run))
     return found
 
 

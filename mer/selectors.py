@@ -197,7 +197,13 @@ def verdict_of(one: Run, two: Run) -> Verdict:
     verdict = mcnemar(right[0], right[1], (one.name, two.name))
     if not tracks:
         return verdict
-    return with_differences(verdict, truth, predicted[0], predicted[1], [groups[track] for track in tracks], n_labels=len(labels))
+    folds = None
+    if one.in_folds and one.split_id == two.split_id:
+        fold_of = dict(SplitMember.objects.filter(split=one.split).values_list("item__track", "part"))
+        folds = [fold_of[track] for track in tracks]
+        folds = folds if len(set(folds)) > 2 else None
+    chosen = [groups[track] for track in tracks]
+    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), folds=folds)
 
 
 def promoted(dataset: Dataset) -> Run | None:

@@ -10,7 +10,7 @@ from datasets.models import Erratum, Fault, Release, SplitMember
 from datasets.services import releases
 from mer.methods.params import SpectrogramParams
 from mer.models import Spectrogram
-from mer.services import spectrogram_set
+from mer.services.inputs import spectrogram_set
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 

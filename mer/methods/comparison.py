@@ -14,7 +14,8 @@ from mer.methods.metrics import Interval
 class Verdict:
     """only_first, only_second : tracks that just one of the two gets right. p : two-sided, exact, in (0, 1]. p_adjusted : for the number of
     comparisons that were made together. accuracy, macro_f1 : the
-    differences, first less second, by a bootstrap over groups."""
+    differences, first less second, by a bootstrap over groups. p_resampled : of the corrected resampled t over the folds, where both were tested
+    in folds."""
 
     n: int
     only_first: int
@@ -25,6 +26,7 @@ class Verdict:
     p_adjusted: float | None = None
     accuracy: Interval | None = None
     macro_f1: Interval | None = None
+    p_resampled: float | None = None
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str]) -> Verdict:
@@ -70,11 +72,21 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def with_differences(
-    verdict: Verdict, truth: Sequence[int], first: Sequence[int], second: Sequence[int], groups: Sequence[str], *, n_labels: int
-) -> Verdict:
-    """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words."""
+    verdict: Verdict, truth: Sequence[int], first: Sequence[int], second: Sequence[int], groups: Sequence[str], *, n_labels: int,
+    folds: Sequence[str] | None = None,
+) -> Verdict:  # fmt: skip
+    """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words. folds : of each track, if there are such."""
     accuracy, macro_f1 = paired_bootstrap(truth, first, second, groups, n_labels=n_labels)
-    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1)
+    p = None
+    if folds is not None:
+        by_fold: dict[str, list[int]] = {}
+        for fold, true, one, two in zip(folds, truth, first, second, strict=True):
+            by_fold.setdefault(fold, []).append(int(one == true) - int(two == true))
+        n_test = len(truth) / len(by_fold)
+        # Of the other folds one is the validation part: it is not trained on.
+        n_train = len(truth) - 2 * n_test
+        p = corrected_resampled_t([float(np.mean(row)) for row in by_fold.values()], n_train=n_train, n_test=n_test)
+    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p)
     return replace(verdict, words=verdict.words + _differences(verdict))
 
 
@@ -83,7 +95,10 @@ def _differences(verdict: Verdict) -> str:
     if accuracy is None or macro_f1 is None:
         return ""
     words = f" Accuracy differs by {accuracy.value:+.1%} (95% {accuracy.low:+.1%} to {accuracy.high:+.1%}), "
-    return words + f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
+    words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
+    if verdict.p_resampled is not None:
+        words += f" Corrected resampled t over the folds: p = {verdict.p_resampled:.3f}."
+    return words
 
 
 def paired_bootstrap(
@@ -116,3 +131,29 @@ def holm(ps: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
         adjusted[place] = highest
     return adjusted
+
+
+def corrected_resampled_t(differences: Sequence[float], *, n_train: float, n_test: float) -> float | None:
+    """p of the mean difference of two models over rounds whose training parts overlap, two-sided, in (0, 1]; None where there is no spread.
+
+    A plain t test takes the rounds for independent and finds differences too often; the correction adds n_test / n_train to 1 / n
+    (C. Nadeau, Y. Bengio. Inference for the Generalization Error. Machine Learning 52, 2003).
+
+    Parameters
+    ----------
+    differences : accuracy of the first less that of the second, a round an entry. n_train, n_test : tracks of a round, on average.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two rounds, or nothing was trained on.
+    """
+    from scipy.stats import t as student
+
+    if len(differences) < 2 or n_train <= 0:
+        raise ValueError("at least two rounds that learned from something are needed")
+    spread = float(np.var(differences, ddof=1))
+    if spread < 1e-18:  # rounding
+        return None
+    statistic = float(np.mean(differences)) / np.sqrt((1 / len(differences) + n_test / n_train) * spread)
+    return float(2 * student.sf(abs(statistic), len(differences) - 1))

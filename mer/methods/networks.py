@@ -5,90 +5,186 @@ Input: one grey spectrogram as float32 in [0, 1] [shape=(126, 258, 1)]; output: 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-from mer.methods.params import INPUT_SHAPE, N_SLICES
+from mer.methods.params import INPUT_SHAPE, N_SLICES, TrainingParams
 
 
-def cnn(n_labels: int, *, dropout: float) -> keras.Model:
+@keras.saving.register_keras_serializable("mer")
+class FusedConvLSTM2D(layers.Layer):
+    """Keras' ConvLSTM2D (X. Shi et al., Convolutional LSTM Network, NeurIPS 2015) with the input's convolution done once for all steps.
+
+    Same weights, in the same order, and the same result to rounding; faster, because one large convolution uses a processor better than one
+    a step, and nothing is convolved with the state of zeros before the first step. Input float [shape=(n, steps, height, width, channels)];
+    output the last state, or all of them with `return_sequences`. The input is not padded, the state is.
+    """
+
+    def __init__(self, filters: int, kernel_size: int, *, return_sequences: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.filters, self.kernel_size, self.return_sequences = filters, kernel_size, return_sequences
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        size, n = (self.kernel_size, self.kernel_size), 4 * self.filters
+        self.kernel = self.add_weight(shape=(*size, input_shape[-1], n), initializer="glorot_uniform", name="kernel")
+        self.recurrent_kernel = self.add_weight(shape=(*size, self.filters, n), initializer="orthogonal", name="recurrent_kernel")
+        self.bias = self.add_weight(shape=(n,), initializer=self._remembering, name="bias")
+
+    def _remembering(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Forget gates begin open, as Keras' do."""
+        place = ops.arange(shape[0])
+        return ops.cast((place >= self.filters) & (place < 2 * self.filters), dtype or "float32")
+
+    def call(self, x: Any) -> Any:
+        steps, image = x.shape[1], x.shape[2:]
+        seen = ops.conv(ops.reshape(x, (-1, *image)), self.kernel, padding="valid") + self.bias
+        seen = ops.reshape(seen, (-1, steps, *seen.shape[1:]))
+        state = memory = None
+        states = []
+        for step in range(steps):
+            gates = seen[:, step]
+            if state is not None:
+                gates = gates + ops.conv(state, self.recurrent_kernel, padding="same")
+            take, keep, new, show = ops.split(gates, 4, axis=-1)
+            fresh = ops.sigmoid(take) * ops.tanh(new)
+            memory = fresh if memory is None else ops.sigmoid(keep) * memory + fresh
+            state = ops.sigmoid(show) * ops.tanh(memory)
+            states.append(state)
+        return ops.stack(states, axis=1) if self.return_sequences else state
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        n, steps, height, width, _channels = input_shape
+        assert height is not None and width is not None
+        image = (height - self.kernel_size + 1, width - self.kernel_size + 1, self.filters)
+        return (n, steps, *image) if self.return_sequences else (n, *image)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"filters": self.filters, "kernel_size": self.kernel_size, "return_sequences": self.return_sequences}
+        return {**super().get_config(), **own}
+
+
+def _answer(n_labels: int) -> layers.Layer:
+    """Probabilities in float32 whatever the layers before work in: bfloat16 has three digits."""
+    return layers.Dense(n_labels, activation="softmax", dtype="float32")
+
+
+CNN_FILTERS = (16, 32, 64, 112)
+CRNN_FILTERS = (16, 32)
+
+
+def cnn(n_labels: int, *, dropout: float, depth: int = 4, width: float = 1.0) -> keras.Model:
     """Table 2: four 3x3 convolutions without padding, one pooling, two dense layers; 105,832,947 weights for 3 labels.
 
-    826,000 values (59 x 125 x 112) enter the first dense layer, which holds 99.9% of the weights.
+    826,000 values (59 x 125 x 112) enter the first dense layer, which holds 99.9% of the weights. depth, width : for the paper's
+    ablations, how many of the convolutions there are, and by what their filters are multiplied.
     """
     return keras.Sequential(
         [
             keras.Input((*INPUT_SHAPE, 1)),
-            layers.Conv2D(16, 3, activation="relu"),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.Conv2D(112, 3, activation="relu"),
+            *(layers.Conv2D(max(1, round(width * n)), 3, activation="relu") for n in CNN_FILTERS[:depth]),
             layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
             layers.Dropout(dropout),
             layers.Dense(128, activation="relu"),
             layers.Dropout(dropout),
-            layers.Dense(n_labels, activation="softmax"),
+            _answer(n_labels),
         ],
         name="cnn",
     )
 
 
-def crnn(n_labels: int, *, dropout: float) -> keras.Model:
+def crnn(n_labels: int, *, dropout: float, depth: int = 2, width: float = 1.0) -> keras.Model:
     """Table 3, reading A: the picture is cut into 6 slices of 126 x 43 (258 = 6 x 43) that ConvLSTM layers read in order.
 
-    See docs/decisions/0004-the-crnn-of-table-3.md for the three readings and for what the table leaves open.
+    See docs/decisions/0004-the-crnn-of-table-3.md for the three readings and for what the table leaves open. depth, width : as of `cnn`.
     """
     slice_width = INPUT_SHAPE[1] // N_SLICES
+    blocks: list[layers.Layer] = []
+    filters = [max(1, round(width * n)) for n in CRNN_FILTERS[:depth]]
+    for n in filters[:-1]:
+        blocks += [FusedConvLSTM2D(n, 3, return_sequences=True), layers.TimeDistributed(layers.MaxPooling2D(2))]
     return keras.Sequential(
         [
             keras.Input((*INPUT_SHAPE, 1)),
             layers.Reshape((INPUT_SHAPE[0], N_SLICES, slice_width, 1)),
             layers.Permute((2, 1, 3, 4)),
-            layers.ConvLSTM2D(16, 3, return_sequences=True),
-            layers.TimeDistributed(layers.MaxPooling2D(2)),
-            layers.ConvLSTM2D(32, 3),
+            *blocks,
+            FusedConvLSTM2D(filters[-1], 3),
             layers.MaxPooling2D(2),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
             layers.Dropout(dropout),
             layers.Dense(128, activation="relu"),
             layers.Dropout(dropout),
-            layers.Dense(n_labels, activation="softmax"),
+            _answer(n_labels),
         ],
         name="crnn",
     )
 
 
-def compact(n_labels: int, *, dropout: float) -> keras.Model:
-    """Four small convolutions with normalisation and global pooling: 70,275 weights for 3 labels, for a few hundred tracks.
+def _compact_blocks(filters: tuple[int, ...]) -> list[layers.Layer]:
+    """Random masks, then small convolutions with normalisation, each halving the picture.
 
-    Rectangles of the picture are erased at random while it trains: the masks of SpecAugment (D. S. Park et al., Interspeech 2019).
+    The masks are those of SpecAugment (D. S. Park et al., Interspeech 2019): rectangles erased at random while it trains.
     """
-    blocks: list[layers.Layer] = []
-    for filters in (16, 32, 64, 80):
+    blocks: list[layers.Layer] = [layers.RandomErasing(factor=0.8, scale=(0.02, 0.2), fill_value=1.0, value_range=(0, 1))]
+    for n in filters:
         blocks += [
-            layers.Conv2D(filters, 3, padding="same", use_bias=False),
+            layers.Conv2D(n, 3, padding="same", use_bias=False),
             layers.BatchNormalization(momentum=0.8),  # a few hundred steps: the usual 0.99 would not have settled
             layers.ReLU(),
             layers.MaxPooling2D(2),
         ]
+    return blocks
+
+
+def compact(n_labels: int, *, dropout: float) -> keras.Model:
+    """Four small convolutions with normalisation and global pooling: 70,275 weights for 3 labels, for a few hundred tracks."""
     return keras.Sequential(
         [
             keras.Input((*INPUT_SHAPE, 1)),
-            layers.RandomErasing(factor=0.8, scale=(0.02, 0.2), fill_value=1.0, value_range=(0, 1)),
-            *blocks,
+            *_compact_blocks((16, 32, 64, 80)),
             layers.GlobalAveragePooling2D(),
             layers.Dropout(dropout),
-            layers.Dense(n_labels, activation="softmax"),
+            _answer(n_labels),
         ],
         name="compact",
     )
 
 
-BUILDERS: dict[str, Callable[..., keras.Model]] = {"cnn": cnn, "crnn": crnn, "compact": compact}
+def compact_crnn(n_labels: int, *, dropout: float) -> keras.Model:
+    """The same small convolutions, then a GRU along time over what is left of the picture (7 bands x 16 steps): 61,971 weights for 3 labels.
+
+    After K. Choi et al., Convolutional Recurrent Neural Networks for Music Classification, ICASSP 2017.
+    """
+    return keras.Sequential(
+        [
+            keras.Input((*INPUT_SHAPE, 1)),
+            *_compact_blocks((16, 32, 48, 48)),
+            layers.Permute((2, 1, 3)),  # time first
+            layers.TimeDistributed(layers.GlobalAveragePooling1D()),
+            layers.GRU(64),
+            layers.Dropout(dropout),
+            _answer(n_labels),
+        ],
+        name="compact-crnn",
+    )
+
+
+BUILDERS: dict[str, Callable[..., keras.Model]] = {"cnn": cnn, "crnn": crnn, "compact": compact, "compact-crnn": compact_crnn}
+
+
+def build(params: TrainingParams, n_labels: int) -> keras.Model:
+    """The network that these parameters ask for."""
+    values: dict[str, Any] = {"dropout": params.dropout}
+    if params.depth is not None:
+        values["depth"] = params.depth
+    if params.width is not None:
+        values["width"] = params.width
+    return BUILDERS[params.network](n_labels, **values)
 
 
 def load(path: Path) -> keras.Model:

@@ -72,15 +72,24 @@ class TrainingParams:
         False  # learn from how the raters' votes are shared, not from the settled label alone; linear models always do
     )
     seed: int = 1
+    # Pictures and their answers are blended two by two, by a share drawn from Beta(mixup, mixup) (H. Zhang et al., mixup, ICLR 2018); 0: not.
+    mixup: float = 0.0
+    # For the ablations of `cnn` and `crnn`: layers of convolutions, and what their filters are multiplied by; None: the table's.
+    depth: int | None = None
+    width: float | None = None
+    # auto: bfloat16 inside the layers where the processor has instructions for it, else float32; the run's environment says which it was.
+    precision: str = "auto"
 
     @classmethod
     def of(cls, network: str, **values: Any) -> "TrainingParams":
         """The defaults for a network: Table 2's 100 million weights do not survive Adam's own rate."""
-        return cls(network=network, **({"learning_rate": 1e-4} if network == "cnn" else {}) | values)
+        usual = {"cnn": {"learning_rate": 1e-4}, "compact-crnn": {"mixup": 0.2}}
+        return cls(network=network, **usual.get(network, {}) | values)
 
     def as_dict(self) -> dict[str, Any]:
-        """As stored on a run. Vote shares are named where they are used: runs from before there was a choice stay comparable."""
-        return {name: value for name, value in asdict(self).items() if name != "vote_shares" or value}
+        """As stored on a run. What came later is named where it is used: runs from before there was a choice stay comparable."""
+        later = {"vote_shares": False, "mixup": 0.0, "depth": None, "width": None, "precision": "auto"}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
 NETWORKS: dict[str, str] = {
@@ -88,6 +97,7 @@ NETWORKS: dict[str, str] = {
     "features": "Hand-made features, linear model",
     "transfer": "MusiCNN embeddings, linear model",
     "compact": "Compact CNN: global pooling, random masks",
+    "compact-crnn": "Compact CRNN: small convolutions and a GRU, random masks, mixup",
     "cnn": "CNN (Table 2)",
     "crnn": "CRNN (after Table 3, reading A)",
     "mel": "Mel means, linear model: a baseline",

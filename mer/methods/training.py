@@ -44,6 +44,31 @@ def class_weights(truth: NDArray[np.int64], n_labels: int) -> dict[int, float]:
     return {index: float(len(truth) / (present * count)) if count else 0.0 for index, count in enumerate(counts)}
 
 
+def precision_of(params: TrainingParams, *, has_gpu: bool) -> str:
+    """bfloat16 where the processor multiplies in it; a GPU keeps float32, which it is fast enough in for these networks."""
+    if params.precision != "auto":
+        return params.precision
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:  # no Linux
+        flags = ""
+    return "bfloat16" if not has_gpu and ("avx512_bf16" in flags or "amx_bf16" in flags) else "float32"
+
+
+def mixed(
+    X: NDArray[np.float32], y: NDArray[Any], strength: float, *, seed: list[int]  # noqa: N803
+) -> tuple[NDArray[np.float32], NDArray[Any]]:  # fmt: skip
+    """Each picture blended with another one, and its answer by the same share [same shapes]; as they are for a strength of 0."""
+    if strength <= 0:
+        return X, y
+    rng = np.random.default_rng(seed)
+    share = rng.beta(strength, strength, len(X)).astype(np.float32)
+    share = np.maximum(share, 1 - share)  # mostly itself
+    other = rng.permutation(len(X))
+    blended = X * share[:, None, None, None] + X[other] * (1 - share)[:, None, None, None]
+    return blended, y * share[:, None] + y[other] * (1 - share)[:, None]
+
+
 def say(**message: Any) -> None:
     print(json.dumps(message), flush=True)
 
@@ -62,12 +87,15 @@ def main(folder: Path) -> int:
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     n_labels = len(spec["labels"])
-    network = networks.BUILDERS[params.network](n_labels, dropout=params.dropout)
-    soft = params.vote_shares
-    target = data["shares"].astype(np.float32) if soft else truth
+    precision = precision_of(params, has_gpu=bool(tf.config.list_physical_devices("GPU")))
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    network = networks.build(params, n_labels)
+    soft = params.vote_shares or params.mixup > 0
+    target = np.eye(n_labels, dtype=np.float32)[truth] if params.mixup > 0 else truth
+    target = data["shares"].astype(np.float32) if params.vote_shares else target
     loss = "categorical_crossentropy" if soft else "sparse_categorical_crossentropy"
     network.compile(keras.optimizers.Adam(params.learning_rate), loss=loss, metrics=["accuracy"])
-    say(event="built", weights=network.count_params())
+    say(event="built", weights=network.count_params(), precision=precision)
 
     train, validation = part == "train", part == "validation"
     weights = class_weights(truth[train], n_labels) if params.class_weights else None
@@ -80,10 +108,11 @@ def main(folder: Path) -> int:
             break
         order = np.random.default_rng([params.seed, epoch]).permutation(len(X))
         _reseed(keras, network, params.seed, epoch)
+        seen, said_of_them = mixed(X[order], y[order], params.mixup, seed=[params.seed, epoch, 1])
         try:
             found = network.fit(
-                X[order],
-                y[order],
+                seen,
+                said_of_them,
                 validation_data=(pictures[validation], target[validation]),
                 initial_epoch=epoch,
                 epochs=epoch + 1,
@@ -107,13 +136,14 @@ def main(folder: Path) -> int:
         state.keep(said)
         if all(np.isfinite(value) for value in said.values()):
             say(event="epoch", number=epoch + 1, **said)
-    network.set_weights(state.best_weights())
     say(event="predicting")
-    np.save(folder / "probabilities.npy", network.predict(pictures, batch_size=params.batch_size, verbose=0))
-    _look(folder, network, pictures, part, data["owner"])
-    # A fresh network has no optimizer: the file holds the weights once, not three times.
-    bare = networks.BUILDERS[params.network](n_labels, dropout=params.dropout)
-    bare.set_weights(network.get_weights())
+    # A fresh network has no optimizer: the file holds the weights once, not three times. In float32, so that it answers everywhere as it
+    # answers here.
+    keras.mixed_precision.set_global_policy("float32")
+    bare = networks.build(params, n_labels)
+    bare.set_weights(state.best_weights())
+    np.save(folder / "probabilities.npy", bare.predict(pictures, batch_size=params.batch_size, verbose=0))
+    _look(folder, bare, pictures, part, data["owner"])
     bare.save(folder / "network.keras")
     state.remove()
     say(event="done", best_epoch=state.best_epoch + 1)

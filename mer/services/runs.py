@@ -69,6 +69,7 @@ def create_run(
         raise TrainingImpossible(
             _("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": training.seed, "MAX_SEED": releases.MAX_SEED}
         )
+    _guard_shape(training)
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     splits = release.splits.order_by("id")
     split = splits.filter(name=releases.FOLDS).first() if folds else splits.first()
@@ -117,6 +118,27 @@ def create_run(
     run.save(update_fields=["job"])
     record(run, to="queued", actor=by, reason=f"{training.network}, seed {training.seed}")
     return run
+
+
+MOST_DEPTH = {"cnn": 4, "crnn": 2}
+
+
+def _guard_shape(training: TrainingParams) -> None:
+    """Raises TrainingImpossible for a shape that the network cannot have."""
+    deepest = MOST_DEPTH.get(training.network)
+    if deepest is None and (training.depth is not None or training.width is not None):
+        raise TrainingImpossible(_("Depth and width are for the paper's networks: %(list)s.") % {"list": ", ".join(MOST_DEPTH)})
+    if training.depth is not None and deepest and not 1 <= training.depth <= deepest:
+        raise TrainingImpossible(
+            _("A depth of %(depth)s is not between 1 and %(most)s for %(network)s.")
+            % {"depth": training.depth, "most": deepest, "network": training.network}
+        )
+    if training.width is not None and not 0.05 <= training.width <= 4:
+        raise TrainingImpossible(_("A width of %(width)s is not between 0.05 and 4.") % {"width": training.width})
+    if not 0 <= training.dropout < 1:
+        raise TrainingImpossible(_("A dropout of %(dropout)s is not between 0 and 1.") % {"dropout": training.dropout})
+    if not 0 <= training.mixup <= 10:
+        raise TrainingImpossible(_("A mixup of %(mixup)s is not between 0 and 10.") % {"mixup": training.mixup})
 
 
 def _guard_members(network: str, members: Sequence[Run], split: Split) -> None:

@@ -106,7 +106,8 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
         raise PermissionDenied
     release = _release(name)
     default = TrainingParams()
-    steps = replay.steps(release, epochs=default.epochs, seed=default.seed)
+    ablations = "ablations" in request.GET
+    steps = replay.steps(release, epochs=default.epochs, seed=default.seed, ablations=ablations)
     missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
     if request.method == "POST":
         for step in missing:
@@ -117,10 +118,10 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
                 ),
                 _("Queued: %(title)s") % {"title": step.title},
             )
-        return redirect("mer:paper", name)
+        return redirect(request.get_full_path())
     if request.GET.get("as") == "markdown":
         return HttpResponse(replay.markdown(release, steps), content_type="text/plain; charset=utf-8")
-    return render(request, "mer/paper.html", {"release": release, "steps": steps, "missing": len(missing)})
+    return render(request, "mer/paper.html", {"release": release, "steps": steps, "missing": len(missing), "ablations": ablations})
 
 
 @curator_required

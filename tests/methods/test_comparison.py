@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from mer.methods import comparison
 from mer.methods.comparison import mcnemar, paired_bootstrap, with_differences
 
 
@@ -48,3 +50,20 @@ def test_the_verdict_says_the_difference_in_words():
     right = [[guess == true for guess, true in zip(row, truth, strict=True)] for row in (first, second)]
     verdict = with_differences(mcnemar(*right, ("A", "B")), truth, first, second, groups, n_labels=3)
     assert "A is better than B" in verdict.words and "Accuracy differs by +" in verdict.words and verdict.accuracy.low > 0
+
+
+def test_the_corrected_resampled_t_widens_a_plain_one_as_nadeau_and_bengio_say():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.05, 0.05, 10)
+    plain = stats.ttest_1samp(differences, 0)
+    found = comparison.corrected_resampled_t(differences.tolist(), n_train=80, n_test=20)
+    statistic = plain.statistic * np.sqrt((1 / 10) / (1 / 10 + 20 / 80))
+    assert found == pytest.approx(2 * stats.t.sf(abs(statistic), 9)) and found > plain.pvalue
+    nearly_plain = comparison.corrected_resampled_t(differences.tolist(), n_train=1e9, n_test=1)
+    assert nearly_plain == pytest.approx(plain.pvalue, rel=1e-6)
+
+
+def test_equal_differences_have_no_spread_and_one_round_is_refused():
+    assert comparison.corrected_resampled_t([0.1, 0.1, 0.1], n_train=8, n_test=2) is None
+    with pytest.raises(ValueError, match="two rounds"):
+        comparison.corrected_resampled_t([0.1], n_train=8, n_test=2)

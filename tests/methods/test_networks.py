@@ -8,8 +8,24 @@ import pytest
 
 PROGRAM = """
 import json
+import keras
+import numpy as np
 from mer.methods import networks
-out = {}
+from mer.methods.params import TrainingParams
+out = {"fused": {}, "varied": {}}
+x = np.random.default_rng(0).random((2, 6, 30, 20, 3), dtype=np.float32)
+for all_states in (True, False):
+    theirs, ours = (kind(5, 3, return_sequences=all_states) for kind in (keras.layers.ConvLSTM2D, networks.FusedConvLSTM2D))
+    expected = np.asarray(theirs(x))
+    ours.build(x.shape)
+    first = np.asarray(ours.bias).tolist()
+    ours.set_weights([w + 0.01 * n for n, w in enumerate(theirs.get_weights())])
+    theirs.set_weights(ours.get_weights())
+    expected = np.asarray(theirs(x))
+    out["fused"][str(all_states)] = [float(np.abs(np.asarray(ours(x)) - expected).max()), list(ours.compute_output_shape(x.shape)) == list(expected.shape), first]
+for values in ({"network": "cnn", "depth": 2}, {"network": "cnn", "width": 0.5}, {"network": "crnn", "depth": 1}, {"network": "crnn", "width": 2.0}):
+    made = networks.build(TrainingParams(**values), 3)
+    out["varied"][json.dumps(values)] = [layer.filters for layer in made.layers if hasattr(layer, "filters")]
 for name, build in networks.BUILDERS.items():
     network = build(3, dropout=0.5)
     out[name] = {
@@ -49,7 +65,7 @@ def test_table_2_has_105_832_947_weights(built):
 def test_the_crnn_reads_six_slices_of_126_by_43(built):
     layers = built["crnn"]["layers"]
     assert ["Permute", [6, 126, 43, 1]] in layers
-    assert [name for name, _ in layers].count("ConvLSTM2D") == 2
+    assert [name for name, _ in layers].count("FusedConvLSTM2D") == 2
     assert layers[-1] == ["Dense", [3]]
 
 
@@ -57,3 +73,18 @@ def test_the_compact_network_has_few_weights_and_no_flattening(built):
     assert built["compact"]["weights"] == 70_275
     names = [name for name, _ in built["compact"]["layers"]]
     assert "GlobalAveragePooling2D" in names and "Flatten" not in names and names[0] == "RandomErasing"
+
+
+def test_the_fused_convlstm_is_keras_own_to_rounding_with_the_same_weights(built):
+    for difference, shape_is_right, bias in built["fused"].values():
+        assert difference < 1e-6 and shape_is_right
+        assert bias == [0.0] * 5 + [1.0] * 5 + [0.0] * 10, "forget gates begin open"
+
+
+def test_ablations_change_depth_and_filters_and_nothing_else(built):
+    assert list(built["varied"].values()) == [[16, 32], [8, 16, 32, 56], [16], [32, 64]]
+
+
+def test_the_compact_crnn_reads_sixteen_steps(built):
+    layers = built["compact-crnn"]["layers"]
+    assert ["TimeDistributed", [16, 48]] in layers and ["GRU", [64]] in layers and built["compact-crnn"]["weights"] == 61_971

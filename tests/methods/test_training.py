@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mer.methods.params import TrainingParams
-from mer.methods.training import class_weights, resize_pictures
+from mer.methods.training import class_weights, mixed, precision_of, resize_pictures
 
 
 def test_pictures_become_126_by_258_without_new_grey_levels():
@@ -64,20 +64,42 @@ def test_a_loss_that_becomes_nan_is_a_sentence(tmp_path):
     assert "learning rate" in messages[-1]["reason"]
 
 
-def test_the_same_run_twice_gives_the_same_probabilities(tmp_path):
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory) -> list[tuple[Path, list[dict]]]:
+    """The same training two times, in bfloat16."""
     found = []
     for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
-        code, messages = train(folder)
+        folder = tmp_path_factory.mktemp(name)
+        code, said = train(folder, precision="bfloat16")
         assert code == 0
-        assert [message["number"] for message in messages if message["event"] == "epoch"] == [1, 2]
-        weights = next(message["weights"] for message in messages if message["event"] == "built")
-        assert (folder / "network.keras").stat().st_size < 1.2 * 4 * weights, "the file holds more than the weights"
-        found.append(np.load(folder / "probabilities.npy"))
+        found.append((folder, said))
+    return found
+
+
+def test_the_same_run_twice_gives_the_same_probabilities(twice):
+    found = [np.load(folder / "probabilities.npy") for folder, _said in twice]
     np.testing.assert_array_equal(found[0], found[1])
     assert found[0].shape == (8, 3)
     np.testing.assert_allclose(found[0].sum(axis=1), 1, atol=1e-5)
+    folder, said = twice[0]
+    assert [line["number"] for line in said if line["event"] == "epoch"] == [1, 2]
+    built = next(line for line in said if line["event"] == "built")
+    assert built["precision"] == "bfloat16"
+    assert (folder / "network.keras").stat().st_size < 1.2 * 4 * built["weights"], "the file holds more than the weights"
+
+
+def test_a_stored_network_answers_as_it_answered_when_it_was_trained(twice):
+    folder, _said = twice[0]
+    program = (
+        "import sys, numpy as np; from pathlib import Path; from mer.methods import networks; from mer.methods.training import resize_pictures;"
+        "folder = Path(sys.argv[1]); X = resize_pictures(np.load(folder / 'data.npz')['pictures']);"
+        "P = networks.load(folder / 'network.keras').predict(X, verbose=0, batch_size=16);"
+        "print(float(np.abs(P - np.load(folder / 'probabilities.npy')).max()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    assert float(done.stdout.strip().splitlines()[-1]) < 1e-6
+    with np.load(folder / "saliency.npz") as looked:
+        assert looked["owner"].tolist() == [4, 5, 6, 7] and looked["pictures"].shape == (4, 126, 258)
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
@@ -105,12 +127,26 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_pat
     assert not list(broken.glob("state*")) and not list(broken.glob("best-*"))
 
 
-def test_learning_from_vote_shares_is_another_training(tmp_path):
-    found = []
-    for soft in (False, True):
-        folder = tmp_path / str(soft)
-        folder.mkdir()
-        code, said = train(folder, network="compact", epochs=1, vote_shares=soft)
-        assert code == 0
-        found.append(next(line["loss"] for line in said if line["event"] == "epoch"))
-    assert found[0] != found[1]
+def test_learning_from_vote_shares_is_another_training(tmp_path, twice):
+    code, said = train(tmp_path, epochs=1, vote_shares=True, precision="float32")
+    assert code == 0 and next(line["precision"] for line in said if line["event"] == "built") == "float32"
+    losses = [next(line["loss"] for line in lines if line["event"] == "epoch") for lines in (said, twice[0][1])]
+    assert abs(losses[0] - losses[1]) > 0.005
+
+
+def test_mixup_blends_pictures_and_answers_by_the_same_share_and_mostly_keeps_them():
+    X = np.arange(6, dtype=np.float32)[:, None, None, None] * np.ones((1, 2, 2, 1), np.float32)
+    y = np.eye(6, dtype=np.float32)
+    blended, answers = mixed(X, y, 0.2, seed=[1, 0, 1])
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(blended[:, 0, 0, 0], answers @ np.arange(6), atol=1e-5)
+    assert (answers.argmax(axis=1) == np.arange(6)).all()
+    again, _answers = mixed(X, y, 0.2, seed=[1, 0, 1])
+    np.testing.assert_array_equal(blended, again)
+    assert mixed(X, y, 0.0, seed=[1]) == (X, y)
+
+
+def test_precision_is_what_was_asked_for_and_a_gpu_keeps_float32():
+    assert precision_of(TrainingParams(precision="bfloat16"), has_gpu=True) == "bfloat16"
+    assert precision_of(TrainingParams(precision="float32"), has_gpu=False) == "float32"
+    assert precision_of(TrainingParams(), has_gpu=True) == "float32"

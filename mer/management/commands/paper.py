@@ -22,6 +22,11 @@ class Command(StudioCommand):
         parser.add_argument("--seed", type=int, default=DEFAULT.seed)
         parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
         parser.add_argument("--folds", action="store_true", help="Test every track once, in five folds: five times the work.")
+        parser.add_argument(
+            "--ablations",
+            action="store_true",
+            help="The paper's ablations too: dropout, depth and filters of both networks, one at a time.",
+        )
         parser.add_argument("--only-report", action="store_true", help="Train nothing: report what has been trained.")
         parser.add_argument("--out", type=Path, help="Write the report into this file as well.")
 
@@ -30,7 +35,7 @@ class Command(StudioCommand):
         out: Path | None = options["out"]
         if out and not out.parent.is_dir():
             raise CommandError(f"There is no folder {out.parent} to write into.")
-        asked = {name: options[name] for name in ("epochs", "seed", "folds", "recipe")}
+        asked = {name: options[name] for name in ("epochs", "seed", "folds", "recipe", "ablations")}
         for step in [] if options["only_report"] else replay.steps(release, **asked):
             if step.run is None or step.run.state in ("failed", "cancelled"):
                 self._train(release, step)

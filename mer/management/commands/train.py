@@ -37,13 +37,26 @@ class Command(StudioCommand):
         parser.add_argument(
             "--vote-shares", action="store_true", help="A network learns from how the votes are shared; linear models always do."
         )
+        parser.add_argument("--dropout", type=float, help="Share of the values that dropout hides; default: the network's own.")
+        parser.add_argument("--depth", type=int, help="For cnn and crnn: how many layers of convolutions.")
+        parser.add_argument("--width", type=float, help="For cnn and crnn: what the numbers of filters are multiplied by.")
+        parser.add_argument("--mixup", type=float, help="Blend pictures two by two, by Beta(mixup, mixup); 0: not.")
+        parser.add_argument(
+            "--precision", choices=["auto", "float32", "bfloat16"], help="Of the layers; auto: what the processor has."
+        )
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         run = runs.create_run(
             release=find_release(options["release"]),
             training=TrainingParams.of(
-                options["network"], epochs=options["epochs"], seed=options["seed"], vote_shares=options["vote_shares"]
+                options["network"],
+                epochs=options["epochs"],
+                seed=options["seed"],
+                vote_shares=options["vote_shares"],
+                **{
+                    name: options[name] for name in ("dropout", "depth", "width", "mixup", "precision") if options[name] is not None
+                },
             ),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
             folds=options["folds"],
