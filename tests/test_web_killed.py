@@ -60,7 +60,7 @@ def workers(master: int) -> list[int]:
 def session_of(name: str) -> requests.Session:
     user = User.objects.create_user(name)
     store = SessionStore()
-    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[0]
+    store[SESSION_KEY], store[BACKEND_SESSION_KEY] = str(user.pk), settings.AUTHENTICATION_BACKENDS[-1]
     store[HASH_SESSION_KEY] = user.get_session_auth_hash()
     store.save()
     session = requests.Session()

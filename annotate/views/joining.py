@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout
 from django.contrib.auth.decorators import login_required
@@ -25,6 +26,8 @@ from datasets import selectors as ground
 from datasets.access import user_of
 from datasets.errors import MERError
 from datasets.responses import audio_response
+
+BACKEND = settings.AUTHENTICATION_BACKENDS[-1]  # the one that knows accounts; those before it only count failures
 
 
 @never_cache
@@ -48,7 +51,7 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     if questionnaire.with_consent:
         raters.pass_step(mine, "consent")
     if not request.user.is_authenticated and mine.rater.user:
-        login(request, mine.rater.user)
+        login(request, mine.rater.user, backend=BACKEND)
     return redirect("annotate:rate_next", questionnaire.pk)
 
 
@@ -60,7 +63,7 @@ def come_back(request: HttpRequest, token: str) -> HttpResponse:
     except InviteRefused as fact:
         return render(request, "annotate/refused.html", {"reason": str(fact)}, status=410)
     if request.method == "POST" and rater.user:
-        login(request, rater.user)
+        login(request, rater.user, backend=BACKEND)
         return redirect("annotate:rate")
     return render(request, "annotate/come_back.html", {"rater": rater})
 
