@@ -25,7 +25,7 @@ from annotate.models import Assignment, Consensus, Gold, Questionnaire, Rater, R
 from annotate.services import consensus, freezing, questionnaires
 from datasets import jobs
 from datasets.access import CURATORS, GUESTS
-from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Track, Word
+from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Signal, Track, Word
 from datasets.services import queue, tracks
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run, Spectrogram
@@ -244,6 +244,7 @@ def remove(*, even_others: bool = False) -> int:
             Job.objects.filter(subject="run", subject_id__in=runs.values("pk")).update(cancel_requested=True)
             files += [run.network_file for run in runs if run.network_file]
             files += [row.image for row in Spectrogram.objects.filter(track__dataset=dataset) if row.image]
+            files += [row.picture for row in Signal.objects.filter(release__dataset=dataset).exclude(picture="")]
             files += [row.file for row in AudioFile.objects.filter(track__dataset=dataset)]
             files += [export.file for release in dataset.releases.all() for export in release.exports.all() if export.file]
             for kind, rows in (

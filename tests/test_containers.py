@@ -80,7 +80,9 @@ class Hosts:
             "S3_BUCKET": "studio", "S3_ENDPOINT_URL": f"http://127.0.0.1:{storage}", "S3_REGION": "us-east-1", "S3_ACCESS_KEY": "x",
             "S3_SECRET_KEY": "y", "PORT": str(self.web_port), "HOST": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
-        self.start(str(get_binary_path()), "--port", str(redis), "--save", "", "--appendonly", "no")
+        self.redis = [str(get_binary_path()), "--port", str(redis), "--save", "", "--appendonly", "no"]
+        self.broker = self.start(*self.redis)
+        self.token = ""
         self.start(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(storage))
         wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{storage}/moto-api/", timeout=1), 40, self.log)
         import boto3
@@ -116,6 +118,26 @@ class Hosts:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
+
+    def send(self, name: str, seed: int) -> int:
+        """Upload a recording; returns its track's number."""
+        boundary = "x7x7x7"
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\nContent-Type: audio/wav\r\n\r\n'
+        body = head.encode() + tone(3.0, seed=seed) + f"\r\n--{boundary}--\r\n".encode()
+        kind = f"multipart/form-data; boundary={boundary}"
+        status, content, _headers = self.get("/api/v1/tracks/", token=self.token, body=body, kind=kind)
+        assert status == 202, content
+        return int(json.loads(content)["id"])
+
+    def ready(self, number: int) -> dict[str, str]:
+        """The track, once it is ready."""
+
+        def look() -> dict[str, str] | None:
+            found = json.loads(self.get(f"/api/v1/tracks/{number}/", token=self.token)[1])
+            assert found["state"] != "failed", found
+            return found if found["state"] == "ready" else None
+
+        return wait_for(look, 90, self.log)
 
     def proxy(self) -> None:
         """nginx with the template of the image, its values filled in as envsubst does."""
@@ -159,23 +181,8 @@ def test_a_recording_sent_to_one_host_is_converted_on_another(hosts):
     worker = hosts.container("two", "worker", "audio")
     hosts.container("two", "worker", "sweep")
     hosts.container("two", "beat")
-    boundary = "x7x7x7"
-    body = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'.encode()
-        + tone(3.0) + f"\r\n--{boundary}--\r\n".encode()
-    )  # fmt: skip
-    status, content, _headers = hosts.get(
-        "/api/v1/tracks/", token=token, body=body, kind=f"multipart/form-data; boundary={boundary}"
-    )
-    assert status == 202, content
-    number = json.loads(content)["id"] if "id" in json.loads(content) else json.loads(content)["track"]
-
-    def ready() -> dict[str, str] | None:
-        found = json.loads(hosts.get(f"/api/v1/tracks/{number}/", token=token)[1])
-        assert found["state"] != "failed", found
-        return found if found["state"] == "ready" else None
-
-    track = wait_for(ready, 90, hosts.log)
+    hosts.token = token
+    track = hosts.ready(hosts.send("a.wav", seed=1))
     status, sound, _headers = hosts.get(track["audio"])
     assert status == 200 and len(sound) > 10_000
     assert not list((hosts.folder / "one").rglob("*.wav")) and not list((hosts.folder / "two" / "media").rglob("*"))
@@ -209,6 +216,45 @@ def test_a_form_behind_the_proxy_is_accepted_from_its_own_address_and_from_no_ot
         except urllib.error.HTTPError as error:
             status = error.code
         assert status == expected, origin
+
+
+def test_a_broker_that_died_with_all_its_messages_delays_the_work_and_loses_none(hosts):
+    hosts.broker.kill()
+    hosts.broker.wait()
+    number = hosts.send("b.wav", seed=2)  # taken all the same: the row is queued
+    assert hosts.get("/readyz")[0] == 200, "requests are served without a broker"
+    hosts.broker = hosts.start(*hosts.redis)
+    assert hosts.ready(number)["state"] == "ready"
+
+
+def test_connections_that_the_database_cuts_are_made_anew(hosts):
+    import psycopg
+
+    with psycopg.connect(address(), autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'containers'")
+    wait_for(lambda: hosts.get("/api/v1/tracks/", token=hosts.token)[0] == 200, 20, hosts.log)
+    assert [hosts.get("/api/v1/tracks/", token=hosts.token)[0] for _ in range(5)] == [200] * 5
+    assert hosts.ready(hosts.send("c.wav", seed=3))["state"] == "ready"
+
+
+def test_two_beats_and_two_sweepers_do_nothing_twice(hosts):
+    hosts.container("three", "beat")
+    hosts.container("three", "worker", "sweep")
+    numbers = [hosts.send(f"d{seed}.wav", seed=seed) for seed in (4, 5, 6)]
+    time.sleep(12)  # both beats have sent their sweep
+    for number in numbers:
+        hosts.ready(number)
+    look = 'from datasets.models import *; print("ATTEMPTS", [job.attempts for job in Job.objects.filter(task="datasets.tasks.convert_track")], Event.objects.filter(subject="track", to_state="ready").count(), Track.objects.count())'
+    said = re.search(r"ATTEMPTS (\[.*?\]) (\d+) (\d+)", hosts.command("one", "shell", "-c", look))
+    assert set(json.loads(said.group(1))) == {1} and said.group(2) == said.group(3)
+
+
+def test_a_worker_killed_in_the_middle_is_replaced_by_the_one_on_another_host(hosts):
+    other = hosts.container("four", "worker", "audio")
+    numbers = [hosts.send(f"e{seed}.wav", seed=seed) for seed in (7, 8, 9, 10)]
+    os.killpg(other.pid, signal.SIGKILL)
+    for number in numbers:
+        hosts.ready(number)
 
 
 def test_the_check_of_a_container_tells_a_well_one_from_a_dead_one(hosts):

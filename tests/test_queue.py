@@ -1,11 +1,12 @@
 """Jobs: claimed once, ended once, returned when their worker dies."""
 
+import errno
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from datasets.errors import DatasetsError, JobInterrupted, WrongState
+from datasets.errors import DatasetsError, JobCancelled, JobInterrupted, WrongState
 from datasets.models import Event, Job
 from datasets.services import queue
 
@@ -106,3 +107,26 @@ def test_without_a_broker_the_row_stays_queued(dataset, django_capture_on_commit
     job.refresh_from_db()
     assert (job.state, job.woken_at) == ("queued", None)
     assert queue.sweep()["woken"] == 0
+
+
+def test_a_full_disk_is_told_as_such_and_the_work_can_be_tried_again(job):
+    def full(ticket):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    ended = queue.run_job(job.pk, full)
+    assert ended.state == "failed" and "The disk of the studio is full" in ended.reason
+    queue.retry(ended)
+    assert queue.run_job(job.pk, lambda ticket: None).state == "done"
+
+
+def test_a_clock_that_jumps_back_leaves_work_that_is_found_once_it_has_caught_up(job):
+    claimed = queue.claim(job.pk)
+    ahead = timezone.now() + timedelta(minutes=5)
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=ahead)  # written before the clock was put back
+    queue.sweep()
+    assert Job.objects.get(pk=job.pk).state == "running"
+    Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=queue.STALE_S + 1))
+    queue.sweep()
+    assert Job.objects.get(pk=job.pk).state == "queued"
+    with pytest.raises(JobCancelled):
+        claimed.progress(0.5, "late", force=True)
