@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib import metadata
@@ -280,6 +280,28 @@ def label_table(labels: Sequence[str], rows: Iterable[tuple[str, str]], *, most:
         groups.setdefault(group, Counter())[label] += 1
     largest = sorted(groups.items(), key=lambda pair: (-pair[1].total(), pair[0]))[:most]
     return [{"name": name, "n": n.total(), "cells": [n[label] for label in labels]} for name, n in largest]
+
+
+def kept_together(group: Mapping[int, str]) -> list[str]:
+    """What no split may tear apart: the tracks of an artist, and those that hold the same recording, joined where they touch.
+
+    Whatever was ruled on a pair, and also through tracks that are not asked about: A and C are joined where both repeat B.
+    group : by track its artist's group; the answer is in the same order.
+    """
+    joined: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    of = Track.objects.filter(pk__in=list(group)[:1]).values("dataset")
+    pairs = Duplicate.objects.filter(track__dataset__in=of).order_by("pk")
+    for one, other in pairs.values_list("track_id", "other_id"):
+        first, second = sorted(root(group.get(pk, f"track:{pk}")) for pk in (one, other))
+        if first != second:
+            joined[second] = first
+    return [root(name) for name in group.values()]
 
 
 def datasets() -> QuerySet[Dataset]:

@@ -37,14 +37,15 @@ class Sample:
 def samples_of(run: Run) -> list[Sample]:
     """Every item of the run's release, with its spectrogram or the reason why it has none."""
     pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set)} if run.spectrogram_set else {}
-    members = SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__number")
+    members = list(SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__number"))
+    groups = ground.kept_together({member.item.track_id: member.item.group for member in members})
     samples = []
-    for member in members:
+    for member, group in zip(members, groups, strict=True):
         item = member.item
         picture = pictures.get(item.track_id)
         usable = picture if picture and picture.state == Spectrogram.State.OK else None
         reason = "" if usable else (picture.reason if picture else "Its spectrogram was not made.")
-        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, item.group, usable, reason))
+        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, group, usable, reason))
     return samples
 
 

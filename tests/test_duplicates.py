@@ -9,7 +9,8 @@ from datasets import jobs
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods import fingerprints
 from datasets.models import Duplicate, Event, Fingerprint, FingerprintKey, Job, SplitMember, Track
-from datasets.services import duplicates, queue, releases, tracks
+from datasets.selectors import kept_together
+from datasets.services import duplicates, queue, tracks
 
 pytestmark = pytest.mark.django_db
 
@@ -99,9 +100,9 @@ def test_copies_stay_together_whatever_was_ruled_and_through_tracks_outside_the_
     remember(third, sound(1)[20:])
     Duplicate.objects.update(state="merged")
     Duplicate.objects.filter(track=third, other=pair.other_id).delete()
-    groups = releases._groups([Track.objects.get(title="First"), third])
+    groups = kept_together({row.pk: row.group for row in (Track.objects.get(title="First"), third)})
     assert groups[0] == groups[1]
-    assert len(set(releases._groups([third, make_track("Other")]))) == 2
+    assert len(set(kept_together({row.pk: row.group for row in (third, make_track("Other"))}))) == 2
 
 
 def test_a_ruling_can_be_looked_at_again(pair, curator):

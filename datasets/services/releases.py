@@ -19,7 +19,6 @@ from datasets.methods import leakage, splits
 from datasets.models import (
     AudioFile,
     Dataset,
-    Duplicate,
     Erratum,
     Export,
     Fault,
@@ -103,7 +102,7 @@ def freeze_release(
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    labels, groups = [item.label for item in items], _groups([item.track for item in items])
+    labels, groups = [item.label for item in items], selectors.kept_together({item.track.pk: item.track.group for item in items})
     earlier = earlier_parts(dataset)
     if parts is None:
         drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.get(item.track.pk, "") for item in items])
@@ -216,27 +215,6 @@ def _leakage(
         "moved": moved,
         "clues": [asdict(clue) for clue in leakage.clues([item.label for item in items], values, seed=seed)],
     }
-
-
-def _groups(tracks: Sequence[Track]) -> list[str]:
-    """What a split keeps in one part: the tracks of an artist, and those that hold the same recording, joined where they touch.
-
-    Whatever was ruled on a pair, and also through tracks that are not in the release: A and C are joined where both repeat B.
-    """
-    group = {track.pk: track.group for track in tracks}
-    joined: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while name in joined:
-            name = joined[name]
-        return name
-
-    pairs = Duplicate.objects.filter(track__dataset__in={track.dataset_id for track in tracks}).order_by("pk")
-    for one, other in pairs.values_list("track_id", "other_id"):
-        first, second = sorted(root(group.get(pk, f"track:{pk}")) for pk in (one, other))
-        if first != second:
-            joined[second] = first
-    return [root(group[track.pk]) for track in tracks]
 
 
 def content_hash(release: Release) -> str:
