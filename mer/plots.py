@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from mer.methods.params import SpectrogramParams
 from mer.models import Epoch, Evaluation, Inference, LearningCurve
-from mer.selectors import CompareRow, Comparison
+from mer.selectors import CompareRow
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 52, 26
 
@@ -101,16 +101,16 @@ class Whiskers:
     human: float | None = None
 
 
-def both_whiskers(comparison: Comparison) -> list[Whiskers]:
+def both_whiskers(found: Sequence[CompareRow], *, human: float | None) -> list[Whiskers]:
     """Test accuracy and macro-F1 of each run, each with its interval, on axes from 0 to 1."""
-    rows = [row for row in comparison.rows if row.test]
+    rows = [row for row in found if row.test]
     accuracy = [(row, row.test.accuracy, row.test.low, row.test.high, row.test.majority) for row in rows if row.test]
     f1 = []
     for row in rows:
-        found = row.test.figures.get("macro_f1") if row.test else None
-        if row.test and found and None not in found.values():
-            f1.append((row, found["value"], found["low"], found["high"], _majority_f1(row.test)))
-    made = [_whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=comparison.one_rater)]
+        drawn = row.test.figures.get("macro_f1") if row.test else None
+        if row.test and drawn and None not in drawn.values():
+            f1.append((row, drawn["value"], drawn["low"], drawn["high"], _majority_f1(row.test)))
+    made = [_whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=human)]
     return [*made, _whiskers(gettext("Macro-F1 on the test part with 95% interval"), f1, "{:.2f}")] if f1 else made
 
 

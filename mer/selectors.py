@@ -164,11 +164,7 @@ class Comparison:
 def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
     """All runs of a release, or those that are chosen."""
     runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
-    rows = []
-    for run in runs:
-        if run.state == "done":
-            rows.append(CompareRow(run, *(evaluation(run, part) for part in ("train", "validation", "test"))))
-    rows.sort(key=lambda row: -(row.validation.accuracy if row.validation else 0))
+    rows = sorted(figures_of(runs), key=lambda row: -(row.validation.accuracy if row.validation else 0))
     best: dict[object, Run] = {}
     for row in rows:
         if chosen:
@@ -179,11 +175,28 @@ def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
     pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if one.split_id == two.split_id]
     verdicts = together([verdict_of(one, two) for one, two in pairs])
     running = [run for run in runs if run.state in ("queued", "running")]
-    labels = list(release.labels)
-    votes = [[item.votes.get(label, 0) for label in labels] for item in release.items.only("votes")]
+    votes = votes_of(release)
     share, n = metrics.one_rater(votes)
     five, n_five = metrics.five_raters(votes)
-    return Comparison(rows, running, verdicts, labels, share if n else None, n, five if n_five else None, n_five)
+    return Comparison(rows, running, verdicts, list(release.labels), share if n else None, n, five if n_five else None, n_five)
+
+
+def figures_of(runs: Sequence[Run]) -> list[CompareRow]:
+    """Of those that are finished, in the order given."""
+    parts = ("train", "validation", "test")
+    return [CompareRow(run, *(evaluation(run, part) for part in parts)) for run in runs if run.state == "done"]
+
+
+def votes_of(release: Release) -> list[list[int]]:
+    """How many raters chose each label, a track a row."""
+    labels = list(release.labels)
+    return [[votes.get(label, 0) for label in labels] for votes in release.items.values_list("votes", flat=True)]
+
+
+def one_rater(release: Release) -> float | None:
+    """What one rater scores against the others of the same track; None where nobody can be judged."""
+    share, n = metrics.one_rater(votes_of(release))
+    return share if n else None
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:

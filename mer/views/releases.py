@@ -59,7 +59,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
     ctx = {
         "release": release,
         "comparison": comparison,
-        "plots": plots.both_whiskers(comparison),
+        "plots": plots.both_whiskers(comparison.rows, human=comparison.one_rater),
         "tables": [(row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test],
         "paper": PAPER_TEST_ACCURACY,
         "chosen": chosen,
@@ -81,7 +81,11 @@ def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
     with translation.override("en"):  # a table has the same words for everyone
         comparison = selectors.compare(release, chosen)
         if format == "svg":
-            picture = render(request, "mer/whiskers.svg", {"plot": plots.both_whiskers(comparison)[0], "alone": True})
+            picture = render(
+                request,
+                "mer/whiskers.svg",
+                {"plot": plots.both_whiskers(comparison.rows, human=comparison.one_rater)[0], "alone": True},
+            )
             return HttpResponse(picture.content, content_type="image/svg+xml", headers=headers)
         if format != "csv":
             raise Http404

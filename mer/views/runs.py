@@ -38,7 +38,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "page": page, "releases": releases, "release": release, "filters": filters, "networks": NETWORKS.items(),
         "inputs": INPUTS.items(), "recipes": RECIPES.items(), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
         "promoted": selectors.promoted(release.dataset) if release else None,
-        "plots": plots.both_whiskers(selectors.compare(release, [run.pk for run in page])) if release and found else [],
+        "plots": plots.both_whiskers(selectors.figures_of(list(page)), human=selectors.one_rater(release)) if release and found else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),
     }  # fmt: skip
     return render(request, "mer/run_list.html", ctx)
