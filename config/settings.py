@@ -186,6 +186,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W021"]  # preloading concerns the whole regi
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
+        "script-src": ["'self'"],  # named, because the admin panel adds to it
         "style-src": ["'self'", "'unsafe-inline'"],  # style="--share: 34" carries data into the style sheet
         "img-src": ["'self'", "data:"],
         "media-src": ["'self'", "blob:"],
@@ -276,6 +277,7 @@ UNFOLD = {
     "SITE_SYMBOL": "graphic_eq",
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/mark.svg")}],
     "STYLES": [lambda request: static("css/dashboard.css")],
 }
 
