@@ -1,6 +1,7 @@
 """A round of review in a real browser: retrain from the panel, doubt, send back, rate again, freeze, see what it changed."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,6 +18,17 @@ Questionnaire.objects.filter(dataset__name="Demo").update(
     with_guidelines=False, with_practice=False, is_open=True)
 Consensus.objects.filter(n_ratings__lt=F("target")).update(target=F("n_ratings"))
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def demo_is_trained(studio) -> None:
+    """Its networks are under way since the studio was started."""
+    look = 'from datasets.models import *; print("LEFT", Job.objects.filter(task="mer.tasks.train_run", state__in=["queued", "running"]).count())'
+    for _ in range(100):
+        if "LEFT 0" in studio.command("shell", "-c", look):
+            return
+        time.sleep(4)
+    raise AssertionError("the demo's runs did not end")
 
 
 def accessible(page: Page) -> list[str]:
