@@ -39,12 +39,12 @@ class FusedConvLSTM2D(layers.Layer):
 
     def call(self, x: Any) -> Any:
         steps, image = x.shape[1], x.shape[2:]
-        seen = ops.conv(ops.reshape(x, (-1, *image)), self.kernel, padding="valid") + self.bias
-        seen = ops.reshape(seen, (-1, steps, *seen.shape[1:]))
+        # Time first: a step is then one piece of memory, and the gradients of all steps are put side by side instead of added up.
+        in_time = ops.reshape(ops.transpose(x, (1, 0, 2, 3, 4)), (-1, *image))
+        seen = ops.conv(in_time, self.kernel, padding="valid") + self.bias
         state = memory = None
         states = []
-        for step in range(steps):
-            gates = seen[:, step]
+        for gates in ops.unstack(ops.reshape(seen, (steps, -1, *seen.shape[1:])), steps, axis=0):
             if state is not None:
                 gates = gates + ops.conv(state, self.recurrent_kernel, padding="same")
             take, keep, new, show = ops.split(gates, 4, axis=-1)

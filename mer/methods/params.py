@@ -77,7 +77,7 @@ class TrainingParams:
     # For the ablations of `cnn` and `crnn`: layers of convolutions, and what their filters are multiplied by; None: the table's.
     depth: int | None = None
     width: float | None = None
-    # auto: bfloat16 inside the layers where the processor has instructions for it, else float32; the run's environment says which it was.
+    # auto: bfloat16 inside the layers of the CNN where the processor has instructions for it, else float32; the run's environment says which.
     precision: str = "auto"
 
     @classmethod

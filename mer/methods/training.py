@@ -44,15 +44,19 @@ def class_weights(truth: NDArray[np.int64], n_labels: int) -> dict[int, float]:
     return {index: float(len(truth) / (present * count)) if count else 0.0 for index, count in enumerate(counts)}
 
 
+FASTER_IN_BFLOAT16 = ("cnn",)  # measured: the CRNN's small convolutions of the state gain nothing
+
+
 def precision_of(params: TrainingParams, *, has_gpu: bool) -> str:
-    """bfloat16 where the processor multiplies in it; a GPU keeps float32, which it is fast enough in for these networks."""
+    """bfloat16 where the processor multiplies in it and the network gains by it; a GPU is fast enough in float32."""
     if params.precision != "auto":
         return params.precision
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:  # no Linux
         flags = ""
-    return "bfloat16" if not has_gpu and ("avx512_bf16" in flags or "amx_bf16" in flags) else "float32"
+    has_bfloat16 = "avx512_bf16" in flags or "amx_bf16" in flags
+    return "bfloat16" if has_bfloat16 and not has_gpu and params.network in FASTER_IN_BFLOAT16 else "float32"
 
 
 def mixed(
@@ -94,7 +98,8 @@ def main(folder: Path) -> int:
     target = np.eye(n_labels, dtype=np.float32)[truth] if params.mixup > 0 else truth
     target = data["shares"].astype(np.float32) if params.vote_shares else target
     loss = "categorical_crossentropy" if soft else "sparse_categorical_crossentropy"
-    network.compile(keras.optimizers.Adam(params.learning_rate), loss=loss, metrics=["accuracy"])
+    # XLA, which Keras would choose by itself, is slower than TensorFlow's own kernels on a processor.
+    network.compile(keras.optimizers.Adam(params.learning_rate), loss=loss, metrics=["accuracy"], jit_compile=False)
     say(event="built", weights=network.count_params(), precision=precision)
 
     train, validation = part == "train", part == "validation"
