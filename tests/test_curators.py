@@ -1,10 +1,13 @@
 """What curators do with runs: look through, compare, repeat, promote, write about, ask."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
 
 from annotate.services import freezing
 from datasets.errors import WrongState
@@ -208,6 +211,19 @@ def test_what_is_no_recording_is_refused_with_a_sentence(release, client, curato
     assert job.state == "failed" and "not a recording" in job.reason
     nothing = client.post(f"/runs/{run.pk}/predict/", {}).content.decode()
     assert "Choose at least one audio file" in nothing
+
+
+def test_what_was_asked_long_ago_is_forgotten_with_its_file_and_ended_jobs_but_for_the_runs_own(release, curator):
+    run = trained(release)
+    asked = inferences.ask(run, file=ContentFile(b"RIFF", name="old.wav"), filename="old.wav", by=curator)
+    storage, name = asked.file.storage, asked.file.name
+    long_ago = timezone.now() - timedelta(days=91)
+    Inference.objects.update(created_at=long_ago)
+    Job.objects.update(state="done", finished_at=long_ago)
+    inferences.forget_old()
+    queue.forget_old()
+    assert not Inference.objects.exists() and not storage.exists(name)
+    assert list(Job.objects.values_list("subject", flat=True)) == ["run"], "a run's job is its state"
 
 
 def test_a_run_in_folds_cannot_be_asked(release, client, curator):

@@ -84,5 +84,8 @@ def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]]) -> None:
 
 
 def forget_old() -> None:
-    """What was heard on the page of predictions is kept for a while."""
-    Inference.objects.filter(created_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)).delete()
+    """What was heard on the page of predictions is kept for a while; files that never were go with their rows."""
+    old = Inference.objects.filter(created_at__lt=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS))
+    for row in old.exclude(file=""):
+        row.file.delete(save=False)
+    old.delete()
