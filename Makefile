@@ -36,7 +36,7 @@ $(VENV)/.readers: $(VENV)/bin/python requirements-readers.txt
 test: $(VENV)/.dev $(VENV)/.readers lint  ## every test: SQLite, PostgreSQL, real workers, real browser
 	@$(PY) -m tests.needs
 	@$(PY) -m pytest --no-cov -q -m stack > .stack.log 2>&1 & stack=$$!; \
-	$(PY) -m pytest -m "not stack"; sqlite=$$?; \
+	$(PY) -m pytest --no-cov -q -m "not stack"; sqlite=$$?; \
 	echo "The tests marked database, on PostgreSQL:"; \
 	$(PY) -m pytest --no-cov -q -m database --ds tests.settings_postgres; postgres=$$?; \
 	wait $$stack; stack=$$?; \

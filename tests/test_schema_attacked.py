@@ -14,7 +14,7 @@ from datasets.services import tokens
 
 pytestmark = pytest.mark.django_db
 ROLES = ("nobody", "rater", "guest", "curator", "admin", "reading token")
-MOST = 10  # examples an operation and role
+MOST = 6  # examples an operation and role
 
 
 def person(role: str) -> User:

@@ -45,12 +45,12 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     studio = Studio(tmp_path)
     studio.start()
     token = studio.command("api_token", "curator").strip()
-    for run in (1, 2):  # the demo's own long runs make place for a short one
+    for run in (1, 2, 3):  # the demo's own long runs make place for a short one
         _post(studio, token, f"runs/{run}/cancel/")
     studio.command("train", "demo-v1", "--network", "crnn", "--epochs", "12", "--seed", "5", "--queue")
     for number in range(12):
         _upload(studio, token, tone(50, seed=100 + number), f"tone-{number}.wav")
-    wait_for(lambda: one_row(studio, "select count(*) from mer_epoch where run_id = 3")[0] >= 1)
+    wait_for(lambda: one_row(studio, "select count(*) from mer_epoch where run_id = 4")[0] >= 1)
     _upload(studio, token, tone(600, seed=99), "long.wav")  # long enough to be under way when its worker dies
     wait_for(lambda: "running" in jobs(studio)["convert_track"])
     keepers = studio.processes("config.keep")
@@ -60,7 +60,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    assert one_row(studio, "select state from datasets_job where task = 'mer.tasks.train_run' and subject_id = 3")[0] == "running"
+    assert one_row(studio, "select state from datasets_job where task = 'mer.tasks.train_run' and subject_id = 4")[0] == "running"
     try:
         wait_for(lambda: all(state in ("done", "cancelled") for states in jobs(studio).values() for state in states), 300)
         tracks, ready = one_row(studio, "select count(*), sum(state = 'ready') from datasets_track")
@@ -69,7 +69,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         assert one_row(studio, "select count(*), count(distinct track_id || '-' || set_id) from mer_spectrogram") == (100, 100)
         epochs, distinct, best = one_row(
             studio,
-            "select count(e.id), count(distinct e.number), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id where r.id = 3",
+            "select count(e.id), count(distinct e.number), r.best_epoch from mer_run r join mer_epoch e on e.run_id = r.id where r.id = 4",
         )
         assert 1 <= best <= epochs == distinct
         assert one_row(studio, "select count(*) from mer_evaluation")[0] == 3
