@@ -23,3 +23,5 @@ urlpatterns = [
     path("", include("annotate.urls")),
     path("", include("mer.urls")),
 ]
+
+handler500 = "config.views.server_error"

@@ -1,5 +1,9 @@
+import sys
+
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -69,3 +73,11 @@ def _steps() -> list[dict[str, object]]:
             "url": reverse("mer:run_list"),
         },
     ]
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A database that does not answer is 503: it passes, and whoever asked may ask again. Anything else is our own fault."""
+    away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    # Without the request: what pages say about their reader would need the database.
+    page = render_to_string("503.html" if away else "500.html")
+    return HttpResponse(page, status=503 if away else 500, headers={"Retry-After": "10"} if away else {})

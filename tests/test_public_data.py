@@ -22,17 +22,17 @@ LABEL_OF = {word.key: label.key for label in PAPER for word in label.words}
 
 
 def chosen(folder: Path) -> list[dict[str, str]]:
-    """Four clear pieces a label, long enough for a spectrogram, as many games as possible."""
+    """Four clear pieces a label, long enough for a spectrogram, as many games as possible, short ones first."""
     with (folder / "five_ratings.csv").open(newline="") as file:
         votes: dict[str, Counter[str]] = {}
         for row in csv.DictReader(file):
             votes.setdefault(row["track"], Counter())[LABEL_OF[row["word"]]] += 1
     with (folder / "pieces.csv").open(newline="") as file:
-        pieces = [row for row in csv.DictReader(file) if float(row["duration_s"]) > 60]
+        pieces = [row for row in csv.DictReader(file) if float(row["duration_s"]) > 50]
     found: list[dict[str, str]] = []
     for label in (label.key for label in PAPER):
         clear = [row for row in pieces if votes[row["piece_id"]][label] >= 4]
-        clear.sort(key=lambda row: (Counter(_game(other) for other in clear)[_game(row)], row["piece_id"]))
+        clear.sort(key=lambda row: (Counter(_game(other) for other in clear)[_game(row)], float(row["duration_s"])))
         found += clear[:4]
     return found
 

@@ -38,7 +38,7 @@ def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False) -
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
     states = [Consensus.State.AGREED, Consensus.State.RULED]
     settled = Consensus.objects.filter(questionnaire=questionnaire, state__in=states, track__state=Track.State.READY)
-    settled = settled.exclude(track__in=golds).select_related("track", "label").order_by("track_id")
+    settled = settled.exclude(track__in=golds).select_related("track__dataset", "label").order_by("track_id")
     items = [
         releases.Item(row.track, row.label.key, row.agreement or 0, row.votes, is_ruled=row.state == Consensus.State.RULED)
         for row in settled

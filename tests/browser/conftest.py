@@ -142,6 +142,7 @@ def log_in(studio: Studio, browser: Browser) -> Iterator:
         contexts.append(context)
         page = context.new_page()
         page.problems = []
+        page.on("dialog", lambda dialog: dialog.accept())
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
         page.goto("/login/")
