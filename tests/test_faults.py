@@ -232,7 +232,7 @@ def test_a_database_killed_twice_while_people_rate_and_recordings_come_in(site):
 def test_a_line_to_the_broker_that_is_cut_without_a_word_delays_the_work_only(site):
     site.line.cut()
     site.upload()  # taken all the same
-    time.sleep(15)  # longer than a worker waits for an answer
+    time.sleep(11)  # longer than a worker waits for an answer
     site.upload()
     site.line.mend()
     site.assert_whole()
@@ -250,7 +250,9 @@ def test_a_new_version_under_load_is_noticed_by_nobody(site):
     with psycopg.connect(site.postgres.get_uri(), autocommit=True) as connection:  # what its migrations may do
         connection.execute("ALTER TABLE annotate_rating ADD COLUMN later integer NOT NULL DEFAULT 0")
         connection.execute("CREATE INDEX later ON annotate_rating (later)")
-    site.shell("MIGRATED", "from django.core.management import call_command; call_command('migrate', verbosity=0); print('MIGRATED yes')")
+    site.shell(
+        "MIGRATED", "from django.core.management import call_command; call_command('migrate', verbosity=0); print('MIGRATED yes')"
+    )
     os.kill(site.web.pid, signal.SIGHUP)  # new web processes; the old ones finish what they are at
     for thread in crowd:
         thread.join()
