@@ -126,6 +126,22 @@ def test_each_action_leaves_an_event_with_its_actor(doubted, client, curator):
     assert item.track.state == "excluded" and item.track.reason == "it has vocals"
 
 
+def test_of_two_curators_who_decide_on_one_page_the_second_is_told(doubted, client, curator, admin_person):
+    item = of_part(doubted, "train")
+    client.force_login(curator)
+    page = client.get(reverse("annotate:doubted", args=[doubted.name, item.track_id])).content.decode()
+    assert 'name="seen" value="0"' in page
+    reviews.review(item, action="keep", by=admin_person)
+    values = {"action": "exclude", "reason": "it has vocals", "seen": "0"}
+    told = client.post(reverse("annotate:review", args=[doubted.name, item.track_id]), values, follow=True).content.decode()
+    assert f"{admin_person} has dealt with" in told
+    item.track.refresh_from_db()
+    assert item.track.state == "ready" and Review.objects.count() == 1
+    client.post(reverse("annotate:review", args=[doubted.name, item.track_id]), values | {"seen": "1"})
+    item.track.refresh_from_db()
+    assert item.track.state == "excluded"
+
+
 def test_the_screen_shows_votes_probabilities_and_reasons_and_a_guest_sees_no_buttons(doubted, client, curator):
     client.force_login(curator)
     item = of_part(doubted, "train")

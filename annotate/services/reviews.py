@@ -5,7 +5,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from annotate.models import Consensus, Review
-from annotate.services import questionnaires
+from annotate.services import consensus, questionnaires
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Label, ReleaseItem, Signal, SplitMember
 from datasets.services import tracks
@@ -19,9 +19,12 @@ def is_test(item: ReleaseItem) -> bool:
 
 
 @transaction.atomic
-def review(item: ReleaseItem, *, action: str, by: User, label: Label | None = None, reason: str = "") -> Review:
+def review(
+    item: ReleaseItem, *, action: str, by: User, label: Label | None = None, reason: str = "", seen: int | None = None
+) -> Review:
     """Keep the label, send the track back, rule on it, or leave it out. Of a test track only the first two: it is rated again blind.
 
+    `seen` is how many reviews of it the page showed: when somebody has dealt with it since, nothing is done.
     Raises WrongState where the track does not allow it (any more), ValueRefused where a reason or a label is missing.
     """
     questionnaire = questionnaires.questionnaire_of(item.release.dataset)
@@ -36,7 +39,16 @@ def review(item: ReleaseItem, *, action: str, by: User, label: Label | None = No
         )
     if action in (Action.RULE, Action.EXCLUDE) and not reason.strip():
         raise ValueRefused(_("Say why: the reason stands beside the votes."))
-    row, _made = Consensus.objects.get_or_create(questionnaire=questionnaire, track=item.track)
+    Consensus.objects.get_or_create(
+        questionnaire=questionnaire, track=item.track, defaults={"target": questionnaire.raters_per_track}
+    )
+    row = consensus.lock(questionnaire.pk, item.track_id)  # two who decide at once: one after the other
+    last = Review.objects.filter(release=item.release, track=item.track).select_related("by").order_by("pk")
+    if seen is not None and len(last) > seen:
+        raise WrongState(
+            _("%(person)s has dealt with “%(title)s” meanwhile: %(action)s. Look at it again before you decide.")
+            % {"person": last[len(last) - 1].by, "title": item.title, "action": last[len(last) - 1].get_action_display()}
+        )
     if action == Action.MORE:
         why = _("a model doubts its label in %(release)s") % {"release": item.release.name}
         questionnaires.ask_for_more(item.track, by=by, reason=f"{why}: {reason}" if reason else why)

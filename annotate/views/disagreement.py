@@ -104,8 +104,10 @@ def review(request: HttpRequest, name: str, track: int) -> HttpResponse:
     if not form.is_valid():
         messages.error(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
         return here
+    shown = request.POST.get("seen", "")
+    seen = int(shown) if shown.isascii() and shown.isdecimal() and len(shown) < 9 else None
     try:
-        made = reviews.review(item, by=user_of(request), action=request.POST.get("action", ""), **form.cleaned_data)
+        made = reviews.review(item, by=user_of(request), action=request.POST.get("action", ""), seen=seen, **form.cleaned_data)
     except MERError as fact:
         messages.error(request, str(fact))
         return here
