@@ -1,6 +1,7 @@
 // A button that stops or takes away something asks first (data-confirm); one whose answer takes long says that it is at work (data-busy).
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
+  if (event.defaultPrevented) return;
   if (button?.dataset.confirm && !window.confirm(button.dataset.confirm)) return event.preventDefault();
   if (!button?.dataset.busy) return;
   if (button.ariaBusy === "true") return event.preventDefault(); // pressed twice

@@ -141,8 +141,8 @@ def log_in(studio: Studio, browser: Browser) -> Iterator:
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, base_url=where.address)
         contexts.append(context)
         page = context.new_page()
-        page.problems = []
-        page.on("dialog", lambda dialog: dialog.accept())
+        page.problems, page.asked = [], []
+        page.on("dialog", lambda dialog: (page.asked.append(dialog.message), dialog.accept()))
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
         page.goto("/login/")

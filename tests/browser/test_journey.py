@@ -131,6 +131,7 @@ def test_an_admin_freezes_and_exports_from_the_panel(log_in):
     page.get_by_label("Name").fill("browser-v1")
     page.get_by_role("button", name=re.compile("Freeze")).click()
     expect(page.get_by_text("“browser-v1” is frozen")).to_be_visible()
+    assert len(page.asked) == 1 and "never changed afterwards" in page.asked[0]
     page.goto("/admin/datasets/release/")
     page.get_by_role("link", name="browser-v1").first.click()
     page.get_by_role("link", name="Export").click()
