@@ -16,7 +16,11 @@ from datasets.models import Dataset, Label, Release
 
 
 class FreezeForm(forms.Form):
-    name = forms.SlugField(max_length=60, help_text=_("Letters, digits, - and _. It cannot be changed later."))
+    name = forms.SlugField(
+        max_length=60,
+        help_text=_("Letters, digits, - and _. It cannot be changed later."),
+        error_messages={"invalid": _("“%(value)s” cannot be a release's name: use letters, digits, - and _ only.")},
+    )
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text=_("The same tracks and seed give the same split."))
 
     def __init__(self, *args: Any, dataset_name: str = "", **kwargs: Any) -> None:

@@ -104,3 +104,9 @@ def test_later_ratings_and_exclusions_do_not_touch_a_release(release, questionna
     Track.objects.update(state="excluded", title="changed")
     assert releases.content_hash(release) == release.content_hash
     assert release.items.first().title.startswith("Piece")
+
+
+def test_the_form_names_the_value_that_cannot_be_a_name(release, questionnaire, client, curator):
+    client.force_login(curator)
+    page = client.post(f"/agreement/{questionnaire.pk}/freeze/", {"name": "my release", "seed": "1"}).content.decode()
+    assert "“my release” cannot be a release" in page and Release.objects.count() == 1
