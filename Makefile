@@ -68,7 +68,7 @@ study: $(VENV)/.dev      ## the long run on real data: STUDY_DATA=/path/to/folde
 	$(PY) -m benchmarks.study
 
 soak: $(VENV)/.dev       ## 20 minutes of raters, ingest and training together: SOAK_S=1200
-	SOAK_S=$${SOAK_S:-1200} $(PY) -m pytest --no-cov -q -s -m stack tests/test_soak.py
+	SOAK_S=$${SOAK_S:-1200}; export SOAK_S; $(PY) -m pytest --no-cov -q -s -m stack --timeout=$$((SOAK_S + 600)) tests/test_soak.py
 
 clean:                   ## remove the environment (data/ is kept)
 	rm -rf $(VENV) staticfiles

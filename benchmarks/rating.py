@@ -265,9 +265,6 @@ def measure(scale: bool) -> dict[str, Any]:
 
     call_command("migrate", verbosity=0)
     call_command("collectstatic", verbosity=0, interactive=False)
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
     warm_up, _ = fill(40)
     questionnaire, _ = fill(TRACKS)
     cookies = log_in([f"rater{n}" for n in range(RATERS)])

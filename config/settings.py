@@ -236,6 +236,7 @@ FETCH_COOKIES_FILE = env.str("FETCH_COOKIES_FILE", "")  # of a browser that is l
 FETCH_PROXY = env.str("FETCH_PROXY", "")
 FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0)  # bytes a second; 0: as fast as it goes
 FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0)  # before each download: guests may have about 300 videos an hour
+YOUTUBE_API_KEY = env.str("YOUTUBE_API_KEY", "")  # of the Data API, which alone tells the videos that are made for kids
 FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
 MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0)  # what recordings may take; 0: as much as there is
 JOB_RETENTION_DAYS = env.int("JOB_RETENTION_DAYS", 90)  # finished jobs, and what the page of predictions heard

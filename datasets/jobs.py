@@ -52,6 +52,7 @@ def fetch_track(ticket: Ticket) -> None:
                 max_bytes=settings.UPLOAD_MAX_MB * 1024**2,
                 age_restricted=track.dataset.age_restricted,
                 live_recordings=track.dataset.live_recordings,
+                made_for_kids=track.dataset.made_for_kids,
                 on_progress=ticket.progress,
             )
         with fetched.path.open("rb") as file:

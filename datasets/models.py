@@ -50,6 +50,11 @@ class Dataset(models.Model):
     live_recordings = models.BooleanField(
         "take recordings of live streams", default=True, help_text="A stream that is still on the air is never taken."
     )
+    made_for_kids = models.BooleanField(
+        "take videos that are made for kids",
+        default=True,
+        help_text="Without them, each video is asked after at YouTube's Data API.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -67,6 +72,11 @@ class Dataset(models.Model):
             raise ValidationError({"longest_s": _("The longest is shorter than the shortest: no recording would be taken.")})
         if self.range_end_s is not None and self.range_end_s <= (self.range_start_s or 0):
             raise ValidationError({"range_end_s": _("The range ends before it begins: no recording would be taken.")})
+        if not self.made_for_kids and not settings.YOUTUBE_API_KEY:
+            text = _(
+                "YouTube tells which videos are made for kids only to those with a key of its Data API: an admin sets YOUTUBE_API_KEY."
+            )
+            raise ValidationError({"made_for_kids": text})
 
 
 class Label(models.Model):

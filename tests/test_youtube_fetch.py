@@ -14,14 +14,15 @@ from socket import AF_INET, SOCK_STREAM
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from yt_dlp.extractor.youtube import YoutubeIE
 from yt_dlp.utils import ExtractorError
 
 from datasets import jobs, selectors
 from datasets.errors import TrackExists
-from datasets.methods import network
-from datasets.models import Job, QueuePause, Track
+from datasets.methods import network, youtube
+from datasets.models import Dataset, Job, QueuePause, Track
 from datasets.services import links, queue, tracks
 from tests.conftest import tone
 
@@ -291,3 +292,64 @@ def test_a_source_is_asked_after_without_fetching_it(dataset, recorded):
     track.refresh_from_db()
     assert "removed by the uploader" in track.source_gone
     assert len(Site.asked) == downloads
+
+
+API = "/youtube/v3/videos?part=status&id=-bWEtTTXHyI"
+KIDS, OTHERS = b'{"items": [{"status": {"madeForKids": true}}]}', b'{"items": [{"status": {"madeForKids": false}}]}'
+
+
+@pytest.fixture
+def data_api(monkeypatch, site, dataset):
+    """A dataset that takes no videos made for kids, a key, and the Data API on the local server."""
+    port = site.rsplit(":", 1)[1]
+    monkeypatch.setattr(youtube, "DATA_API", f"http://{youtube.DATA_API_HOST}:{port}/youtube/v3/videos?part=status&id=")
+    monkeypatch.setattr(settings, "YOUTUBE_API_KEY", "the-key")
+    dataset.made_for_kids = False
+    dataset.save()
+
+
+@pytest.mark.parametrize(("said", "state"), [(KIDS, "failed"), (OTHERS, "done"), (b'{"items": []}', "done")])
+def test_a_video_made_for_kids_is_refused_where_the_dataset_takes_none(dataset, recorded, data_api, said, state):
+    Site.answers[API] = (200, said)
+    recorded()
+    job, _track = fetch(dataset)
+    assert job.state == state
+    assert ("made for kids" in job.reason) is (state == "failed")
+    assert any(path == API for path, _ in Site.asked) and not any("the-key" in path for path, _ in Site.asked)
+    assert any(path == "/sound.wav" for path, _ in Site.asked) is (state == "done")
+
+
+def test_nobody_is_asked_where_videos_made_for_kids_are_taken(dataset, recorded, data_api):
+    Dataset.objects.update(made_for_kids=True)
+    recorded()
+    assert fetch(dataset)[0].state == "done"
+    assert not any("youtube/v3" in path for path, _ in Site.asked)
+
+
+@pytest.mark.parametrize(
+    ("answer", "job_state", "problem", "paused"),
+    [
+        ((403, b"{}"), "queued", "blocked", True),
+        ((400, b"{}"), "queued", "blocked", True),
+        ((500, b""), "queued", "network", False),
+        ((200, b"<html>"), "queued", "network", False),
+    ],
+)
+def test_a_video_of_which_it_is_not_known_is_not_taken(dataset, recorded, data_api, answer, job_state, problem, paused):
+    Site.answers[API] = answer
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == (job_state, problem)
+    assert "the-key" not in job.reason + track.reason
+    assert QueuePause.objects.filter(queue="fetch").exists() is paused
+    assert not any(path == "/sound.wav" for path, _ in Site.asked)
+
+
+def test_without_a_key_such_a_policy_is_refused_by_the_form_and_stops_a_fetch(dataset, recorded, data_api, monkeypatch):
+    monkeypatch.setattr(settings, "YOUTUBE_API_KEY", "")
+    with pytest.raises(ValidationError, match="YOUTUBE_API_KEY"):
+        dataset.full_clean()
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == ("failed", "policy")
+    assert "YOUTUBE_API_KEY" in job.reason

@@ -182,27 +182,31 @@ def _shuffled(questionnaire: Questionnaire, rater: Rater, track_id: int) -> int:
 
 
 # Runs for every track that is given out. As SQL, because putting it together took the ORM longer than the database needs for it.
-# What the rater has met is read once; the other inner selects are looked up in their indexes for the few rows that are left.
-LIVE_ON_IT = """(
-    SELECT COUNT(*) FROM annotate_assignment live
-    WHERE live.track_id = c.track_id AND live.state IN ('open', 'ahead') AND live.kind = 'regular' AND live.expires_at > %(now)s
-)"""
-READY_ARTIST = "(SELECT t.artist FROM datasets_track t WHERE t.id = c.track_id AND t.state = 'ready')"  # NULL when it is not ready
-CANDIDATES = f"""
-SELECT c.track_id, c.missing - {LIVE_ON_IT} AS free, {READY_ARTIST}, (
+# What the rater has met is read once; the inner selects are looked up in their indexes for the few rows that are left. PostgreSQL's
+# OFFSET 0 keeps it from looking them up twice, once to choose and once to show.
+CANDIDATES = """
+SELECT pool.track_id, pool.free, pool.artist, (
     SELECT last_track.artist FROM annotate_assignment last JOIN datasets_track last_track ON last_track.id = last.track_id
     WHERE last.rater_id = %(rater)s AND last.questionnaire_id = %(questionnaire)s AND last.state <> 'expired' ORDER BY last.id DESC LIMIT 1
 )
-FROM annotate_consensus c
-WHERE c.questionnaire_id = %(questionnaire)s AND c.n_ratings < c.target AND {READY_ARTIST} <> %(artist)s
-AND c.track_id NOT IN (
-    SELECT met.track_id FROM annotate_assignment met
-    WHERE met.rater_id = %(rater)s AND met.questionnaire_id = %(questionnaire)s AND met.state <> 'expired'
-)
-AND c.track_id NOT IN (SELECT gold.track_id FROM annotate_gold gold WHERE gold.questionnaire_id = %(questionnaire)s)
-AND c.missing > {LIVE_ON_IT}
-ORDER BY c.missing, c.position LIMIT %(pool)s
-"""  # noqa: S608  (nothing in it comes from outside)
+FROM (
+    SELECT c.track_id, c.missing, c.position, c.missing - (
+        SELECT COUNT(*) FROM annotate_assignment live
+        WHERE live.track_id = c.track_id AND live.state IN ('open', 'ahead') AND live.kind = 'regular' AND live.expires_at > %(now)s
+    ) AS free, (
+        SELECT t.artist FROM datasets_track t WHERE t.id = c.track_id AND t.state = 'ready'
+    ) AS artist
+    FROM annotate_consensus c
+    WHERE c.questionnaire_id = %(questionnaire)s AND c.n_ratings < c.target AND c.track_id NOT IN (
+        SELECT met.track_id FROM annotate_assignment met
+        WHERE met.rater_id = %(rater)s AND met.questionnaire_id = %(questionnaire)s AND met.state <> 'expired'
+    )
+    AND c.track_id NOT IN (SELECT gold.track_id FROM annotate_gold gold WHERE gold.questionnaire_id = %(questionnaire)s)
+    ORDER BY c.missing, c.position {fence}
+) pool
+WHERE pool.free > 0 AND pool.artist <> %(artist)s
+ORDER BY pool.missing, pool.position LIMIT %(pool)s
+"""  # the artist of a track that is not ready is NULL, which is unlike any name
 NO_ARTIST = "\n"  # nobody's name: a line break is not kept in one
 
 
@@ -213,12 +217,13 @@ def _candidates(questionnaire: Questionnaire, rater: Rater, now: datetime) -> li
     """
     here: dict[str, Any] = {"questionnaire": questionnaire.pk, "rater": rater.pk, "pool": POOL, "artist": NO_ARTIST}
     here["now"] = connection.ops.adapt_datetimefield_value(now)
+    sql = CANDIDATES.format(fence="OFFSET 0" if connection.vendor == "postgresql" else "")
     with connection.cursor() as cursor:
-        cursor.execute(CANDIDATES, here)
+        cursor.execute(sql, here)
         pool = cursor.fetchall()
         last = pool[0][3] if pool else None
         if last and len(pool) == POOL and all(row[2] == last for row in pool):  # beyond a whole pool of one artist
-            cursor.execute(CANDIDATES, here | {"artist": last})
+            cursor.execute(sql, here | {"artist": last})
             pool = cursor.fetchall() + pool
     if questionnaire.queue_order == Questionnaire.QueueOrder.SHUFFLED:
         pool.sort(key=lambda row: (bool(last) and row[2] == last, row[1], _shuffled(questionnaire, rater, row[0])))

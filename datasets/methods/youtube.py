@@ -3,15 +3,21 @@
 What goes wrong falls into classes with different cures, because the same error on every one of 614 videos is no news of the videos.
 """
 
+import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from datasets.errors import DatasetsError
 from datasets.methods import addresses, network
+
+DATA_API_HOST = "www.googleapis.com"
+DATA_API = f"https://{DATA_API_HOST}/youtube/v3/videos?part=status&id="
+DATA_API_BYTES = 100_000
 
 
 class Problem(StrEnum):
@@ -43,6 +49,7 @@ class Access:
     sleep_s: float = 0.0  # before each download
     ffmpeg: str = ""
     hosts: tuple[str, ...] = network.YOUTUBE_HOSTS
+    api_key: str = ""  # of the Data API
 
     def options(self) -> dict[str, Any]:
         return {
@@ -113,6 +120,7 @@ def fetch(
     max_bytes: int,
     age_restricted: bool = True,
     live_recordings: bool = True,
+    made_for_kids: bool = True,
     on_progress: Callable[[float, str], None],
 ) -> Fetched:
     """Download the best audio of one video into `folder`; a part that lies there from an interrupted attempt is continued.
@@ -134,6 +142,8 @@ def fetch(
             refused.append(why)
         return why
 
+    if not made_for_kids and is_made_for_kids(identifier, access=access):
+        raise FetchFailed("The video was not taken: it is made for kids, and the dataset takes no such videos.", Problem.POLICY)
     refused: list[str] = []
     options = {
         "format": "bestaudio/best",
@@ -166,13 +176,48 @@ def ask(identifier: str, *, access: Access) -> None:
     _extract(addresses.video(identifier).url, access, {}, download=False)
 
 
+def is_made_for_kids(identifier: str, *, access: Access) -> bool:
+    """Whether its makers say so; False of a video that is not there. YouTube tells it by its Data API alone, yt-dlp does not know.
+
+    Raises
+    ------
+    FetchFailed
+        Without a key, or when the API does not answer: a dataset that takes no such videos takes none of which it is not known.
+    """
+    if not access.api_key:
+        text = "The dataset takes no videos that are made for kids, and YouTube tells which are only to those with a key of its Data API."
+        raise FetchFailed(f"{text} An admin sets it as YOUTUBE_API_KEY, or the dataset takes them.", Problem.POLICY)
+    from yt_dlp.networking import Request
+    from yt_dlp.networking.exceptions import HTTPError
+
+    with _door(replace(access, hosts=(*access.hosts, DATA_API_HOST)), {}) as downloader:
+        try:
+            answer = downloader.urlopen(Request(DATA_API + identifier, headers={"X-Goog-Api-Key": access.api_key}))
+            said = json.loads(answer.read(DATA_API_BYTES))
+        except ValueError:
+            raise FetchFailed("YouTube's Data API gave an answer that could not be read.", Problem.NETWORK) from None
+        except HTTPError as error:
+            if error.status >= 500:
+                raise
+            text = f"YouTube's Data API refused to say whether videos are made for kids (HTTP {error.status})"
+            raise FetchFailed(f"{text}: is YOUTUBE_API_KEY right, and its quota not used up?", Problem.BLOCKED) from None
+    return any(item.get("status", {}).get("madeForKids") for item in said.get("items", []))
+
+
 def _extract(url: str, access: Access, options: dict[str, Any], *, download: bool) -> dict[str, Any]:
-    """The one door to yt-dlp: what it says of an address, through the allowed hosts only. Raises FetchFailed."""
+    """What yt-dlp says of an address. Raises FetchFailed."""
+    with _door(access, options) as downloader:
+        return downloader.sanitize_info(downloader.extract_info(url, download=download)) or {}
+
+
+@contextmanager
+def _door(access: Access, options: dict[str, Any]) -> Iterator[Any]:
+    """The one door to the site: a yt-dlp that reaches the allowed hosts only. Raises FetchFailed."""
     import yt_dlp
 
     try:
         with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(access.options() | options) as downloader:
-            return downloader.sanitize_info(downloader.extract_info(url, download=download)) or {}
+            yield downloader
     except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
         raise _failure(error) from None
 

@@ -29,6 +29,7 @@ def access() -> Access:
         rate_limit=settings.FETCH_RATE_LIMIT,
         sleep_s=settings.FETCH_SLEEP_S,
         hosts=(*network.YOUTUBE_HOSTS, *settings.FETCH_HOSTS),
+        api_key=settings.YOUTUBE_API_KEY,
     )
 
 
