@@ -27,6 +27,7 @@ RATERS = 20
 TRACKS = 400
 BARE_REQUESTS = 3000
 SCALE_CYCLES = 200
+ROUNDS = 5
 
 
 class Client:
@@ -295,9 +296,12 @@ def measure(scale: bool) -> dict[str, Any]:
             filled, n_ratings = fill(n_tracks, rated=0.9)
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")
-            (cookie,) = log_in([f"alone{n_tracks}"])
-            with server("config.wsgi") as port:
-                seconds.append(one_at_a_time(port, cookie, f"/rate/{filled.pk}/"))
+            rounds = []
+            for number in range(ROUNDS):  # what else the machine does comes and goes within seconds
+                (cookie,) = log_in([f"alone{n_tracks}-{number}"])
+                with server("config.wsgi") as port:
+                    rounds.append(one_at_a_time(port, cookie, f"/rate/{filled.pk}/"))
+            seconds.append(statistics.median(rounds))
         result |= {
             "median_ms_1000_tracks": 1000 * seconds[0], "median_ms_100000_tracks": 1000 * seconds[1],
             "scale_ratio": seconds[1] / seconds[0], "ratings": n_ratings,
