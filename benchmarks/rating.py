@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RATERS = 20
 TRACKS = 400
 BARE_REQUESTS = 3000
-SCALE_CYCLES = 200
+SCALE_CYCLES = 60
 ROUNDS = 5
 
 
