@@ -70,6 +70,7 @@ def run(way: str, network: str, folder: Path, steps: int) -> dict[str, Any]:
         from PIL import Image
 
         from mer.methods import networks
+        from mer.methods.adam import FusedAdam
         from mer.methods.params import TrainingParams
         from mer.methods.training import precision_of, resize_pictures
 
@@ -80,8 +81,9 @@ def run(way: str, network: str, folder: Path, steps: int) -> dict[str, Any]:
         paths = sorted(folder.rglob("*.png"))
         data = resize_pictures(np.stack([np.asarray(Image.open(path)) for path in paths]))
         targets = np.array([int(path.parent.name) for path in paths])
+    optimizer = (keras.optimizers.Adam if way == "plain" else FusedAdam)(1e-4)
     ours = {} if way == "plain" else {"jit_compile": False}
-    model.compile(keras.optimizers.Adam(1e-4), loss="sparse_categorical_crossentropy", **ours)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy", **ours)
     times: list[float] = []
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]

@@ -105,7 +105,8 @@ def crnn(n_labels: int, *, dropout: float, depth: int = 2, width: float = 1.0) -
     blocks: list[layers.Layer] = []
     filters = [max(1, round(width * n)) for n in CRNN_FILTERS[:depth]]
     for n in filters[:-1]:
-        blocks += [FusedConvLSTM2D(n, 3, return_sequences=True), layers.TimeDistributed(layers.MaxPooling2D(2))]
+        # 2x2 in each step, as TimeDistributed(MaxPooling2D(2)) does a step at a time.
+        blocks += [FusedConvLSTM2D(n, 3, return_sequences=True), layers.MaxPooling3D((1, 2, 2))]
     return keras.Sequential(
         [
             keras.Input((*INPUT_SHAPE, 1)),

@@ -32,6 +32,15 @@ for name, build in networks.BUILDERS.items():
         "weights": network.count_params(),
         "layers": [[type(layer).__name__, list(layer.output.shape[1:])] for layer in network.layers],
     }
+from mer.methods.adam import FusedAdam
+steps = {}
+for name, kind in (("theirs", keras.optimizers.Adam), ("ours", FusedAdam)):
+    weight, optimizer, rng = keras.Variable(np.linspace(-1, 1, 40, dtype=np.float32).reshape(8, 5)), kind(3e-3), np.random.default_rng(1)
+    for step in range(30):
+        optimizer.apply([keras.ops.convert_to_tensor(rng.normal(size=(8, 5)).astype(np.float32))], [weight])
+    steps[name] = [np.asarray(one) for one in (weight, *optimizer.variables)]
+out["adam"] = [len(steps["ours"]) - len(steps["theirs"]), max(float(np.abs(a - b).max()) for a, b in zip(*steps.values()))]
+out["moved"] = float(np.abs(steps["ours"][0] - np.linspace(-1, 1, 40).reshape(8, 5)).max())
 print(json.dumps(out))
 """
 
@@ -79,6 +88,11 @@ def test_the_fused_convlstm_is_keras_own_to_rounding_with_the_same_weights(built
     for difference, shape_is_right, bias in built["fused"].values():
         assert difference < 1e-6 and shape_is_right
         assert bias == [0.0] * 5 + [1.0] * 5 + [0.0] * 10, "forget gates begin open"
+
+
+def test_the_fused_adam_takes_keras_own_steps_to_rounding_and_keeps_the_same_variables(built):
+    more_variables, difference = built["adam"]
+    assert more_variables == 0 and difference < 1e-6 and built["moved"] > 0.01
 
 
 def test_ablations_change_depth_and_filters_and_nothing_else(built):
