@@ -9,7 +9,7 @@ from django.db.models import Avg, Case, Count, Exists, F, FloatField, OuterRef, 
 
 from annotate.methods.doubt import model_quality
 from annotate.models import Review
-from datasets.models import Release, ReleaseItem, Signal, SplitMember
+from datasets.models import Event, Release, ReleaseItem, Sight, Signal, SplitMember, Track
 
 ORDERS = ("models", "raters", "both")
 
@@ -93,6 +93,21 @@ def after_review(before: Release, now: Release) -> dict[str, int]:
     changed = sum(track in today and today[track] != labels.get(track) for track in reviewed)
     left = sum(track not in today for track in reviewed)
     return {"reviewed": len(reviewed), "changed": changed, "left": left, "same": len(reviewed) - changed - left}
+
+
+def left_out_after_sight(before: Release, now: Release) -> list[tuple[str, Event]]:
+    """Test tracks of the earlier release that somebody left out who had seen predictions on it: title and event, oldest first.
+
+    It may be right to leave a track out; but without hard test tracks the next figures rise though nothing became better.
+    """
+    tested = SplitMember.objects.filter(item__release=before, part=SplitMember.Part.TEST).exclude(
+        item__track__in=now.items.values("track")
+    )
+    titles = dict(tested.values_list("item__track", "item__title"))
+    saw = dict(Sight.objects.filter(release=before).values_list("user", "at"))
+    events = Event.objects.filter(subject="track", subject_id__in=list(titles), to_state=Track.State.EXCLUDED, actor__in=list(saw))
+    found = events.filter(at__lte=now.frozen_at).select_related("actor").order_by("id")
+    return [(titles[event.subject_id], event) for event in found if event.at >= saw[event.actor_id or 0]]
 
 
 def counts(release: Release) -> dict[str, int]:

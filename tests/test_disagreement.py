@@ -9,7 +9,7 @@ from annotate.models import Consensus, Review
 from annotate.services import freezing, questionnaires, reviews
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Event, Label, Sight, Signal, SplitMember
-from datasets.services import signals
+from datasets.services import signals, tracks
 from datasets.services.signals import Said
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -165,6 +165,29 @@ def test_the_next_release_tells_what_the_round_changed(doubted, client, curator,
     after = disagreement.after_review(doubted, again)
     assert after["reviewed"] == 1 and sum(after[name] for name in ("changed", "same", "left")) == 1
     assert "Prompted by models" in page and "Krippendorff" in page
+
+
+def test_test_tracks_left_out_by_who_had_seen_predictions_are_told_apart(doubted, client, curator, admin_person, questionnaire):
+    parts = parts_of(doubted)
+    tested = [item for item in doubted.items.order_by("pk") if parts[item.track_id] == "test"]
+    trained = next(item for item in doubted.items.all() if parts[item.track_id] == "train")
+    tracks.exclude_track(tested[0].track, reason="Broken before anybody looked", by=curator)
+    tracks.restore_track(tested[0].track, by=curator)
+    signals.note_sight(doubted, curator)
+    tracks.exclude_track(tested[0].track, reason="Vocals, I think", by=curator)
+    tracks.exclude_track(trained.track, reason="Of training", by=curator)
+    if len(tested) > 1:
+        tracks.exclude_track(tested[1].track, reason="By who saw nothing", by=admin_person)
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    assert [(title, event.reason) for title, event in disagreement.left_out_after_sight(doubted, again)] == [
+        (tested[0].title, "Vocals, I think")
+    ]
+    client.force_login(admin_person)
+    page = client.get(reverse("annotate:review_round", args=[again.name])).content.decode()
+    assert "left out by who had seen predictions" in page and "Vocals, I think" in page and "By who saw nothing" not in page
+    tracks.restore_track(tested[0].track, by=curator)
+    third = freezing.freeze(questionnaire, name="songs-v3", seed=1)
+    assert not disagreement.left_out_after_sight(doubted, third), "it came back"
 
 
 def test_signals_of_a_run_replace_its_earlier_ones(doubted):

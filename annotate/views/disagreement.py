@@ -135,6 +135,7 @@ def review_round(request: HttpRequest, name: str) -> HttpResponse:
             "relabelled": [(track, titles[track], old, new, prompted.get(track)) for track, old, new in changed.relabelled],
             "after": doubt.after_review(before, release),
             "done": doubt.rounds_of_review(before),
+            "left_out": doubt.left_out_after_sight(before, release),
             "actions": Review.Action,
         }
     return render(request, "annotate/review_round.html", ctx)
