@@ -243,6 +243,7 @@ def remove(*, even_others: bool = False) -> int:
             n = mine.count()
             Job.objects.filter(subject="run", subject_id__in=runs.values("pk")).update(cancel_requested=True)
             files += [run.network_file for run in runs if run.network_file]
+            files += [fold.results for run in runs for fold in run.folds.exclude(results="")]
             files += [row.image for row in Spectrogram.objects.filter(track__dataset=dataset) if row.image]
             files += [row.picture for row in Signal.objects.filter(release__dataset=dataset).exclude(picture="")]
             files += [row.file for row in AudioFile.objects.filter(track__dataset=dataset)]
@@ -274,7 +275,8 @@ def remove(*, even_others: bool = False) -> int:
 
 
 def _forget(subject: str, ids: list[int]) -> None:
+    events = Event._base_manager  # of what was made up, even the trail goes
     jobs = Job.objects.filter(subject=subject, subject_id__in=ids)
-    Event.objects.filter(subject="job", subject_id__in=list(jobs.values_list("pk", flat=True))).delete()
+    events.filter(subject="job", subject_id__in=list(jobs.values_list("pk", flat=True))).delete()
     jobs.delete()
-    Event.objects.filter(subject=subject, subject_id__in=ids).delete()
+    events.filter(subject=subject, subject_id__in=ids).delete()

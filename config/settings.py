@@ -135,6 +135,7 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
+    "mer.tasks.train_fold": {"queue": "train"},
     "mer.tasks.hear_unrated": {"queue": "train"},
     "mer.tasks.learning_curve": {"queue": "train"},
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work

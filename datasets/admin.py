@@ -109,3 +109,10 @@ class EventAdmin(ReadOnlyAdmin):
     search_fields = ["reason", "actor__username"]
     list_select_related = ["actor"]
     date_hierarchy = "at"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        try:
+            response: HttpResponse = super().changelist_view(request, extra_context)
+        except OverflowError:  # a year in the address that no calendar has; Django catches the years up to 2**31
+            return redirect("admin:datasets_event_changelist")
+        return response

@@ -17,6 +17,10 @@ class JobCancelled(DatasetsError):
     """A person asked for the work to stop."""
 
 
+class JobTakenOver(JobCancelled):
+    """The claim is lost: another worker holds the job."""
+
+
 class JobInterrupted(DatasetsError):
     """The machine is shutting down: the work goes back to the queue."""
 

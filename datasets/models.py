@@ -6,7 +6,7 @@ Everything stored here is a plain value: nothing points up to ratings or runs.
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -494,6 +494,16 @@ class ImportRow(models.Model):
         return " · ".join(part for part in (self.artist, self.licence, self.genre, self.country, stretch, reference) if part)
 
 
+class OnlyAdded(models.QuerySet["Event"]):
+    """Rows that nothing in the code changes or takes away, by slip or by intent."""
+
+    def update(self, **values: object) -> NoReturn:
+        raise TypeError("The audit trail is only added to: its rows are not changed.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("The audit trail is only added to: its rows are not deleted.")
+
+
 class Event(models.Model):
     """The audit trail: who changed what from which state to which, when and why. Rows are only ever added."""
 
@@ -505,12 +515,22 @@ class Event(models.Model):
     to_state = models.CharField(max_length=30)
     reason = models.TextField(blank=True)
 
+    objects = OnlyAdded.as_manager()
+
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["subject", "subject_id", "id"])]
 
     def __str__(self) -> str:
         return f"{self.subject} {self.subject_id}: {self.from_state} → {self.to_state}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise TypeError("The audit trail is only added to: its rows are not changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("The audit trail is only added to: its rows are not deleted.")
 
 
 class CompleteReleases(models.Manager["Release"]):

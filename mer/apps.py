@@ -5,6 +5,7 @@ class MerConfig(AppConfig):
     name = "mer"
 
     def ready(self) -> None:
-        from mer.services import inputs
+        from mer.services import folds, inputs
 
+        folds.connect()
         inputs.connect()

@@ -1,39 +1,38 @@
 """The whole story of each piece of heavy work of this app; callable from a worker, a command, a shell or a test."""
 
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from django.conf import settings
 from django.core.files import File
-from numpy.typing import NDArray
 
 from datasets import selectors as tracks
-from datasets.errors import JobInterrupted
+from datasets.errors import JobInterrupted, JobTakenOver
 from datasets.methods import audio
 from datasets.methods.audio import read_wav
-from datasets.models import Track
+from datasets.models import Job, Track
 from datasets.services import queue
 from datasets.services.queue import Ticket
-from mer import selectors
+from mer import rounds, selectors
 from mer.errors import PredictionImpossible, SpectrogramImpossible, TrainingImpossible
 from mer.methods import curves, features, musicnn, spectrograms
 from mer.methods.params import ENSEMBLE, RECIPES, SpectrogramParams
-from mer.models import FeatureVector, Inference, LearningCurve, Run, SpectrogramSet
-from mer.services import inferences, inputs, runs
+from mer.models import FeatureVector, Fold, Inference, LearningCurve, Run, SpectrogramSet
+from mer.services import folds, inferences, inputs, runs
 from mer.services.curves import store_curve
 
 PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa")
@@ -63,6 +62,7 @@ def train_run(ticket: Ticket) -> None:
     """What is missing of the inputs, then one training, or one a fold, then predictions and figures."""
     run = Run.objects.select_related("release__dataset", "split", "spectrogram_set").get(pk=ticket.job.subject_id)
     if run.evaluations.exists():
+        folds.forget_results(run)
         return  # a worker died between the result and the end of the job: nothing is left to do
     labels = list(run.release.labels)
     if run.spectrogram_set:
@@ -78,19 +78,26 @@ def train_run(ticket: Ticket) -> None:
     plans = selectors.rounds_of(run, usable)
     for parts in plans:
         _guard(usable, parts, len(excluded))
-    with _folder_of(run) as folder:
+    with _folder_of(f"train-{run.pk}") as folder:
         best_epoch: int | None = None
         network: Path | None = None
         if run.members:
-            rounds = [runs.Round(parts, selectors.mean_of_members(run, usable, parts, labels)) for parts in plans]
+            found = [runs.Round(parts, selectors.mean_of_members(run, usable, parts, labels)) for parts in plans]
         elif run.spectrogram_set is None:
-            rounds, network = _fit_linear(ticket, run, folder, usable, plans, labels)
+            found, network = _fit_linear(ticket, run, folder, usable, plans, labels)
+        elif run.in_folds:
+            found = _train_folds(ticket, run, usable, plans, labels)
         else:
-            rounds, best_epoch, network = _train_rounds(ticket, run, folder, usable, plans, labels)
+            given = rounds.inputs_of(run, usable, plans, labels)[0]
+            trained = rounds.train(rounds.Stretch(ticket, DRAWN, TRAINED), run, folder / "round", given)
+            runs.describe(run, n_weights=trained.n_weights, precision=trained.precision)
+            best_epoch, network = trained.best_epoch, folder / "round" / "network.keras"
+            found = [runs.Round(plans[0], trained.probabilities, pictures=trained.pictures)]
         ticket.progress(0.99, "Storing the results", even=False, force=True)
         with ExitStack() as stack:
             kept = File(stack.enter_context(network.open("rb"))) if network and len(plans) == 1 else None
-            runs.finish_run(run, rows=usable, rounds=rounds, labels=labels, best_epoch=best_epoch, network=kept)
+            runs.finish_run(run, rows=usable, rounds=found, labels=labels, best_epoch=best_epoch, network=kept)
+        folds.forget_results(run)
 
 
 def infer(ticket: Ticket) -> None:
@@ -201,14 +208,15 @@ def learning_curve(ticket: Ticket) -> None:
     store_curve(row, found)
 
 
+DRAWN, TRAINED = 0.1, 0.85  # of a run's progress
 LEFT_FOR_S = 2 * 24 * 3600
 
 
 @contextmanager
-def _folder_of(run: Run) -> Iterator[Path]:
-    """Where a run is trained. What a worker leaves that was killed or shut down is gone on with; else it is removed at the end."""
+def _folder_of(name: str) -> Iterator[Path]:
+    """Where a network is trained. What a worker leaves that was killed or shut down is gone on with; else it is removed at the end."""
     queue.remove_left("train", LEFT_FOR_S)
-    folder = settings.WORK_DIR / f"train-{run.pk}"
+    folder = settings.WORK_DIR / name
     folder.mkdir(exist_ok=True)
     os.utime(folder)
     keep = False
@@ -288,7 +296,7 @@ def embedding() -> Iterator[Measure]:
                     process.stdin.flush()
                 answer = process.stdout.readline()
                 if not answer:
-                    raise TrainingImpossible(f"The process of MusiCNN ended: {_last_line(errors)}")
+                    raise TrainingImpossible(f"The process of MusiCNN ended: {rounds.last_line(errors)}")
                 said = json.loads(answer)
                 if "reason" in said:
                     raise SpectrogramImpossible(said["reason"])
@@ -316,12 +324,12 @@ def _fit_linear(
     """
     ids = [sample.track_id for sample in usable]
     tables = {kind: selectors.feature_table(ids, kind) for kind in kinds_of(run)}
-    shares, _truth = shares_of(usable, labels)
+    shares, _truth = rounds.shares_of(usable, labels)
     groups = np.array([sample.group for sample in usable])
-    rounds, path = [], folder / "model.npz"
+    fitted, path = [], folder / "model.npz"
     for number, parts in enumerate(plans, 1):
         part = np.array(parts)
-        learned = shares[shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
+        learned = shares[rounds.shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
         found, n_weights = np.zeros_like(shares), 0
         kept: dict[str, Any] = {}
         reasons: list[list[tuple[str, float]]] = [[] for _sample in usable]
@@ -337,48 +345,96 @@ def _fit_linear(
             if kind != "transfer":  # the numbers of an embedding have no names that say anything
                 for place, (by_first, by_model) in enumerate(zip(first.why(X), model.why(X), strict=True)):
                     reasons[place] += by_model if parts[place] == "test" else by_first
-        rounds.append(runs.Round(parts, found, why=dict(enumerate(reasons))))
+        fitted.append(runs.Round(parts, found, why=dict(enumerate(reasons))))
         np.savez(path, **kept)
     Run.objects.filter(pk=run.pk).update(n_weights=n_weights)
     run.n_weights = n_weights
-    return rounds, path
+    return fitted, path
 
 
-def _train_rounds(
-    ticket: Ticket, run: Run, folder: Path, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
-) -> tuple[list[runs.Round], int, Path]:
-    """A network a round, each in a process of its own."""
-    rounds = []
-    for number, parts in enumerate(plans):
-        mine = folder / f"round-{number}"
-        _write_inputs(mine, run, usable, parts, labels)
-        done = mine / "done.json"
-        if not done.exists():
-            done.write_text(json.dumps(_train(ticket, run, mine, number, len(plans))))
-        best_epoch = int(json.loads(done.read_text()))
-        with np.load(mine / "data.npz") as inputs:
-            owner = inputs["owner"]
-        with np.load(mine / "saliency.npz") as looked:
-            pictures = dict(zip(looked["owner"].tolist(), looked["pictures"], strict=True))
-        rounds.append(runs.Round(parts, pooled(np.load(mine / "probabilities.npy"), owner), pictures=pictures))
-        if len(plans) > 1:
-            (mine / "network.keras").unlink(missing_ok=True)
-    return rounds, best_epoch, mine / "network.keras"
+class InFold:
+    """Tells of a fold's training on its own job and, where the worker of the run does it, on the run's."""
+
+    def __init__(self, fold: Fold, mine: Ticket, of_run: Ticket | None) -> None:
+        self.fold, self.mine, self.of_run, self.told_at = fold, mine, of_run, 0.0
+
+    def progress(self, share: float, detail: str, *, eta_s: float | None = None, even: bool = True, force: bool = False) -> None:
+        self.mine.progress(share, detail, eta_s=eta_s, even=even, force=force)
+        if self.of_run and (force or time.monotonic() - self.told_at > 1):
+            self.told_at = time.monotonic()
+            share, words = selectors.folds_done(self.fold.run)
+            with self._run_is_ours():
+                self.of_run.progress(DRAWN + TRAINED * share, f"{words}; fold {self.fold.number}: {detail}", force=True)
+
+    def check(self) -> None:
+        self.mine.check()
+        if self.of_run:
+            with self._run_is_ours():
+                self.of_run.check()
+
+    @contextmanager
+    def _run_is_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except JobTakenOver as fact:
+            raise JobInterrupted(str(fact)) from None  # the fold is not cancelled: the run's new worker finds it half done
 
 
-def shuffled(part: NDArray[np.str_], seed: int) -> NDArray[np.intp]:
-    """Whose label each track is given for the control: another's of the parts that are learned from; tests keep their own."""
-    order = np.arange(len(part))
-    places = np.flatnonzero(part != "test")
-    order[places] = np.random.default_rng(seed).permutation(places)
-    return order
+def train_fold(ticket: Ticket, of_run: Ticket | None = None) -> None:
+    """One fold of a run; by the worker of the run, whose ticket is `of_run`, or by another."""
+    fold = Fold.objects.select_related("run__release", "run__split", "run__spectrogram_set").get(pk=ticket.job.subject_id)
+    if fold.results:
+        return
+    run, labels = fold.run, list(fold.run.release.labels)
+    usable = [sample for sample in selectors.samples_of(run) if sample.spectrogram]
+    parts = selectors.rounds_of(run, usable)[fold.number - 1]
+    given = rounds.inputs_of(run, usable, [parts], labels)[0]
+    with _folder_of(f"train-{run.pk}-{fold.number}") as folder:
+        found = rounds.train(InFold(fold, ticket, of_run), run, folder / "fold", given, fold=fold.number)
+        ticket.check()
+        facts = {"best_epoch": found.best_epoch, "n_weights": found.n_weights, "precision": found.precision}
+        folds.finish_fold(fold, inputs=given.digest, facts=facts, probabilities=found.probabilities, pictures=found.pictures)
 
 
-def pooled(probabilities: NDArray[np.float32], owner: NDArray[np.intp]) -> NDArray[np.float64]:
-    """A track's probabilities: the mean over its pictures [shape=(n_tracks, n_labels)]."""
-    sums = np.zeros((int(owner.max()) + 1, probabilities.shape[1]))
-    np.add.at(sums, owner, probabilities)
-    return sums / np.bincount(owner)[:, None]
+def _train_folds(
+    ticket: Ticket, run: Run, usable: list[selectors.Sample], plans: list[list[str]], labels: list[str]
+) -> list[runs.Round]:
+    """A network a fold. Whoever is free trains them; this worker takes one after the other, and waits for those that others have."""
+    digests = [given.digest for given in rounds.inputs_of(run, usable, plans, labels)]
+    folds.queue_folds(run, digests)
+    while waiting := list(run.folds.filter(results="").select_related("job")):
+        ticket.check()
+        for fold in waiting:
+            assert fold.job is not None
+            job = queue.run_job(fold.job.pk, partial(train_fold, of_run=ticket))
+            if job and job.state == Job.State.QUEUED:
+                raise JobInterrupted("The machine is shutting down.")
+            if job:
+                break
+        else:
+            _guard_folds(run)
+            share, words = selectors.folds_done(run)
+            ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers", force=True)
+            time.sleep(1)
+    found = list(run.folds.all())
+    if [fold.inputs for fold in found] != digests:
+        raise TrainingImpossible("A track or a label changed while the folds were trained: train again.")
+    runs.describe(run, n_weights=found[0].facts["n_weights"], **_where(found))
+    results = [folds.found(fold) for fold in found]
+    return [
+        runs.Round(parts, probabilities, pictures=pictures) for parts, (probabilities, pictures) in zip(plans, results, strict=True)
+    ]
+
+
+def _where(found: list[Fold]) -> dict[str, str]:
+    """On which machines and in which precision the folds were trained."""
+    return {name: ", ".join(sorted({str(fold.facts[name]) for fold in found})) for name in ("host", "precision")}
+
+
+def _guard_folds(run: Run) -> None:
+    for fold in run.folds.filter(results="", job__state__in=["failed", "cancelled"]).select_related("job"):
+        assert fold.job is not None
+        raise TrainingImpossible(f"Fold {fold.number} was not trained: {fold.job.reason}")
 
 
 def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) -> None:
@@ -390,116 +446,6 @@ def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) ->
             raise TrainingImpossible(f"The {part} part is empty.{lost} Rate more tracks and freeze again.")
         if part == "train" and len(found) < 2:
             raise TrainingImpossible(f"All training tracks are {found.pop()}: there is nothing to tell apart.{lost}")
-
-
-def _write_inputs(folder: Path, run: Run, usable: list[selectors.Sample], parts: list[str], labels: list[str]) -> None:
-    """A picture a row; a track with several has several, all with its label and in its part.
-
-    What an earlier attempt left in the folder stays, if it was made from the same inputs.
-    """
-    found = []
-    for sample in usable:
-        assert sample.spectrogram is not None
-        with sample.spectrogram.image.open("rb") as file:
-            found.append(spectrograms.read_png(file.read()))
-    owner = np.repeat(np.arange(len(usable)), [len(pictures) for pictures in found])
-    shares, truth = shares_of(usable, labels)
-    if run.params.get("shuffle_labels"):
-        order = shuffled(np.array(parts), run.seed)
-        shares, truth = shares[order], truth[order]
-    pictures, part = np.concatenate(found), np.array(parts)[owner]
-    arrays: dict[str, Any] = {"pictures": pictures, "truth": truth[owner], "shares": shares[owner], "part": part, "owner": owner}
-    digest = hashlib.sha256(json.dumps([run.params, labels]).encode())
-    for value in arrays.values():
-        digest.update(np.ascontiguousarray(value).tobytes())
-    spec = json.dumps({"params": run.params, "labels": labels, "inputs": digest.hexdigest()})
-    file_of_spec = folder / "spec.json"
-    if file_of_spec.exists() and file_of_spec.read_text() == spec:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    np.savez(folder / "data.npz", **arrays)
-    file_of_spec.write_text(spec)
-
-
-def shares_of(usable: list[selectors.Sample], labels: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The vote shares of each track [shape=(n, n_labels)] and its label; a label that was ruled on has all the votes."""
-    shares = selectors.vote_shares(usable, labels)
-    truth = np.array([labels.index(sample.label) for sample in usable])
-    ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
-    shares[ruled] = np.eye(len(labels))[truth[ruled]]
-    return shares, truth
-
-
-def _train(ticket: Ticket, run: Run, folder: Path, number: int, n_rounds: int) -> int:
-    """Start the training process and follow its messages until it ends; returns the best epoch."""
-    command = [sys.executable, "-m", "mer.methods.training", str(folder)]
-    errors = folder / "errors.txt"
-    with errors.open("wb") as stderr:
-        process = subprocess.Popen(
-            command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0
-        )
-        try:
-            best_epoch = _follow(ticket, run, process, number, n_rounds)
-        finally:
-            process.kill()
-            process.wait()
-    if best_epoch is not None:
-        return best_epoch
-    if process.returncode in (-signal.SIGTERM, -signal.SIGINT):
-        raise JobInterrupted("The machine is shutting down.")
-    if process.returncode == -signal.SIGKILL:
-        raise TrainingImpossible("The training process was killed, most likely because memory ran out. Train with a smaller batch.")
-    raise TrainingImpossible(f"The training process ended with code {process.returncode}: {_last_line(errors)}")
-
-
-def _last_line(errors: Path) -> str:
-    """What a process complained of last."""
-    lines = errors.read_text(errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "no message"
-
-
-def _follow(ticket: Ticket, run: Run, process: "subprocess.Popen[bytes]", number: int, n_rounds: int) -> int | None:
-    """`number` is that of this round, from 0; the progress of all rounds runs from 0.1 to 0.95."""
-    assert process.stdout is not None
-    epochs = int(run.params["epochs"])
-    done, seconds = 0, 0.0
-    width, first = 0.85 / n_rounds, 0.1 + 0.85 * number / n_rounds
-    fold = number + 1 if n_rounds > 1 else 0
-    where = f"Fold {fold} of {n_rounds}, epoch" if fold else "Epoch"
-    later = epochs * (n_rounds - number - 1)
-    ticket.progress(first, "Starting TensorFlow", even=False, force=True)
-    while True:
-        ready, _, _ = select.select([process.stdout], [], [], 1.0)
-        if not ready:
-            ticket.check()
-            continue
-        line = process.stdout.readline()
-        if not line:
-            process.wait()
-            return None
-        message: dict[str, Any] = json.loads(line) if line.startswith(b"{") else {}
-        match message.get("event"):
-            case "built":
-                run.n_weights, run.environment = message["weights"], run.environment | {"precision": message["precision"]}
-                Run.objects.filter(pk=run.pk).update(n_weights=run.n_weights, environment=run.environment)
-            case "batch":
-                share = (message["epoch"] - 1 + message["share"]) / epochs
-                left = seconds * (epochs + later - done - message["share"]) if seconds else None
-                ticket.progress(first + width * share, f"{where} {message['epoch']} of {epochs}", eta_s=left, even=False)
-            case "epoch":
-                runs.add_epoch(run, message, fold=fold)
-                done, seconds = message["number"], message["seconds"]
-                detail = (
-                    f"{where} {done} of {epochs}: loss {message['loss']:.3f}, validation accuracy {message['val_accuracy']:.0%}"
-                )
-                ticket.progress(first + width * done / epochs, detail, eta_s=seconds * (epochs + later - done), force=True)
-            case "predicting":
-                ticket.progress(first + width, "Predicting", even=False, force=True)
-            case "failed":
-                raise TrainingImpossible(message["reason"])
-            case "done":
-                return int(message["best_epoch"])
 
 
 def environment() -> dict[str, Any]:

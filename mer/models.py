@@ -138,6 +138,24 @@ class Run(models.Model):
         return int(self.params["seed"])
 
 
+class Fold(models.Model):
+    """One training of a run in folds: any worker may do it."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="folds")
+    number = models.PositiveSmallIntegerField(help_text="From 1.")
+    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
+    inputs = models.CharField(max_length=64, blank=True, help_text="SHA-256 over all that it was trained from.")
+    facts = models.JSONField(default=dict, help_text="Host, precision, number of weights and best epoch of the training.")
+    results = models.FileField(upload_to="folds/", max_length=200, blank=True, help_text="Until the run is finished.")
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="fold_unique")]
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of run {self.run_id}"
+
+
 class Promotion(models.Model):
     """The run that a dataset goes by: the latest row counts, the others are its history."""
 

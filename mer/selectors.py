@@ -69,6 +69,13 @@ def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
     ]
 
 
+def folds_done(run: Run) -> tuple[float, str]:
+    """How much of the training of its folds is done, from 0 to 1, and in words."""
+    rows = list(run.folds.select_related("job"))
+    done = [1.0 if fold.results else (fold.job.progress if fold.job else 0.0) for fold in rows]
+    return sum(done) / max(1, len(rows)), f"{sum(bool(fold.results) for fold in rows)} of {len(rows)} folds done"
+
+
 def not_in_all(run: Run) -> dict[int, str]:
     """Tracks of an ensemble's release that one of its runs left out, with the reason."""
     reasons: dict[int, str] = {}

@@ -17,6 +17,11 @@ def train_run(job_id: int) -> None:
     queue.run_job(job_id, jobs.train_run)
 
 
+@shared_task(time_limit=12 * 60 * 60)
+def train_fold(job_id: int) -> None:
+    queue.run_job(job_id, jobs.train_fold)
+
+
 @shared_task(time_limit=30 * 60)
 def infer(job_id: int) -> None:
     queue.run_job(job_id, jobs.infer)

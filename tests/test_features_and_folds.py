@@ -5,7 +5,7 @@ import pytest
 
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors
+from mer import jobs, rounds, selectors
 from mer.errors import TrainingImpossible
 from mer.methods import features, musicnn
 from mer.methods.params import SpectrogramParams, TrainingParams
@@ -99,13 +99,13 @@ def test_folds_that_a_release_lacks_are_said_to_be_missing(release):
 
 
 def test_a_track_s_pictures_are_pooled_to_one_answer():
-    from mer.jobs import pooled
+    from mer.rounds import pooled
 
     probabilities = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.2, 0.8]])
     assert pooled(probabilities, np.array([0, 0, 0, 1])).tolist() == [[0.5, 0.5], [0.2, 0.8]]
 
 
-def test_every_picture_of_a_track_has_its_label_and_part(release, tmp_path):
+def test_every_picture_of_a_track_has_its_label_and_part(release):
     from mer.methods.spectrograms import png, stacked
 
     run = runs.create_run(
@@ -116,12 +116,11 @@ def test_every_picture_of_a_track_has_its_label_and_part(release, tmp_path):
         found = rng.integers(0, 256, (1 + number % 3, 128, 256), dtype=np.uint8)
         inputs.store_spectrogram(run.spectrogram_set, item.track, png(stacked(found)))
     samples = selectors.samples_of(run)
-    jobs._write_inputs(tmp_path, run, samples, [sample.part for sample in samples], list(release.labels))
-    data = np.load(tmp_path / "data.npz")
-    assert len(data["pictures"]) == sum(1 + number % 3 for number in range(12))
-    for row, owner in enumerate(data["owner"]):
-        assert data["part"][row] == samples[owner].part
-        assert release.labels[data["truth"][row]] == samples[owner].label
+    given = rounds.inputs_of(run, samples, [[sample.part for sample in samples]], list(release.labels))[0]
+    assert len(given.pictures) == sum(1 + number % 3 for number in range(12))
+    for row, owner in enumerate(given.owner):
+        assert given.part[row] == samples[owner].part
+        assert release.labels[given.truth[row]] == samples[owner].label
 
 
 def probabilities(run, part="test"):

@@ -14,6 +14,7 @@ from datasets.methods import youtube
 from datasets.models import AudioFile, Job, Track
 from datasets.services import queue, tracks
 from mer import jobs as mer_jobs
+from mer import rounds
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
 from mer.services import runs
@@ -49,7 +50,7 @@ def test_a_fetch_whose_file_is_there_is_not_fetched_again(make_track, monkeypatc
 def test_a_training_whose_figures_are_there_is_not_trained_again(release, monkeypatch):
     run = runs.create_run(release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(), wake_worker=False)
     run.evaluations.create(part="test", n=1, n_correct=1, accuracy=1, low=0, high=1, macro_f1=1, majority=1, confusion=[])
-    monkeypatch.setattr(mer_jobs, "_train", lambda *args: pytest.fail("it was trained again"))
+    monkeypatch.setattr(rounds, "train", lambda *args: pytest.fail("it was trained again"))
     assert queue.run_job(run.job_id, mer_jobs.train_run).state == "done"
 
 

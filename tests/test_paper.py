@@ -7,7 +7,7 @@ import pytest
 from django.core.management import call_command
 
 from datasets.services import queue
-from mer import jobs, replay
+from mer import jobs, replay, rounds
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
 from mer.services import runs
@@ -60,7 +60,7 @@ def test_the_control_learns_from_shuffled_labels_and_is_tested_on_true_ones(meas
 
 def test_shuffling_moves_labels_between_the_parts_that_are_learned_from_only():
     part = np.array(["train"] * 50 + ["validation"] * 10 + ["test"] * 10)
-    order = jobs.shuffled(part, 3)
+    order = rounds.shuffled(part, 3)
     assert (order[60:] == np.arange(60, 70)).all() and sorted(order) == list(range(70))
     assert (order[:60] != np.arange(60)).mean() > 0.8
 

@@ -4,14 +4,13 @@ import subprocess
 
 import numpy as np
 import pytest
-from django.conf import settings
 from django.core.files.base import ContentFile
 
 from annotate.services import freezing
-from datasets.errors import JobInterrupted, WrongState
+from datasets.errors import WrongState
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors
+from mer import jobs, rounds, selectors
 from mer.errors import TrainingImpossible
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.methods.spectrograms import png
@@ -125,38 +124,9 @@ def test_an_out_of_memory_kill_is_a_sentence(release, monkeypatch):
     draw_all(run)
     start = subprocess.Popen
     suicide = ["/bin/sh", "-c", "kill -9 $$"]
-    monkeypatch.setattr("mer.jobs.subprocess.Popen", lambda command, **values: start(suicide, **values))
+    monkeypatch.setattr("mer.rounds.subprocess.Popen", lambda command, **values: start(suicide, **values))
     job = queue.run_job(run.job_id, jobs.train_run)
     assert job.state == "failed" and "memory ran out" in job.reason
-
-
-def test_a_run_in_folds_that_was_interrupted_goes_on_with_the_fold_it_was_in(release, monkeypatch):
-    run = runs.create_run(
-        release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
-    )
-    draw_all(run)
-    trained = []
-
-    def train(ticket, run, folder, number, n_rounds):
-        if number == 2 and trained.count(2) == 0:
-            trained.append(2)
-            (folder / "state.json").write_text("half")
-            raise JobInterrupted("The machine is shutting down.")
-        trained.append(number)
-        assert number != 2 or (folder / "state.json").read_text() == "half", "what was there is gone on with"
-        with np.load(folder / "data.npz") as inputs:
-            np.save(folder / "probabilities.npy", np.eye(3, dtype=np.float32)[inputs["truth"]])
-            np.savez(folder / "saliency.npz", owner=np.array([0]), pictures=np.zeros((1, 126, 258), np.uint8))
-            assert inputs["shares"].sum(axis=1) == pytest.approx(1)
-        (folder / "network.keras").write_bytes(b"x")
-        return 1
-
-    monkeypatch.setattr(jobs, "_train", train)
-    assert queue.run_job(run.job_id, jobs.train_run).state == "queued"
-    assert queue.run_job(run.job_id, jobs.train_run).state == "done"
-    assert trained == [0, 1, 2, 2, 3, 4]
-    assert selectors.evaluation(selectors.runs_of().get(pk=run.pk), "test").accuracy == 1
-    assert not list(settings.WORK_DIR.glob(f"train-{run.pk}*")), "nothing of it is left"
 
 
 def test_what_an_attempt_left_of_other_inputs_is_not_gone_on_with(release, tmp_path):
@@ -164,10 +134,10 @@ def test_what_an_attempt_left_of_other_inputs_is_not_gone_on_with(release, tmp_p
     draw_all(run)
     samples = selectors.samples_of(run)
     parts, labels = [sample.part for sample in samples], list(release.labels)
-    folder = tmp_path / "round-0"
-    jobs._write_inputs(folder, run, samples, parts, labels)
+    folder = tmp_path / "round"
+    rounds._write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
     (folder / "state.json").write_text("here")
-    jobs._write_inputs(folder, run, samples, parts, labels)
+    rounds._write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
     assert (folder / "state.json").exists()
-    jobs._write_inputs(folder, run, samples[1:], parts[1:], labels)
+    rounds._write(folder, run, rounds.inputs_of(run, samples[1:], [parts[1:]], labels)[0])
     assert not (folder / "state.json").exists()

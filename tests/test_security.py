@@ -174,6 +174,29 @@ def test_the_audit_log_has_no_way_to_be_changed_in_the_panel(client, admin_perso
     assert client.get("/admin/datasets/event/add/").status_code == 403
 
 
+def test_code_cannot_change_or_delete_a_row_of_the_audit_log(curator):
+    event = Event.objects.create(subject="track", subject_id=1, to_state="ready", actor=curator)
+    event.reason = "another"
+    for slip in (
+        event.save,
+        event.delete,
+        Event.objects.filter(pk=event.pk).delete,
+        lambda: Event.objects.update(reason="another"),
+    ):
+        with pytest.raises(TypeError, match="only added to"):
+            slip()
+    curator.delete()
+    assert list(Event.objects.filter(pk=event.pk).values_list("reason", "actor")) == [("", None)]
+
+
+@pytest.mark.parametrize("year", ["0", "10000", "99999999999", "-5", "x"])
+def test_a_year_that_no_calendar_has_leads_back_to_the_audit_log(client, admin_person, year):
+    Event.objects.create(subject="track", subject_id=1, to_state="ready")
+    client.force_login(admin_person)
+    response = client.get("/admin/datasets/event/", {"at__year": year}, follow=True)
+    assert response.status_code == 200 and b"track" in response.content
+
+
 def test_a_request_is_found_again_by_its_number(client):
     assert client.get("/login/", headers={"X-Request-ID": "abcdef0123456789"})["X-Request-ID"] == "abcdef0123456789"
     made = client.get("/login/", headers={"X-Request-ID": "no\tgood"})["X-Request-ID"]

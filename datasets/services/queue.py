@@ -23,7 +23,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
-from datasets.errors import JobCancelled, JobInterrupted, MERError, TryLater, WrongState
+from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, MERError, TryLater, WrongState
 from datasets.models import Job, QueuePause
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed, job_retried
@@ -127,7 +127,7 @@ class Ticket:
     def check(self) -> None:
         cancelled = Job.objects.filter(self._mine).values_list("cancel_requested", flat=True).first()
         if cancelled is None:
-            raise JobCancelled(_("Another worker took this job over."))
+            raise JobTakenOver(_("Another worker took this job over."))
         if cancelled:
             raise JobCancelled(_("Cancelled."))
 

@@ -164,10 +164,17 @@ def _guard_members(network: str, members: Sequence[Run], split: Split) -> None:
 def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict[str, Any]) -> None:
     """Begin, or begin again after a dead worker: what an earlier attempt left is removed."""
     with transaction.atomic():
-        for related in (run.epochs, run.evaluations, run.predictions):
+        # The epochs of folds stay, until it is known which of them are trained again.
+        for related in (run.epochs.filter(fold=0), run.evaluations, run.predictions):
             related.all().delete()
         run.excluded, run.environment = list(excluded), environment
         run.save(update_fields=["excluded", "environment"])
+
+
+def describe(run: Run, *, n_weights: int, **environment: str) -> None:
+    """What only the training knows of its network."""
+    run.n_weights, run.environment = n_weights, run.environment | environment
+    run.save(update_fields=["n_weights", "environment"])
 
 
 def add_epoch(run: Run, message: dict[str, Any], *, fold: int = 0) -> None:

@@ -82,7 +82,8 @@ def run_live(request: HtmxHttpRequest, pk: int) -> HttpResponse:
 
 def _run_ctx(run: Run) -> dict[str, object]:
     epochs = list(run.epochs.all())
-    return {"run": run, "job": run.job, "epochs": epochs, "curves": plots.learning_curves(epochs)}
+    folds = run.folds.select_related("job")
+    return {"run": run, "job": run.job, "folds": folds, "epochs": epochs, "curves": plots.learning_curves(epochs)}
 
 
 @require_safe
