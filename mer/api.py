@@ -48,7 +48,7 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         data = serializer.validated_data
         run = runs.create_run(
             release=data["release"],
-            training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"]),
+            training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"], draw=data["draw"]),
             spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
             folds=data["folds"],
             by=cast(User, request.user),

@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from datasets.forms import SeveralFilesField
 from datasets.models import Dataset, Track
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
+from mer.services import runs
 
 DEFAULT = TrainingParams()
 
@@ -38,6 +39,10 @@ class TrainForm(forms.Form):
     folds = forms.BooleanField(
         required=False, label=_("In five folds"), help_text=_("Every track is tested once: steadier figures, five times the work.")
     )
+    repeats = forms.IntegerField(
+        min_value=1, max_value=runs.MOST_DRAWS, initial=1, required=False, label=_("Drawings of the folds"),
+        help_text=_("With folds: as many runs, each on folds drawn anew. Two networks are then compared over all of them."),
+    )  # fmt: skip
     vote_shares = forms.BooleanField(
         required=False,
         label=_("Learn from vote shares"),

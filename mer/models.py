@@ -127,7 +127,9 @@ class Run(models.Model):
         words = str(self.spectrogram_set or gettext("whole song"))
         if self.members:
             words = gettext("mean of %(runs)s") % {"runs": ", ".join(f"#{pk}" for pk in self.members)}
-        return f"{words}, {gettext('folds')}" if self.in_folds else words
+        if not self.in_folds:
+            return words
+        return f"{words}, {gettext('folds')}" + (f" {gettext('(drawing %(n)d)') % {'n': self.draw}}" if self.draw > 1 else "")
 
     @property
     def state(self) -> str:
@@ -136,6 +138,11 @@ class Run(models.Model):
     @property
     def seed(self) -> int:
         return int(self.params["seed"])
+
+    @property
+    def draw(self) -> int:
+        """Which drawing of the folds."""
+        return int(self.params.get("draw", 1))
 
 
 class Fold(models.Model):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from numpy.typing import NDArray
 
 from datasets import selectors as ground
+from datasets.methods import splits
 from datasets.models import Dataset, Release, ReleaseItem, SplitMember, Track
 from datasets.services.releases import FOLDS, N_FOLDS
 from mer.methods import features, metrics, musicnn
@@ -39,13 +40,17 @@ def samples_of(run: Run) -> list[Sample]:
     pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set)} if run.spectrogram_set else {}
     members = list(SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__number"))
     groups = ground.kept_together({member.item.track_id: member.item.group for member in members})
+    parts = [member.part for member in members]
+    if run.draw > 1:
+        labels = [member.item.label for member in members]
+        parts = splits.draw_folds(labels, groups, seed=run.split.seed + run.draw - 1, n_folds=len(set(parts)))
     samples = []
-    for member, group in zip(members, groups, strict=True):
+    for member, group, part in zip(members, groups, parts, strict=True):
         item = member.item
         picture = pictures.get(item.track_id)
         usable = picture if picture and picture.state == Spectrogram.State.OK else None
         reason = "" if usable else (picture.reason if picture else "Its spectrogram was not made.")
-        samples.append(Sample(item.track_id, item.title, item.label, member.part, item.votes, group, usable, reason))
+        samples.append(Sample(item.track_id, item.title, item.label, part, item.votes, group, usable, reason))
     return samples
 
 
@@ -176,7 +181,7 @@ def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
     for row in rows:
         if chosen:
             best[row.run.pk] = row.run
-        elif not row.run.is_control:
+        elif not row.run.is_control and row.run.draw == 1:
             best.setdefault((row.run.network, row.run.split_id), row.run)
     told = list(best.values())
     pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if one.split_id == two.split_id]
@@ -218,13 +223,39 @@ def verdict_of(one: Run, two: Run) -> Verdict:
     verdict = mcnemar(right[0], right[1], (one.name, two.name))
     if not tracks:
         return verdict
-    folds = None
-    if one.in_folds and one.split_id == two.split_id:
-        fold_of = dict(SplitMember.objects.filter(split=one.split).values_list("item__track", "part"))
-        folds = [fold_of[track] for track in tracks]
-        folds = folds if len(set(folds)) > 2 else None
     chosen = [groups[track] for track in tracks]
-    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), folds=folds)
+    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), draws=_draws_of(one, two))
+
+
+def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
+    """Right less right of two networks on each track, by fold, of every drawing of the folds that both were trained on."""
+    if not one.in_folds or one.split_id != two.split_id or one.draw != two.draw:
+        return []
+    repeats = [_repeats_of(run) for run in (one, two)]
+    found = []
+    for draw in sorted(set(repeats[0]) & set(repeats[1])):
+        pair = [repeats[0][draw], repeats[1][draw]]
+        right = [
+            {row.track_id: int(row.is_right) for row in Prediction.objects.filter(run=run, part="test").defer("probabilities")}
+            for run in pair
+        ]
+        folds: dict[str, list[int]] = {}
+        for sample in samples_of(pair[0]):
+            if sample.track_id in right[0] and sample.track_id in right[1]:
+                folds.setdefault(sample.part, []).append(right[0][sample.track_id] - right[1][sample.track_id])
+        if len(folds) > 2:
+            found.append(list(folds.values()))
+    return found
+
+
+def _repeats_of(run: Run) -> dict[int, Run]:
+    """The same training on other drawings of the folds, by drawing, with itself."""
+    others = runs_of(run.release).filter(
+        split=run.split_id, spectrogram_set=run.spectrogram_set_id, network=run.network, members=run.members, job__state="done"
+    )
+    same = {key: value for key, value in run.params.items() if key != "draw"}
+    found = {other.draw: other for other in others if {key: value for key, value in other.params.items() if key != "draw"} == same}
+    return found | {run.draw: run}
 
 
 def promoted(dataset: Dataset) -> Run | None:

@@ -6,6 +6,7 @@ from datasets.models import Release, Track
 from datasets.serializers import JobSerializer
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
 from mer.models import Evaluation, Inference, Prediction, Run
+from mer.services import runs
 
 DEFAULT = TrainingParams()
 
@@ -35,6 +36,9 @@ class NewRunSerializer(serializers.Serializer[Run]):
     input = serializers.ChoiceField(choices=list(INPUTS.items()), default="full")
     recipe = serializers.ChoiceField(choices=list(RECIPES.items()), default="robust")
     folds = serializers.BooleanField(default=False, help_text="Test every track once, in five folds.")
+    draw = serializers.IntegerField(
+        min_value=1, max_value=runs.MOST_DRAWS, default=1, help_text="Which drawing of the folds; another one repeats the k-fold."
+    )
     epochs = serializers.IntegerField(min_value=1, max_value=500, default=DEFAULT.epochs)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=DEFAULT.seed)
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from datasets.models import Job
 from datasets.services import queue
@@ -12,7 +13,7 @@ from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import FeatureVector
 from mer.services import inputs, runs
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = [pytest.mark.django_db]
 
 
 @pytest.fixture
@@ -28,9 +29,13 @@ def measured(release, monkeypatch):
     return release
 
 
-def run_of(release, network="features", **values):
+def run_of(release, network="features", draw=1, **values):
     run = runs.create_run(
-        release=release, training=TrainingParams.of(network), spectrograms=SpectrogramParams(), wake_worker=False, **values
+        release=release,
+        training=TrainingParams.of(network, draw=draw),
+        spectrograms=SpectrogramParams(),
+        wake_worker=False,
+        **values,
     )
     job = queue.run_job(run.job_id, jobs.train_run)
     assert job.state == Job.State.DONE, job.reason
@@ -78,6 +83,81 @@ def test_runs_in_folds_are_compared_with_runs_in_folds(measured):
     run_of(measured, folds=True)
     comparison = selectors.compare(measured)
     assert len(comparison.rows) == 2 and comparison.verdicts == []
+
+
+def folds_of(run):
+    return {sample.track_id: sample.part for sample in selectors.samples_of(run)}
+
+
+def test_another_drawing_has_other_folds_and_tests_every_track_once_too(measured):
+    first, second = runs.create_repeats(
+        2, release=measured, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+    )
+    for run in (first, second):
+        assert queue.run_job(run.job_id, jobs.train_run).state == Job.State.DONE
+        tested = run.predictions.filter(part="test").values_list("track_id", flat=True)
+        assert sorted(tested) == sorted(measured.items.values_list("track_id", flat=True))
+    assert folds_of(first) == dict(first.split.members.values_list("item__track", "part"))
+    assert folds_of(second) != folds_of(first) and set(folds_of(second).values()) == set(folds_of(first).values())
+    again = runs.create_run(
+        release=measured, training=TrainingParams.of("features", draw=2), spectrograms=SpectrogramParams(), folds=True,
+        wake_worker=False,
+    )  # fmt: skip
+    assert folds_of(again) == folds_of(second), "a drawing is always the same"
+    assert (first.input_in_words, second.input_in_words) == ("whole song, folds", "whole song, folds (drawing 2)")
+
+
+def test_two_networks_are_compared_over_all_drawings_that_both_had(measured):
+    for network, n in (("features", 3), ("mel", 2)):
+        for item in measured.items.all():
+            FeatureVector.objects.get_or_create(
+                track=item.track, kind="mel", version=features.MEL_VERSION, values={"m": float(item.pk % 3)}
+            )
+        made = runs.create_repeats(
+            n,
+            release=measured,
+            training=TrainingParams.of(network),
+            spectrograms=SpectrogramParams(),
+            folds=True,
+            wake_worker=False,
+        )
+        assert [queue.run_job(run.job_id, jobs.train_run).state for run in made] == ["done"] * n
+    comparison = selectors.compare(measured)
+    (verdict,) = comparison.verdicts
+    assert (verdict.n_rounds, verdict.n_draws) == (10, 2)
+    assert "Corrected resampled t over 10 rounds (2 drawings of the folds): p = " in verdict.words
+    differences = []
+    one, two = (
+        list(selectors.runs_of().filter(network=name).order_by("pk"))[:2]
+        for name in verdict.names[0].split()[:1] + verdict.names[1].split()[:1]
+    )
+    for a, b in zip(one, two, strict=True):
+        right = [{row.track_id: row.is_right for row in run.predictions.filter(part="test")} for run in (a, b)]
+        for fold in sorted(set(folds_of(a).values())):
+            tracks = [track for track, part in folds_of(a).items() if part == fold]
+            differences.append(np.mean([right[0][track] for track in tracks]) - np.mean([right[1][track] for track in tracks]))
+    n = measured.items.count()
+    statistic = np.mean(differences) / np.sqrt((1 / 10 + (n / 5) / (n * 3 / 5)) * np.var(differences, ddof=1))
+    assert verdict.p_resampled == pytest.approx(2 * stats.t.sf(abs(statistic), 9))
+
+
+def test_drawings_are_of_folds_only_and_runs_of_different_ones_make_no_ensemble(measured):
+    with pytest.raises(TrainingImpossible, match="Drawing 2 of the folds: it must be between 1 and 20, and 1 without folds"):
+        run_of(measured, "features", draw=2)
+    one, two = run_of(measured, "features", folds=True), run_of(measured, "transfer", folds=True, draw=2)
+    with pytest.raises(TrainingImpossible, match="transfer #2 cannot be part of it"):
+        run_of(measured, "ensemble", members=[one, two], folds=True)
+
+
+def test_the_page_queues_as_many_drawings_as_asked_for(measured, client, curator):
+    client.force_login(curator)
+    asked = {"network": "features", "input": "full", "recipe": "robust", "folds": "on", "repeats": "3", "epochs": "30", "seed": "1"}
+    response = client.post(f"/releases/{measured.name}/train/", asked)
+    assert response.status_code == 302 and response["Location"] == f"/runs/?release={measured.name}"
+    assert sorted(run.draw for run in selectors.runs_of(measured)) == [1, 2, 3]
+    del asked["folds"]
+    assert "1 without folds" in client.post(f"/releases/{measured.name}/train/", asked).content.decode()
+    assert selectors.runs_of(measured).count() == 3, "all or none"
 
 
 def test_a_track_that_cannot_be_measured_is_left_out_with_the_reason(release):

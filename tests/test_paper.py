@@ -14,7 +14,7 @@ from mer.services import runs
 from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
 from tests.test_runs import finish
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = [pytest.mark.django_db]
 
 
 def test_the_report_sets_our_figures_beside_the_papers(measured, capsys, tmp_path):  # noqa: F811

@@ -27,6 +27,8 @@ class Verdict:
     accuracy: Interval | None = None
     macro_f1: Interval | None = None
     p_resampled: float | None = None
+    n_rounds: int = 0
+    n_draws: int = 0
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str]) -> Verdict:
@@ -73,20 +75,21 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def with_differences(
     verdict: Verdict, truth: Sequence[int], first: Sequence[int], second: Sequence[int], groups: Sequence[str], *, n_labels: int,
-    folds: Sequence[str] | None = None,
+    draws: Sequence[Sequence[Sequence[int]]] = (),
 ) -> Verdict:  # fmt: skip
-    """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words. folds : of each track, if there are such."""
+    """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words.
+
+    draws : for each drawing of the folds, for each fold, right less right of the two on each track; empty where there are no folds.
+    """
     accuracy, macro_f1 = paired_bootstrap(truth, first, second, groups, n_labels=n_labels)
     p = None
-    if folds is not None:
-        by_fold: dict[str, list[int]] = {}
-        for fold, true, one, two in zip(folds, truth, first, second, strict=True):
-            by_fold.setdefault(fold, []).append(int(one == true) - int(two == true))
-        n_test = len(truth) / len(by_fold)
+    rounds = [fold for draw in draws for fold in draw]
+    if rounds:
+        n_test = len(truth) * len(draws) / len(rounds)
         # Of the other folds one is the validation part: it is not trained on.
         n_train = len(truth) - 2 * n_test
-        p = corrected_resampled_t([float(np.mean(row)) for row in by_fold.values()], n_train=n_train, n_test=n_test)
-    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p)
+        p = corrected_resampled_t([float(np.mean(fold)) for fold in rounds], n_train=n_train, n_test=n_test)
+    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p, n_rounds=len(rounds), n_draws=len(draws))
     return replace(verdict, words=verdict.words + _differences(verdict))
 
 
@@ -97,7 +100,8 @@ def _differences(verdict: Verdict) -> str:
     words = f" Accuracy differs by {accuracy.value:+.1%} (95% {accuracy.low:+.1%} to {accuracy.high:+.1%}), "
     words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
     if verdict.p_resampled is not None:
-        words += f" Corrected resampled t over the folds: p = {verdict.p_resampled:.3f}."
+        rounds = f"{verdict.n_rounds} rounds ({verdict.n_draws} drawings of the folds)" if verdict.n_draws > 1 else "the folds"
+        words += f" Corrected resampled t over {rounds}: p = {verdict.p_resampled:.3f}."
     return words
 
 

@@ -79,6 +79,8 @@ class TrainingParams:
     width: float | None = None
     # auto: bfloat16 inside the layers of the CNN where the processor has instructions for it, else float32; the run's environment says which.
     precision: str = "auto"
+    # Which drawing of the folds: 1, the release's own; others are drawn from it, for k-fold repeated.
+    draw: int = 1
 
     @classmethod
     def of(cls, network: str, **values: Any) -> "TrainingParams":
@@ -88,7 +90,7 @@ class TrainingParams:
 
     def as_dict(self) -> dict[str, Any]:
         """As stored on a run. What came later is named where it is used: runs from before there was a choice stay comparable."""
-        later = {"vote_shares": False, "mixup": 0.0, "depth": None, "width": None, "precision": "auto"}
+        later = {"vote_shares": False, "mixup": 0.0, "depth": None, "width": None, "precision": "auto", "draw": 1}
         return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from mer.services import inputs
 
 TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
+MOST_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ def create_run(
             _("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": training.seed, "MAX_SEED": releases.MAX_SEED}
         )
     _guard_shape(training)
+    if not 1 <= training.draw <= MOST_DRAWS or (training.draw > 1 and not folds):
+        raise TrainingImpossible(
+            _("Drawing %(draw)s of the folds: it must be between 1 and %(most)s, and 1 without folds.")
+            % {"draw": training.draw, "most": MOST_DRAWS}
+        )
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     splits = release.splits.order_by("id")
     split = splits.filter(name=releases.FOLDS).first() if folds else splits.first()
@@ -92,7 +98,7 @@ def create_run(
             )
             % {"name": release.name, "only": only}
         )
-    _guard_members(training.network, members, split)
+    _guard_members(training, members, split)
     chosen = sorted(member.pk for member in members)
     drawn = None if training.network in PICTURELESS else inputs.spectrogram_set(spectrograms)
     twin = Run.objects.filter(
@@ -114,10 +120,26 @@ def create_run(
         members=chosen, release_hash=release.content_hash, created_by=by,
     )  # fmt: skip
     title = f"Train {training.network} on {release.name}" + (f" in {releases.N_FOLDS} folds" if folds else "")
+    title += f" (drawing {training.draw})" if training.draw > 1 else ""
     run.job = queue.enqueue(TRAIN, run, title=title, url=run.get_absolute_url(), by=by, wake_worker=wake_worker)
     run.save(update_fields=["job"])
     record(run, to="queued", actor=by, reason=f"{training.network}, seed {training.seed}")
     return run
+
+
+@transaction.atomic
+def create_repeats(
+    n: int, *, release: Release, training: TrainingParams, spectrograms: SpectrogramParams, folds: bool = False,
+    members: Sequence[Run] = (), by: User | None = None, wake_worker: bool = True,
+) -> list[Run]:  # fmt: skip
+    """The same training on `n` drawings of the folds, from that of `training` on: all are queued, or none."""
+    return [
+        create_run(
+            release=release, training=replace(training, draw=training.draw + number), spectrograms=spectrograms, folds=folds,
+            members=members, by=by, wake_worker=wake_worker,
+        )
+        for number in range(n)
+    ]  # fmt: skip
 
 
 MOST_DEPTH = {"cnn": 4, "crnn": 2}
@@ -141,16 +163,16 @@ def _guard_shape(training: TrainingParams) -> None:
         raise TrainingImpossible(_("A mixup of %(mixup)s is not between 0 and 10.") % {"mixup": training.mixup})
 
 
-def _guard_members(network: str, members: Sequence[Run], split: Split) -> None:
+def _guard_members(training: TrainingParams, members: Sequence[Run], split: Split) -> None:
     """Raises TrainingImpossible for runs that can't be averaged."""
     if not members:
         return
-    if network != "ensemble":
+    if training.network != "ensemble":
         raise TrainingImpossible(_("Only an ensemble is made of other runs."))
     if len(members) < 2:
         raise TrainingImpossible(_("An ensemble needs at least two runs."))
     for member in members:
-        if member.split_id != split.pk or member.state != "done":
+        if member.split_id != split.pk or member.draw != training.draw or member.state != "done":
             raise TrainingImpossible(
                 _("%(run)s cannot be part of it: the runs of an ensemble are finished, on the same release and split.")
                 % {"run": member.name}

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -135,7 +136,8 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            run = runs.create_run(
+            made = runs.create_repeats(
+                data["repeats"] or 1,
                 release=release,
                 training=TrainingParams.of(
                     data["network"], epochs=data["epochs"], seed=data["seed"], vote_shares=data["vote_shares"]
@@ -147,8 +149,11 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
         except MERError as fact:
             form.add_error(None, str(fact))
         else:
-            messages.success(request, _("The run is queued; it goes on when you close this page."))
-            return redirect(run)
+            if len(made) == 1:
+                messages.success(request, _("The run is queued; it goes on when you close this page."))
+                return redirect(made[0])
+            messages.success(request, _("%(n)d runs are queued; they go on when you close this page.") % {"n": len(made)})
+            return redirect(f"{reverse('mer:run_list')}?release={release.name}")
     estimates = [
         (words, selectors.minutes_of(release, network, folds=False), selectors.minutes_of(release, network, folds=True))
         for network, words in NETWORKS.items()

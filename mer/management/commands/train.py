@@ -28,6 +28,9 @@ class Command(StudioCommand):
             "--folds", action="store_true", help="Test every track once, in five folds, in place of the hold-out split."
         )
         parser.add_argument(
+            "--repeats", type=int, default=1, help="With --folds: as many runs, each on folds drawn anew (k-fold repeated)."
+        )
+        parser.add_argument(
             "--runs",
             type=int,
             nargs="+",
@@ -47,7 +50,10 @@ class Command(StudioCommand):
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        run = runs.create_run(
+        if options["repeats"] < 1:
+            raise CommandError(f"{options['repeats']} repeats: at least one is needed.")
+        made = runs.create_repeats(
+            options["repeats"],
             release=find_release(options["release"]),
             training=TrainingParams.of(
                 options["network"],
@@ -63,9 +69,15 @@ class Command(StudioCommand):
             members=self._members(options["runs"]),
             wake_worker=options["queue"],
         )
-        assert run.job is not None
         if options["queue"]:
-            return {"run": run.pk, "state": run.job.state}, f"Queued {run.name}.", True
+            found = [{"run": run.pk, "state": run.state} for run in made]
+            return found[0] | {"repeats": found[1:]}, f"Queued {', '.join(run.name for run in made)}.", True
+        results = [self._trained(run) for run in made]
+        (first, _), *others = results
+        return first | {"repeats": [row for row, _ in others]}, "\n".join(text for _, text in results), True
+
+    def _trained(self, run: Run) -> tuple[dict[str, Any], str]:
+        assert run.job is not None
         began = time.monotonic()
         job = queue.run_job(run.job.pk, self._train)
         if job is None or job.state != Job.State.DONE:
@@ -76,7 +88,7 @@ class Command(StudioCommand):
         lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
         row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
-        return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines), True
+        return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines)
 
     def _members(self, numbers: list[int]) -> list[Run]:
         runs = list(selectors.runs_of().filter(pk__in=numbers))
