@@ -129,7 +129,8 @@ class Run(models.Model):
             words = gettext("mean of %(runs)s") % {"runs": ", ".join(f"#{pk}" for pk in self.members)}
         if not self.in_folds:
             return words
-        return f"{words}, {gettext('folds')}" + (f" {gettext('(drawing %(n)d)') % {'n': self.draw}}" if self.draw > 1 else "")
+        folds = gettext("folds (drawing %(n)d)") % {"n": self.draw} if self.draw > 1 else gettext("folds")
+        return f"{words}, {folds}"
 
     @property
     def state(self) -> str:
