@@ -110,7 +110,8 @@ class Run(models.Model):
 
     @property
     def name(self) -> str:
-        return f"{self.network} #{self.pk}" + (f" ({gettext('control')})" if self.is_control else "")
+        control = gettext("control")
+        return f"{self.network} #{self.pk}" + (f" ({control})" if self.is_control else "")
 
     @property
     def is_control(self) -> bool:

@@ -218,7 +218,7 @@ def record_file(track: Track, kind: str, name: str, **facts: object) -> None:
 
 def wait_for_another_try(track: Track, reason: str) -> None:
     """Fetching met something that may pass: the track waits, and says for what."""
-    reason = f"{reason} {_('It is tried again by itself.')}"
+    reason = reason + " " + _("It is tried again by itself.")
     change_state(track, to=Track.State.WAITING, allowed=(Track.State.FETCHING,), reason=reason)
     Track.objects.filter(pk=track.pk).update(reason=reason)
 

@@ -1,5 +1,6 @@
 """Every string is there in Indonesian, and nothing on a page escapes the catalogue."""
 
+import ast
 import re
 import string
 
@@ -22,6 +23,18 @@ def test_no_message_is_untranslated_in_indonesian():
         if message is None or message.fuzzy or not all(strings):
             missing.append(key)
     assert missing == [], "untranslated: run `make messages`, then fill locale/id/LC_MESSAGES/django.po"
+
+
+def test_no_message_hides_inside_an_f_string_where_the_catalogue_does_not_find_it():
+    hidden = []
+    for name in languages._files():
+        if name.endswith(".py") and name.split("/")[0] in ("annotate", "config", "datasets", "mer"):
+            for node in ast.walk(ast.parse((ROOT / name).read_text())):
+                inside = [part for part in ast.walk(node) if isinstance(part, ast.Call)] if isinstance(node, ast.JoinedStr) else []
+                called = {part.func.id for part in inside if isinstance(part.func, ast.Name)}
+                if called & {"_", *languages.KEYWORDS}:
+                    hidden.append(f"{name}:{node.lineno}")
+    assert hidden == []
 
 
 def test_the_catalogue_has_no_message_that_nothing_uses():
