@@ -404,6 +404,7 @@ def _train_folds(
     folds.queue_folds(run, digests)
     while waiting := list(run.folds.filter(results="").select_related("job")):
         ticket.check()
+        _guard_folds(run)
         for fold in waiting:
             assert fold.job is not None
             job = queue.run_job(fold.job.pk, partial(train_fold, of_run=ticket))
@@ -412,7 +413,6 @@ def _train_folds(
             if job:
                 break
         else:
-            _guard_folds(run)
             share, words = selectors.folds_done(run)
             ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers", force=True)
             time.sleep(1)
