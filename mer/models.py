@@ -256,7 +256,7 @@ class Evaluation(models.Model):
     n = models.PositiveIntegerField()
     n_correct = models.PositiveIntegerField()
     accuracy = models.FloatField()
-    low = models.FloatField(help_text="95% Wilson interval.")
+    low = models.FloatField(help_text="95% interval from draws of whole groups.")
     high = models.FloatField()
     macro_f1 = models.FloatField()
     majority = models.FloatField(help_text="Accuracy of always answering the most frequent training label.")

@@ -395,9 +395,13 @@ def round_figures(before: Release, now: Release) -> RoundFigures | None:
     tracks = sorted(set(found[0]) & set(found[1]) & set(labels[0]) & set(labels[1]))
     n = len(tracks)
 
+    group_of = {item.track_id: item.group for item in now.items.filter(track__in=tracks)}
+    groups = [group_of[track] for track in tracks]
+
     def score(said: Mapping[int, str], truth: Mapping[int, str]) -> tuple[int, float, float]:
-        right = sum(said[track] == truth[track] for track in tracks)
-        return (right, *metrics.wilson_interval(right, n))
+        right = [said[track] == truth[track] for track in tracks]
+        interval = metrics.share_interval(right, groups) if n else metrics.Interval(*[float("nan")] * 3)
+        return sum(right), interval.low, interval.high
 
     rows = [RoundFigure(run, score(said, labels[0]), score(said, labels[1])) for run, said in zip(runs, found, strict=True)]
     right = [[said[track] == labels[1][track] for track in tracks] for said in found]

@@ -88,6 +88,7 @@ def test_figures_come_with_n_interval_and_majority(release):
     test = run.evaluations.get(part="test")
     assert test.accuracy == 1 and test.n == test.n_correct == run.predictions.filter(part="test").count()
     assert test.low < 1 <= test.high + 1e-9
+    assert (test.low, test.high) == (test.figures["accuracy"]["low"], test.figures["accuracy"]["high"])
     assert 0 <= test.majority < 1
     assert sum(row.n for row in run.evaluations.all()) == 12
     assert not run.one_class

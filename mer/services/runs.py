@@ -260,12 +260,12 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         majorities = [np.bincount(truth[np.array(one.parts) == "train"]).argmax() for one in rounds]
         majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
         predicted = probabilities.argmax(axis=1)
-        _write_evaluation(run, part, truth[found], predicted, majority, len(labels))
+        figures = None
         if len(found):
             groups = [rows[place].group for place in found]
             random = _guessing(rounds, places, truth, len(labels))
-            values = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
-            run.evaluations.filter(part=part).update(figures=_without_nan(asdict(values)))
+            figures = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
+        _write_evaluation(run, part, truth[found], predicted, majority, figures, len(labels))
         Prediction.objects.bulk_create(
             Prediction(
                 run=run,
@@ -302,13 +302,15 @@ def _without_nan(values: Any) -> Any:
 
 
 def _write_evaluation(
-    run: Run, part: str, truth: NDArray[np.int64], predicted: NDArray[np.int64], majority: NDArray[np.int64], n_labels: int
-) -> None:
+    run: Run, part: str, truth: NDArray[np.int64], predicted: NDArray[np.int64], majority: NDArray[np.int64],
+    figures: metrics.Figures | None, n_labels: int,
+) -> None:  # fmt: skip
+    """`figures` is None of a part without tracks."""
+    nan = float("nan")
     table = metrics.confusion_matrix(truth, predicted, n_labels)
-    correct = int(np.trace(table))
-    low, high = metrics.wilson_interval(correct, len(truth))
+    interval = figures.accuracy if figures else metrics.Interval(nan, nan, nan)
     Evaluation.objects.create(
-        run=run, part=part, n=len(truth), n_correct=correct, accuracy=metrics.accuracy(table), low=low, high=high,
-        macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)) if len(truth) else float("nan"),
-        confusion=table.tolist(),
+        run=run, part=part, n=len(truth), n_correct=int(np.trace(table)), accuracy=interval.value, low=interval.low,
+        high=interval.high, macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)) if figures else nan,
+        confusion=table.tolist(), figures=_without_nan(asdict(figures)) if figures else {},
     )  # fmt: skip

@@ -169,3 +169,11 @@ def test_verdicts_together_say_that_they_are_adjusted_and_a_single_one_stays():
     first, *_rest = comparison.together([one, one, one])
     assert first.p_adjusted == pytest.approx(3 * 0.03125) and "can’t tell A and B apart" in first.words and "Holm" in first.words
     assert comparison.together([one]) == [one]
+
+
+def test_where_all_are_right_the_interval_is_wilsons_on_the_number_of_groups():
+    groups = ["a", "a", "a", "b", "b", "c", "d"]
+    found = metrics.share_interval([True] * 7, groups)
+    assert (found.value, found.low, found.high) == (1, *metrics.wilson_interval(4, 4))
+    none = metrics.share_interval([False] * 7, groups)
+    assert (none.value, none.low, none.high) == (0, *metrics.wilson_interval(0, 4))
