@@ -300,9 +300,12 @@ class DoubtViewSet(viewsets.GenericViewSet[Review]):
     def list(self, request: Request) -> Response:
         """Tracks that are not dealt with yet, the most doubted first."""
         release = get_object_or_404(Release, name=request.query_params.get("release", ""))
-        note_sight(release, cast(User, request.user))
         order = request.query_params.get("order", "models")
+        if order not in disagreement.ORDERS:
+            raise ValidationError({"order": f"“{order[:60]}” is none of {', '.join(disagreement.ORDERS)}."})
         page = self.paginate_queryset(disagreement.items_in_doubt(release, order=order)) or []
+        if page:
+            note_sight(release, cast(User, request.user))
         return self.get_paginated_response(DoubtSerializer(disagreement.doubts(release, page), many=True).data)
 
     @extend_schema(request=ReviewSerializer, responses={201: ReviewSerializer})
@@ -316,5 +319,5 @@ class DoubtViewSet(viewsets.GenericViewSet[Review]):
         if data["label"] and label is None:
             raise ValidationError({"label": f"“{data['label']}” is no label of the dataset."})
         by = cast(User, request.user)
-        reviews.review(item, action=data["action"], label=label, reason=data["reason"], by=by)
+        reviews.review(item, action=data["action"], label=label, reason=data["reason"], by=by, seen=data["seen"])
         return Response(request.data, status=status.HTTP_201_CREATED)

@@ -76,9 +76,11 @@ def runs_that_said(release: Release) -> list[tuple[int, str]]:
     return list(rows)
 
 
-def rounds_of_review(release: Release) -> dict[str, int]:
-    """How many tracks each action was taken on, each track by its last."""
+def rounds_of_review(release: Release, *, until: Release | None = None) -> dict[str, int]:
+    """How many tracks each action was taken on, each track by its last; `until` a later release was frozen."""
     last = Review.objects.filter(release=release).order_by("track", "-id")
+    if until:
+        last = last.filter(at__lte=until.frozen_at)
     seen: dict[int, str] = {}
     for track, action in last.values_list("track", "action"):
         seen.setdefault(track, action)
@@ -89,10 +91,16 @@ def after_review(before: Release, now: Release) -> dict[str, int]:
     """Of the tracks that were reviewed on the earlier release: how many changed their label, kept it, or left."""
     labels = dict(before.items.values_list("track_id", "label"))
     today = dict(now.items.values_list("track_id", "label"))
-    reviewed = set(Review.objects.filter(release=before).exclude(action=Review.Action.KEEP).values_list("track_id", flat=True))
+    reviewed = prompted(before, now)
     changed = sum(track in today and today[track] != labels.get(track) for track in reviewed)
     left = sum(track not in today for track in reviewed)
     return {"reviewed": len(reviewed), "changed": changed, "left": left, "same": len(reviewed) - changed - left}
+
+
+def prompted(before: Release, now: Release) -> set[int]:
+    """Tracks whose label a curator questioned because of what models said of the earlier release, before the later one was frozen."""
+    asked = Review.objects.filter(release=before, at__lte=now.frozen_at).exclude(action=Review.Action.KEEP)
+    return set(asked.values_list("track_id", flat=True))
 
 
 def left_out_after_sight(before: Release, now: Release) -> list[tuple[str, Event]]:

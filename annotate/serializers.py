@@ -197,3 +197,7 @@ class ReviewSerializer(serializers.Serializer[Review]):
     action = serializers.ChoiceField(choices=Review.Action.choices)
     label = serializers.SlugField(required=False, allow_null=True, default=None, help_text="To rule: the key of a label.")  # type: ignore[assignment]
     reason = serializers.CharField(required=False, allow_blank=True, default="", max_length=500)
+    seen = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=10**6,
+        help_text="How many reviews of the track you know of: when somebody has dealt with it since, nothing is done.",
+    )  # fmt: skip

@@ -281,6 +281,23 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/mark.svg")}],
     "STYLES": [lambda request: static("css/dashboard.css")],
+    "SCRIPTS": [lambda request: static("js/forms.js")],
+    # The studio's own blue (static/css/tokens.css), light to dark.
+    "COLORS": {
+        "primary": {
+            "50": "#f1f4fb",
+            "100": "#e6eaf5",
+            "200": "#c9d4f0",
+            "300": "#9fb6f5",
+            "400": "#7891dd",
+            "500": "#4d68b3",
+            "600": "#2f4a8a",
+            "700": "#273e75",
+            "800": "#20335f",
+            "900": "#1a2a4e",
+            "950": "#101a33",
+        }
+    },
 }
 
 LOG_FORMAT = env.str("LOG_FORMAT", "plain", validate=OneOf(["plain", "json"]))

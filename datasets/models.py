@@ -668,17 +668,22 @@ class Signal(models.Model):
 
 
 class Sight(models.Model):
-    """Somebody has seen what runs say of the tracks of a release, and does not rule on its test tracks any more."""
+    """Somebody has seen what runs say: of the tracks of a release, and does not rule on its test tracks any more; or of one track."""
 
-    release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    release = models.ForeignKey(Release, null=True, on_delete=models.CASCADE, related_name="+")
+    track = models.ForeignKey(Track, null=True, on_delete=models.CASCADE, related_name="+")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["release", "user"], name="sight_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["release", "user"], name="sight_unique"),
+            models.UniqueConstraint(fields=["track", "user"], name="sight_of_track_unique"),
+            models.CheckConstraint(condition=Q(release=None) ^ Q(track=None), name="sight_of_one_thing"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.user} saw {self.release}"
+        return f"{self.user} saw {self.release or self.track}"
 
 
 class Erratum(models.Model):

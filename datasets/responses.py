@@ -101,3 +101,8 @@ def attempt_each(request: HttpRequest, rows: Sequence[Model], action: Callable[[
         messages.error(request, reason if times == 1 else f"{reason} ({times} ×)")
     if len(refused) > 10:
         messages.error(request, ngettext("and %(n)d more", "and %(n)d more", len(refused) - 10) % {"n": len(refused) - 10})
+
+
+def posted(request: HttpRequest, name: str) -> str:
+    """The text of a field that needs no form of its own, without the NUL that no database keeps."""
+    return request.POST.get(name, "").replace("\r\n", "\n").replace("\0", "")

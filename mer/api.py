@@ -137,6 +137,16 @@ class PredictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Predictio
 class InferenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Inference]):
     """What runs said of recordings that they were asked about."""
 
-    queryset = Inference.objects.select_related("job", "track").order_by("-id")
+    queryset = Inference.objects.select_related("job", "track", "run__release").order_by("-id")
     serializer_class = InferenceSerializer
     permission_classes = [IsCurator]
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        inferences.note_seen(page or [], by=cast(User, self.request.user))
+        return page
+
+    def get_object(self) -> Inference:
+        found = super().get_object()
+        inferences.note_seen([found], by=cast(User, self.request.user))
+        return found

@@ -15,20 +15,34 @@ class PredictForm(forms.Form):
     recordings = SeveralFilesField(
         required=False, label=_("Audio files"), help_text=_("Several at once, if you like. They are not kept once they are heard.")
     )
-    track = forms.ModelChoiceField(
-        Track.objects.none(), required=False, label=_("or a track of this dataset"), help_text=_("Its number stands in the address of its page."),
+    track = forms.CharField(
+        max_length=200, required=False, label=_("or a track of this dataset"), help_text=_("A piece of its title, or its number."),
     )  # fmt: skip
 
     def __init__(self, *args: Any, dataset: Dataset, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        newest = Track.objects.filter(dataset=dataset, state=Track.State.READY).order_by("-pk")
-        self.fields["track"].queryset = newest  # type: ignore[attr-defined]
-        self.fields["track"].widget = forms.NumberInput(attrs={"min": 1, "placeholder": _("its number")})
+        self.dataset = dataset
+
+    def clean_track(self) -> Track | None:
+        asked = self.cleaned_data["track"]
+        if not asked:
+            return None
+        ready = Track.objects.filter(dataset=self.dataset, state=Track.State.READY).order_by("title", "pk")
+        if asked.isdecimal() and len(asked) < 19 and (found := ready.filter(pk=int(asked)).first()):
+            return found
+        like = list(ready.filter(title__icontains=asked)[:6])
+        same = [track for track in like if track.title.casefold() == asked.casefold()]
+        if len(same or like) == 1:
+            return (same or like)[0]
+        if not like:
+            raise forms.ValidationError(_("No track that is ready has “%(asked)s” in its title."), params={"asked": asked[:60]})
+        names = ", ".join(f"{track.title[:60]} ({track.pk})" for track in like[:5]) + (" …" if len(like) > 5 else "")
+        raise forms.ValidationError(_("Several tracks are called so. Write the number of one: %(list)s"), params={"list": names})
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if not data.get("recordings") and not data.get("track") and not self.errors:
-            raise forms.ValidationError(_("Choose at least one audio file, or name a track by its number."))
+            raise forms.ValidationError(_("Choose at least one audio file, or name a track."))
         return data
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext
@@ -99,6 +99,16 @@ class Whiskers:
     height: float
     ticks: list[tuple[float, str]]
     human: float | None = None
+    top: int | None = None  # in a picture of several
+
+
+def stacked(made: Sequence[Whiskers]) -> dict[str, Any]:
+    """Several plots under each other, for a picture that stands alone."""
+    placed, top = [], 54
+    for plot in made:
+        placed.append(replace(plot, top=top))
+        top += int(plot.height) + 26 + 34
+    return {"plots": placed, "height": top, "human": any(plot.human for plot in made)}
 
 
 def both_whiskers(found: Sequence[CompareRow], *, human: float | None) -> list[Whiskers]:
@@ -124,16 +134,16 @@ def _whiskers(
     title: str, rows: Sequence[tuple[CompareRow, float, float, float, float]], form: str, *, human: float | None = None
 ) -> Whiskers:
     def x(value: float) -> float:
-        return 110 + 420 * min(1.0, max(0.0, value))
+        return 16 + 532 * min(1.0, max(0.0, value))
 
     drawn = []
     for number, (row, value, low, high, majority) in enumerate(rows):
         n = row.test.n if row.test else 0
-        text = f"{value:.3f} (n = {n}; {low:.3f}–{high:.3f})"
-        place = 24 + 30 * number
+        text = f"{form.format(value)} ({form.format(low)}–{form.format(high)}), n = {n}"
+        place = 40 + 48 * number
         drawn.append(Whisker(row.run.name, row.run.get_absolute_url(), place, x(low), x(value), x(high), x(majority), text))
     ticks = [(x(share / 4), form.format(share / 4)) for share in range(5)]
-    return Whiskers(title, drawn, 24 + 30 * len(drawn), ticks, None if human is None else x(human))
+    return Whiskers(title, drawn, 12 + 48 * len(drawn), ticks, None if human is None else x(human))
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy
 from numpy.typing import NDArray
 
@@ -171,12 +171,16 @@ class Comparison:
     n_judged: int = 0
     five_raters: float | None = None  # on tracks with more than five ratings
     n_five: int = 0
+    n_shared: int | None = None  # chosen runs that were tested on different tracks: test figures are on these, which all have
 
 
 def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
-    """All runs of a release, or those that are chosen."""
+    """All runs of a release, or those that are chosen: these on the test tracks that all of them have."""
     runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
     rows = sorted(figures_of(runs), key=lambda row: -(row.validation.accuracy if row.validation else 0))
+    n_shared = None
+    if chosen and len(rows) > 1:
+        rows, n_shared = _on_shared_tracks(rows)
     best: dict[object, Run] = {}
     for row in rows:
         if chosen:
@@ -184,13 +188,50 @@ def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
         elif not row.run.is_control and row.run.draw == 1:
             best.setdefault((row.run.network, row.run.split_id), row.run)
     told = list(best.values())
-    pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if one.split_id == two.split_id]
+    pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if chosen or one.split_id == two.split_id]
     verdicts = together([verdict_of(one, two) for one, two in pairs])
     running = [run for run in runs if run.state in ("queued", "running")]
     votes = votes_of(release)
     share, n = metrics.one_rater(votes)
     five, n_five = metrics.five_raters(votes)
-    return Comparison(rows, running, verdicts, list(release.labels), share if n else None, n, five if n_five else None, n_five)
+    return Comparison(
+        rows, running, verdicts, list(release.labels), share if n else None, n, five if n_five else None, n_five, n_shared
+    )
+
+
+def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | None]:
+    """The rows with test figures on the tracks that all runs were tested on, and how many; as they are, and None, where those are all."""
+    tables = {row.run.pk: {said.track_id: said for said in tested(row.run)} for row in rows}
+    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
+    if all(len(table) == len(shared) for table in tables.values()):
+        return rows, None
+    items = {item.track_id: item for item in rows[0].run.release.items.all()}
+    labels = list(rows[0].run.release.labels)
+    groups = [items[track].group for track in shared]
+    truth = np.array([labels.index(items[track].label) for track in shared], int)
+    often = np.bincount([labels.index(item.label) for item in items.values()], minlength=len(labels)) / len(items)
+    votes = np.array([[items[track].votes.get(label, 0) for label in labels] for track in shared], float)
+    found = []
+    for row in rows:
+        test = None
+        if shared:
+            said = [tables[row.run.pk][track].probabilities for track in shared]
+            P = np.array([[probabilities[label] for label in labels] for probabilities in said])  # noqa: N806  (the field's letter)
+            figures = metrics.figures(
+                P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=float(often[truth].mean())
+            )
+            table = metrics.confusion_matrix(truth, P.argmax(axis=1), len(labels))
+            test = Evaluation(
+                run=row.run, part="test", n=len(shared), n_correct=int(np.trace(table)), accuracy=figures.accuracy.value,
+                low=figures.accuracy.low, high=figures.accuracy.high, macro_f1=figures.macro_f1.value,
+                majority=float(np.mean(truth == often.argmax())), confusion=table.tolist(), figures=asdict(figures),
+            )  # fmt: skip
+        found.append(CompareRow(row.run, row.train, row.validation, test))
+    return found, len(shared)
+
+
+def tested(run: Run) -> QuerySet[Prediction]:
+    return Prediction.objects.filter(run=run, part="test")
 
 
 def figures_of(runs: Sequence[Run]) -> list[CompareRow]:
@@ -278,6 +319,14 @@ def newest_release(run: Run) -> Release | None:
     """The newest release of the run's dataset, if it is not the run's own."""
     newest = ground.releases_of(run.release.dataset).first()
     return newest if newest != run.release else None
+
+
+OF_NETWORKS = ("epochs", "batch_size", "learning_rate", "patience", "dropout", "class_weights", "precision")
+
+
+def params_that_count(run: Run) -> dict[str, Any]:
+    """Its hyperparameters; a linear model has none of a network's."""
+    return {name: value for name, value in run.params.items() if run.spectrogram_set_id or name not in OF_NETWORKS}
 
 
 def test_tracks(run: Run, *, truth: str = "", said: str = "") -> list[Prediction]:
@@ -387,8 +436,8 @@ class RoundFigures:
 
 def round_figures(before: Release, now: Release) -> RoundFigures | None:
     """The chosen run of each release on the test tracks that both have; None where one has no finished run."""
-    runs = [run for run in (chosen_run(before), chosen_run(now)) if run]
-    if len(runs) < 2:
+    runs = _pair_of_rounds(before, now)
+    if runs is None:
         return None
     found = [dict(run.predictions.filter(part="test").values_list("track_id", "predicted")) for run in runs]
     labels = [ground.labels_of(before), ground.labels_of(now)]
@@ -409,22 +458,39 @@ def round_figures(before: Release, now: Release) -> RoundFigures | None:
     return RoundFigures(n, rows, verdict)
 
 
-def chosen_run(release: Release) -> Run | None:
-    """The promoted run if it is of this release, else the best on validation; controls aside."""
-    run = promoted(release.dataset)
-    if run and run.release_id == release.pk:
-        return run
-    done = [run for run in runs_to_show(release, {"state": "done"}) if not run.is_control and evaluation(run, "test")]
-    return done[0] if done else None
+def _pair_of_rounds(before: Release, now: Release) -> tuple[Run, Run] | None:
+    """The same training on both releases: in folds rather than on the hold-out split, for it tests more tracks; then the best on validation.
+
+    Where no two are alike, the best of each.
+    """
+
+    def candidates(release: Release) -> list[Run]:
+        return [run for run in runs_to_show(release, {"state": "done"}) if not run.is_control and evaluation(run, "test")]
+
+    def kind(run: Run) -> tuple[object, ...]:
+        return run.network, run.in_folds, run.spectrogram_set_id, run.draw
+
+    first, second = candidates(before), candidates(now)
+    alike = [(one, next((two for two in second if kind(two) == kind(one)), None)) for one in first]
+    pairs = [(one, two) for one, two in alike if two]
+    if pairs:
+        return min(pairs, key=lambda pair: not pair[0].in_folds)
+    return (first[0], second[0]) if first and second else None
 
 
-def minutes_of(release: Release, network: str, *, folds: bool) -> float | None:
-    """What the latest finished run of the network took a track, times the tracks of this release; None when there was none."""
-    last = Run.objects.filter(network=network, job__state="done").select_related("job", "release", "split").order_by("-pk").first()
+def minutes_of(release: Release, network: str, *, folds: bool, epochs: int) -> float | None:
+    """What the latest finished run of the network on full songs took a track, and an epoch where it has such, times those of this one.
+
+    An upper bound where training may stop early; None when there was no such run.
+    """
+    done = Run.objects.filter(Q(spectrogram_set=None) | Q(spectrogram_set__input="full"), network=network, job__state="done")
+    last = done.select_related("job", "release", "split").order_by("-pk").first()
     if last is None or last.job is None or last.job.started_at is None or last.job.finished_at is None:
         return None
     seconds = (last.job.finished_at - last.job.started_at).total_seconds()
-    rounds = (N_FOLDS if folds else 1) / (N_FOLDS if last.in_folds else 1)
+    n_rounds = N_FOLDS if folds else 1
+    trained = last.epochs.count()
+    rounds = n_rounds * epochs / trained if trained else n_rounds / (N_FOLDS if last.in_folds else 1)
     return seconds / 60 * rounds * release.items.count() / max(1, last.release.items.count())
 
 

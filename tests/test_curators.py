@@ -1,6 +1,7 @@
 """What curators do with runs: look through, compare, repeat, promote, write about, ask."""
 
 from datetime import timedelta
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from django.utils import timezone
 
 from annotate.services import freezing
 from datasets.errors import WrongState
-from datasets.models import Event, Job, Signal
+from datasets.models import Event, Job, Sight, Signal
 from datasets.services import queue
 from mer import jobs, selectors
 from mer.errors import PredictionImpossible
@@ -156,6 +157,37 @@ def test_chosen_runs_are_compared_track_by_track_and_the_address_says_which(rele
     assert "Choose two to 6 runs" in alone
 
 
+def test_runs_that_were_tested_on_different_tracks_are_compared_on_those_they_share(release, client, curator):
+    folds, hold_out = trained(release, folds=True, wrong=3), trained(release, "compact")
+    shared = set(hold_out.predictions.filter(part="test").values_list("track_id", flat=True))
+    comparison = selectors.compare(release, [folds.pk, hold_out.pk])
+    assert comparison.n_shared == len(shared) < 12
+    by_run = {row.run.pk: row.test for row in comparison.rows}
+    right = folds.predictions.filter(part="test", track__in=shared)
+    assert by_run[folds.pk].n == by_run[hold_out.pk].n == len(shared)
+    assert by_run[folds.pk].n_correct == sum(row.is_right for row in right)
+    assert len(comparison.verdicts) == 1 and comparison.verdicts[0].n == len(shared)
+    client.force_login(curator)
+    page = client.get(f"/releases/{release.name}/compare/?run={folds.pk}&run={hold_out.pk}").content.decode()
+    assert "These runs were not all tested on the same tracks" in page
+    assert selectors.compare(release, [folds.pk, trained(release, "cnn", folds=True).pk]).n_shared is None
+
+
+def test_runs_with_no_test_track_in_common_are_told_so(release):
+    one, two = trained(release), trained(release, "compact")
+    two.predictions.filter(part="test").delete()
+    comparison = selectors.compare(release, [one.pk, two.pk])
+    assert comparison.n_shared == 0 and all(row.test is None for row in comparison.rows)
+    assert "no test track in common" in comparison.verdicts[0].words
+
+
+def test_a_run_that_the_release_does_not_have_is_named(release, client, curator):
+    one, two = trained(release, folds=True), trained(release, "compact", folds=True)
+    client.force_login(curator)
+    page = client.get(f"/releases/{release.name}/compare/?run={one.pk}&run={two.pk}&run=999").content.decode()
+    assert "has no run #999" in page and "Track by track" in page
+
+
 def test_a_comparison_is_downloaded_as_a_table_and_as_a_picture(release, client, curator):
     one, two = trained(release, folds=True), trained(release, "compact", folds=True)
     client.force_login(curator)
@@ -163,7 +195,19 @@ def test_a_comparison_is_downloaded_as_a_table_and_as_a_picture(release, client,
     lines = table.content.decode().splitlines()
     assert len(lines) == 13 and f"run_{two.pk}_predicted" in lines[0] and table["Content-Type"].startswith("text/csv")
     picture = client.get(f"/releases/{release.name}/compare.svg?run={one.pk}&run={two.pk}")
-    assert picture.content.lstrip().startswith(b"<svg") and b'xmlns="http://www.w3.org/2000/svg"' in picture.content
+    drawn = ElementTree.fromstring(picture.content)  # noqa: S314  (our own)
+    words = " ".join("".join(text.itertext()) for text in drawn.iter("{http://www.w3.org/2000/svg}text"))
+    for said in (
+        release.name,
+        one.name,
+        two.name,
+        "n = 12",
+        "Test accuracy",
+        "Macro-F1",
+        "95% interval",
+        "always the majority label",
+    ):
+        assert said in words
     assert client.get(f"/releases/{release.name}/compare.exe").status_code == 404
 
 
@@ -178,6 +222,50 @@ def test_a_cell_of_the_confusion_matrix_lists_its_tracks_with_players(release, c
     assert not hardest[0].is_right and hardest[1].is_right
     table = client.get(f"/runs/{run.pk}/predictions.csv").content.decode()
     assert len(table.splitlines()) == 1 + run.predictions.count()
+
+
+def test_who_reads_what_a_run_said_of_a_track_does_not_rule_on_test_tracks_any_more(release, client, curator):
+    run = trained(release)
+    track = release.items.first().track
+    asked = Inference.objects.create(run=run, track=track)
+    client.force_login(curator)
+    for address in (
+        f"/inferences/{asked.pk}/",
+        f"/runs/{run.pk}/predict/",
+        "/api/v1/inferences/",
+        f"/api/v1/inferences/{asked.pk}/",
+    ):
+        assert client.get(address).status_code == 200
+    assert not Sight.objects.exists(), "there was nothing to see yet"
+    said = dict.fromkeys(LABELS, 1 / 3)
+    Inference.objects.filter(pk=asked.pk).update(label="neutral", probabilities=said, duration_s=1.0)
+    for address in (
+        f"/inferences/{asked.pk}/",
+        f"/runs/{run.pk}/predict/",
+        "/api/v1/inferences/",
+        f"/api/v1/inferences/{asked.pk}/",
+    ):
+        assert client.get(address).status_code == 200
+        assert (
+            Sight.objects.filter(user=curator, release=release).exists()
+            and Sight.objects.filter(user=curator, track=track).exists()
+        )
+        Sight.objects.all().delete()
+
+
+def test_a_track_is_asked_about_by_a_piece_of_its_title(release, client, curator):
+    run = trained(release)
+    client.force_login(curator)
+    titles = [item.title for item in release.items.all()]
+    one = titles[0]
+    several = client.post(f"/runs/{run.pk}/predict/", {"track": one[:1]}).content.decode()
+    assert "Several tracks are called so" in several
+    assert (
+        "has “nothing like it” in its title"
+        in client.post(f"/runs/{run.pk}/predict/", {"track": "nothing like it"}).content.decode()
+    )
+    assert client.post(f"/runs/{run.pk}/predict/", {"track": one}).status_code == 302
+    assert Inference.objects.get().track.title == one
 
 
 def test_a_file_is_asked_about_and_not_kept(release, client, curator, monkeypatch):
@@ -279,6 +367,31 @@ def test_both_rounds_are_scored_on_the_same_tracks_under_both_labels(release, qu
     assert [row.under_now[0] for row in figures.rows] == [11, 12]
     client.force_login(curator)
     assert "Accuracy under both labels" in client.get("/releases/songs-v2/round/accuracy/").content.decode()
+
+
+def test_rounds_are_judged_by_the_same_training_in_folds_where_both_have_it(release, questionnaire):
+    before = [trained(release, "compact"), trained(release, "crnn", folds=True, wrong=4), trained(release, "cnn")]
+    newest = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    now = [trained(newest, "compact"), trained(newest, "crnn", folds=True, wrong=4)]
+    assert [row.run for row in selectors.round_figures(release, newest).rows] == [before[1], now[1]]
+
+
+def test_the_estimate_goes_by_epochs_and_folds(release):
+    run = trained(release)
+    assert selectors.minutes_of(release, "cnn", folds=False, epochs=30) is None
+    now = timezone.now()
+    Job.objects.filter(pk=run.job_id).update(started_at=now - timedelta(minutes=2), finished_at=now)
+    for number in range(1, 11):
+        runs.add_epoch(run, dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "seconds"), 1.0) | {"number": number})
+    assert selectors.minutes_of(release, "crnn", folds=False, epochs=30) == pytest.approx(6)
+    assert selectors.minutes_of(release, "crnn", folds=True, epochs=30) == pytest.approx(30)
+
+
+def test_a_nul_in_a_reason_is_left_out(release, client, curator):
+    run = trained(release)
+    client.force_login(curator)
+    client.post(f"/runs/{run.pk}/promote/", {"reason": "\0best\0"})
+    assert run.promotions.get().reason == "best"
 
 
 def test_everything_of_it_is_in_the_api_too(release, client, curator):

@@ -90,6 +90,27 @@ def test_opening_a_page_with_predictions_is_noted(doubted, client, curator):
     assert Sight.objects.filter(user=curator, release=doubted).count() == 1
 
 
+def test_an_empty_list_shows_nothing_and_notes_nothing(release, client, curator):
+    client.force_login(curator)
+    assert client.get(reverse("annotate:disagreement", args=[release.name])).status_code == 200
+    assert client.get("/api/v1/doubts/", {"release": release.name}).json()["count"] == 0
+    assert not Sight.objects.exists()
+    assert client.get("/api/v1/doubts/", {"release": release.name, "order": "zz"}).status_code == 400
+
+
+def test_a_track_of_no_release_is_not_ruled_on_by_who_saw_what_a_model_says_of_it(make_track, rate, curator, admin_person):
+    track = make_track("New")
+    rate(track, "happy happy sad sad calm")
+    questionnaires.ask_for_more(track, more=1)
+    rate(track, "calm")
+    row, label = Consensus.objects.get(track=track), Label.objects.get(dataset=track.dataset, key="neutral")
+    assert row.state == "split"
+    signals.note_sight_of(track, curator)
+    with pytest.raises(WrongState, match="would no longer be blind"):
+        questionnaires.rule_on(row, label=label, reason="calm", by=curator)
+    questionnaires.rule_on(row, label=label, reason="calm", by=admin_person)
+
+
 def test_a_ruling_over_raters_who_agree_holds_and_can_be_taken_back(doubted, curator, rate):
     item = of_part(doubted, "train")
     other = Label.objects.get(dataset=doubted.dataset, key="neutral" if item.label != "neutral" else "positive")
@@ -165,6 +186,27 @@ def test_the_next_release_tells_what_the_round_changed(doubted, client, curator,
     after = disagreement.after_review(doubted, again)
     assert after["reviewed"] == 1 and sum(after[name] for name in ("changed", "same", "left")) == 1
     assert "Prompted by models" in page and "Krippendorff" in page
+
+
+def test_what_happens_after_the_freeze_does_not_change_what_the_round_tells(doubted, client, curator, questionnaire):
+    items = [item for item in disagreement.items_in_doubt(doubted) if parts_of(doubted)[item.track_id] == "train"]
+    reviews.review(items[0], action="more", by=curator)
+    reviews.review(items[1], action="keep", by=curator)
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    told = disagreement.rounds_of_review(doubted, until=again), disagreement.after_review(doubted, again)
+    assert told[0] == {"keep": 1, "more": 1, "rule": 0, "exclude": 0} and told[1]["reviewed"] == 1
+    reviews.review(items[2], action="exclude", reason="vocals", by=curator)
+    assert (disagreement.rounds_of_review(doubted, until=again), disagreement.after_review(doubted, again)) == told
+    assert disagreement.prompted(doubted, again) == {items[0].track_id}, "a label that was kept was not prompted"
+
+
+def test_the_api_too_tells_the_second_of_two_who_decide(doubted, client, curator, admin_person):
+    item = of_part(doubted, "train")
+    reviews.review(item, action="keep", by=admin_person)
+    client.force_login(curator)
+    asked = {"release": doubted.name, "track": item.track_id, "action": "exclude", "reason": "vocals"}
+    assert client.post("/api/v1/doubts/", asked).status_code == 409
+    assert client.post("/api/v1/doubts/", asked | {"seen": 1}).status_code == 201
 
 
 def test_test_tracks_left_out_by_who_had_seen_predictions_are_told_apart(doubted, client, curator, admin_person, questionnaire):

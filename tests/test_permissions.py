@@ -162,6 +162,19 @@ def test_a_guest_does_not_rate(client, guest, questionnaire, make_track):
     assert not Rater.objects.filter(user=guest).exists()
 
 
+def test_a_number_too_large_for_a_database_breaks_nothing(client, admin_person, questionnaire, release):
+    huge, broken = "99999999999999999999", []
+    client.force_login(admin_person)
+    for name in sorted(RATERS | CURATORS | ADMINS):
+        address = (
+            ROUTES[name].replace(A_KEY, "KEY").replace("v1/", "V/").replace("1", huge).replace("V/", "v1/").replace("KEY", A_KEY)
+        )
+        within = address.replace(f"/releases/{huge}/", f"/releases/{release.name}/")
+        within = within.replace(f"/agreement/{huge}/", f"/agreement/{questionnaire.pk}/")
+        broken += [asked for asked in {address, within} if max(answers(client, asked)) >= 500]
+    assert broken == []
+
+
 @pytest.mark.parametrize("name", sorted(ADMINS))
 def test_a_curator_is_refused_what_admins_do_and_an_admin_is_not(client, curator, admin_person, questionnaire, name):
     client.force_login(curator)

@@ -172,7 +172,7 @@ def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User, over:
     if label is not None and saw_the_test(by, row.track):
         raise WrongState(
             _(
-                "You have seen what models say of a release that tests them with this track: a ruling of yours would no longer be blind. Send the track back to the raters, or let somebody rule who has not looked."
+                "You have seen what models say of this track, which tests them or may come to: a ruling of yours would no longer be blind. Send the track back to the raters, or let somebody rule who has not looked."
             )
         )
     if row.state not in (Consensus.State.SPLIT, Consensus.State.RULED) and not (over and row.state == Consensus.State.AGREED):

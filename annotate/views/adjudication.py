@@ -50,7 +50,7 @@ def adjudication(request: HttpRequest, pk: int) -> HttpResponse:
 def rule_on(request: HttpRequest, pk: int, track: int) -> HttpResponse:
     """Settle the track, send it back to the raters, or take a ruling back; then the next one."""
     row = get_object_or_404(
-        Consensus.objects.select_related("questionnaire__dataset", "track__dataset"), questionnaire=pk, track=track
+        Consensus.objects.select_related("questionnaire__dataset", "track__dataset"), questionnaire__pk=pk, track__pk=track
     )
     by, action = user_of(request), request.POST.get("action", "")
     form = RulingForm(request.POST, dataset=row.questionnaire.dataset)

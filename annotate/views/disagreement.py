@@ -57,9 +57,10 @@ def _release(name: str) -> Release:
 def disagreement(request: HttpRequest, name: str) -> HttpResponse:
     """Tracks of a release in the order in which models, raters, or both doubt their labels."""
     release, asked = _release(name), Asked.of(request)
-    note_sight(release, user_of(request))
     rows = doubt.items_in_doubt(release, order=asked.order, run=asked.run, also_reviewed=asked.all)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    if page.object_list:
+        note_sight(release, user_of(request))
     ctx = {
         "release": release, "asked": asked, "page": page, "rows": doubt.doubts(release, list(page), run=asked.run),
         "runs": doubt.runs_that_said(release), "done": doubt.rounds_of_review(release), "counts": doubt.counts(release),
@@ -73,11 +74,11 @@ def disagreement(request: HttpRequest, name: str) -> HttpResponse:
 def doubted(request: HttpRequest, name: str, track: int) -> HttpResponse:
     """One track: player, where the network looked, votes, probabilities, and what can be done."""
     release, asked = _release(name), Asked.of(request)
-    item = get_object_or_404(release.items.select_related("track__dataset"), track=track)
-    note_sight(release, user_of(request))
+    item = get_object_or_404(release.items.select_related("track__dataset"), track__pk=track)
     signals = doubt.signals_on(release, track)
     if not signals:
         raise Http404(_("No run says anything of this track."))
+    note_sight(release, user_of(request))
     waiting = list(doubt.items_in_doubt(release, order=asked.order, run=asked.run).values_list("track_id", flat=True)[:1000])
     place = waiting.index(track) + 1 if track in waiting else 0
     rest = [number for number in waiting[place:] + waiting[:place] if number != track]
@@ -88,7 +89,7 @@ def doubted(request: HttpRequest, name: str, track: int) -> HttpResponse:
         "ratings": selectors.ratings_of(item.track), "next": rest[0] if rest else None, "n_left": len(waiting),
         "reviews": Review.objects.filter(release=release, track=track).select_related("by"),
         "form": ReviewForm(dataset=release.dataset), "labels": release.labels, "actions": Review.Action,
-        "is_test": reviews.is_test(item),
+        "is_test": reviews.is_test(item), "looked": any(signal.picture for signal in signals),
     }  # fmt: skip
     return render(request, "annotate/doubted.html", ctx)
 
@@ -97,7 +98,7 @@ def doubted(request: HttpRequest, name: str, track: int) -> HttpResponse:
 def review(request: HttpRequest, name: str, track: int) -> HttpResponse:
     """Do something about the track, then on to the next."""
     release, asked = _release(name), Asked.of(request)
-    item = get_object_or_404(release.items.select_related("track__dataset", "release__dataset"), track=track)
+    item = get_object_or_404(release.items.select_related("track__dataset", "release__dataset"), track__pk=track)
     form = ReviewForm(request.POST, dataset=release.dataset)
     here = redirect("annotate:doubted", name, track)
     here["Location"] += f"?{asked.query}"
@@ -129,12 +130,12 @@ def review_round(request: HttpRequest, name: str) -> HttpResponse:
         now = labels_of(release)
         titles = dict(release.items.values_list("track_id", "title")) | dict(before.items.values_list("track_id", "title"))
         changed = difference(labels_of(before), now)
-        prompted = {row.track_id: row for row in Review.objects.filter(release=before).order_by("id")}
+        prompted = doubt.prompted(before, release)
         ctx |= {
             "difference": changed,
-            "relabelled": [(track, titles[track], old, new, prompted.get(track)) for track, old, new in changed.relabelled],
+            "relabelled": [(track, titles[track], old, new, track in prompted) for track, old, new in changed.relabelled],
             "after": doubt.after_review(before, release),
-            "done": doubt.rounds_of_review(before),
+            "done": doubt.rounds_of_review(before, until=release),
             "left_out": doubt.left_out_after_sight(before, release),
             "actions": Review.Action,
         }

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import transaction
 
-from datasets.models import Release, Sight, Signal, SplitMember, Track
+from datasets.models import Release, ReleaseItem, Sight, Signal, SplitMember, Track
 from datasets.signals import signals_written
 
 
@@ -49,7 +49,14 @@ def note_sight(release: Release, user: User) -> None:
     Sight.objects.get_or_create(release=release, user=user)
 
 
+def note_sight_of(track: Track, user: User) -> None:
+    """This person sees what a run says of the track. Where it is in no release yet, it may still come into a test part."""
+    Sight.objects.get_or_create(track=track, user=user)
+
+
 def saw_the_test(user: User, track: Track) -> bool:
-    """Whether the person has seen predictions on a release that has the track in its test part."""
+    """Whether the person has seen predictions on a release that has the track in its test part, or on a track that no release has yet."""
+    if Sight.objects.filter(track=track, user=user).exists() and not ReleaseItem.objects.filter(track=track).exists():
+        return True
     tested = SplitMember.objects.filter(item__track=track, part=SplitMember.Part.TEST)
     return tested.filter(item__release__in=Sight.objects.filter(user=user).values("release")).exists()

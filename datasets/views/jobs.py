@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 from datasets import selectors
 from datasets.access import HtmxHttpRequest, curator_action, reader_required, user_of
 from datasets.models import Job
-from datasets.responses import attempt
+from datasets.responses import attempt, posted
 from datasets.services import links, queue
 
 
@@ -70,7 +70,7 @@ def ingest_health(request: HttpRequest) -> HttpResponse:
 
 @curator_action
 def queue_pause(request: HttpRequest) -> HttpResponse:
-    reason = request.POST.get("reason", "").strip() or _("Paused by hand.")
+    reason = posted(request, "reason").strip() or _("Paused by hand.")
     queue.pause("fetch", reason=reason, by=user_of(request))
     messages.success(request, _("Fetching is paused. What is being fetched now is finished first."))
     return redirect("datasets:ingest_health")

@@ -15,7 +15,7 @@ from datasets.access import curator_action, curator_required, reader_required, u
 from datasets.errors import MERError
 from datasets.forms import BundleForm, ErratumForm, FaultForm
 from datasets.models import Export, Fault, Release, ReleaseImport, Signal
-from datasets.responses import attempt, download_response
+from datasets.responses import attempt, download_response, posted
 from datasets.services import arrivals, releases
 
 
@@ -113,7 +113,7 @@ def fault_add(request: HttpRequest, name: str) -> HttpResponse:
 @curator_action
 def fault_answer(request: HttpRequest, pk: int) -> HttpResponse:
     fault = get_object_or_404(Fault.objects.select_related("item__release"), pk=pk)
-    accepted, answer = request.POST.get("answer_is") == "accepted", request.POST.get("answer", "")[:1000]
+    accepted, answer = request.POST.get("answer_is") == "accepted", posted(request, "answer")[:1000]
     attempt(
         request,
         lambda: releases.answer_fault(fault, accepted=accepted, answer=answer, by=user_of(request)),

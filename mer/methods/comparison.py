@@ -52,6 +52,8 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str
 
 def _in_words(verdict: Verdict, p: float, test: str) -> str:
     names, n = verdict.names, verdict.n
+    if not n:
+        return f"{names[0]} and {names[1]} have no test track in common: nothing can be said of the two."
     said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.05 else f"p = {p:.2f}"
     if p < 0.05:
         better, worse = names if verdict.only_first > verdict.only_second else names[::-1]
@@ -97,7 +99,8 @@ def _differences(verdict: Verdict) -> str:
     accuracy, macro_f1 = verdict.accuracy, verdict.macro_f1
     if accuracy is None or macro_f1 is None:
         return ""
-    words = f" Accuracy differs by {accuracy.value:+.1%} (95% {accuracy.low:+.1%} to {accuracy.high:+.1%}), "
+    points = [f"{100 * value:+.1f}" for value in (accuracy.value, accuracy.low, accuracy.high)]
+    words = f" Accuracy differs by {points[0]} points (95% {points[1]} to {points[2]}), "
     words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
     if verdict.p_resampled is not None:
         rounds = f"{verdict.n_rounds} rounds ({verdict.n_draws} drawings of the folds)" if verdict.n_draws > 1 else "the folds"

@@ -95,7 +95,7 @@ class TrainingParams:
 
 
 NETWORKS: dict[str, str] = {
-    "ensemble": "Ensemble: hand-made features and MusiCNN, averaged, or runs of your choice",
+    "ensemble": "Ensemble: features and MusiCNN, or runs of choice",
     "features": "Hand-made features, linear model",
     "transfer": "MusiCNN embeddings, linear model",
     "compact": "Compact CNN: global pooling, random masks",

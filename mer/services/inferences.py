@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from datasets.errors import WrongState
 from datasets.models import Job, Track
 from datasets.services import queue, tracks
-from datasets.services.signals import Said, write_signals
+from datasets.services.signals import Said, note_sight, note_sight_of, write_signals
 from mer import selectors
 from mer.errors import PredictionImpossible
 from mer.models import Inference, Run
@@ -53,6 +53,15 @@ def guard_model(run: Run) -> None:
         raise PredictionImpossible(
             _("%(run)s cannot predict: %(why)s. Train on the hold-out split, and use that run.") % {"run": run.name, "why": why}
         )
+
+
+def note_seen(shown: Iterable[Inference], *, by: User) -> None:
+    """Somebody reads these answers, and is not the one to rule on test tracks afterwards."""
+    answered = [asked for asked in shown if asked.label]
+    for release in {asked.run.release for asked in answered}:
+        note_sight(release, by)
+    for track in {asked.track for asked in answered if asked.track}:
+        note_sight_of(track, by)
 
 
 def finish(inference: Inference, answer: Mapping[str, Any], *, peaks: Sequence[int], duration_s: float) -> None:

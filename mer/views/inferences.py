@@ -32,6 +32,7 @@ def predict(request: HttpRequest, pk: int) -> HttpResponse:
         if asked:
             return redirect(asked[0]) if len(asked) == 1 else redirect("mer:predict", pk)
     page = Paginator(run.inferences.select_related("track", "job"), 50).get_page(request.GET.get("page"))
+    inferences.note_seen(page.object_list, by=user_of(request))
     return render(
         request,
         "mer/predict.html",
@@ -45,6 +46,7 @@ def inference(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """One recording: probabilities along the song, over its waveform."""
     asked = get_object_or_404(Inference.objects.select_related("run__release", "track", "job"), pk=pk)
     ctx = {"asked": asked, "run": asked.run, "job": asked.job, "plot": plots.along(asked) if asked.label else None}
+    inferences.note_seen([asked], by=user_of(request))
     response = render(request, "mer/inference.html", ctx)
     if request.htmx and not (asked.job and asked.job.is_active):
         response["HX-Refresh"] = "true"

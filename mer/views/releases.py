@@ -20,7 +20,7 @@ from datasets.responses import attempt
 from datasets.selectors import can_curate, release_before
 from datasets.services.signals import note_sight
 from mer import plots, replay, selectors
-from mer.forms import TrainForm
+from mer.forms import DEFAULT, TrainForm
 from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
 from mer.models import LearningCurve
 from mer.services import curves, runs
@@ -47,6 +47,14 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
     if chosen and not 2 <= len(chosen) <= MOST_COMPARED:
         messages.warning(request, _("Choose two to %(n)d runs to compare them track by track.") % {"n": MOST_COMPARED})
         chosen = []
+    known = set(release.runs.filter(pk__in=chosen).values_list("pk", flat=True))
+    if unknown := [pk for pk in chosen if pk not in known]:
+        messages.warning(
+            request,
+            _("%(name)s has no run %(list)s.") % {"name": release.name, "list": ", ".join(f"#{pk}" for pk in unknown)},
+        )
+        chosen = [pk for pk in chosen if pk in known]
+        chosen = chosen if len(chosen) > 1 else []
     comparison = selectors.compare(release, chosen)
     compared = [row.run for row in comparison.rows]
     rows = selectors.grid(release, compared) if chosen else []
@@ -82,11 +90,9 @@ def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
     with translation.override("en"):  # a table has the same words for everyone
         comparison = selectors.compare(release, chosen)
         if format == "svg":
-            picture = render(
-                request,
-                "mer/whiskers.svg",
-                {"plot": plots.both_whiskers(comparison.rows, human=comparison.one_rater)[0], "alone": True},
-            )
+            title = f"{release.name}, {len(comparison.rows)} runs"
+            ctx = plots.stacked(plots.both_whiskers(comparison.rows, human=comparison.one_rater)) | {"title": title}
+            picture = render(request, "mer/compare.svg", ctx)
             return HttpResponse(picture.content, content_type="image/svg+xml", headers=headers)
         if format != "csv":
             raise Http404
@@ -155,10 +161,10 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
             messages.success(request, _("%(n)d runs are queued; they go on when you close this page.") % {"n": len(made)})
             return redirect(f"{reverse('mer:run_list')}?release={release.name}")
     estimates = [
-        (words, selectors.minutes_of(release, network, folds=False), selectors.minutes_of(release, network, folds=True))
+        (words, *(selectors.minutes_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
         for network, words in NETWORKS.items()
     ]
-    ctx = {"release": release, "form": form, "n": release.items.count(), "estimates": [row for row in estimates if row[1]]}
+    ctx = {"release": release, "form": form, "n": release.items.count(), "estimates": estimates, "epochs": DEFAULT.epochs}
     return render(request, "mer/train.html", ctx)
 
 

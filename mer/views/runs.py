@@ -13,7 +13,7 @@ from datasets.access import HtmxHttpRequest, curator_action, reader_required, us
 from datasets.errors import MERError
 from datasets.methods.bundles import csv_table
 from datasets.models import Release
-from datasets.responses import attempt
+from datasets.responses import attempt, posted
 from datasets.services.signals import note_sight
 from mer import plots, selectors
 from mer.methods.params import INPUTS, NETWORKS, RECIPES
@@ -65,6 +65,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "promoted": selectors.promoted(run.release.dataset),
         "promotions": selectors.promotions_of(run.release.dataset)[:20],
         "newest": selectors.newest_release(run),
+        "made_with": selectors.params_that_count(run),
     }
     return render(request, "mer/run.html", ctx)
 
@@ -133,7 +134,7 @@ def run_again(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_action
 def promote(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(selectors.runs_of(), pk=pk)
-    by, reason = user_of(request), request.POST.get("reason", "")
+    by, reason = user_of(request), posted(request, "reason")
     if request.POST.get("down"):
         attempt(request, lambda: promotions.step_down(run, by=by, reason=reason), _("It is not promoted any more."))
     else:
@@ -144,6 +145,6 @@ def promote(request: HttpRequest, pk: int) -> HttpResponse:
 @curator_action
 def notes(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Run, pk=pk)
-    text, was = (request.POST.get(name, "").replace("\r\n", "\n").replace("\0", "") for name in ("notes", "was"))
+    text, was = posted(request, "notes"), posted(request, "was")
     attempt(request, lambda: promotions.write_notes(run, text, was=was, by=user_of(request)), _("The notes are kept."))
     return redirect(run)
