@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from annotate.models import Assignment, Consensus, Rating
 from datasets.access import is_admin
 from datasets.models import Job, QueuePause, Release, Track
+from datasets.selectors import age_of_ytdlp, javascript_runtime
 from datasets.services.queue import STALE_S
 from mer.models import Run
 
@@ -99,6 +100,9 @@ class Study:
         beats = Job.objects.filter(state=Job.State.RUNNING).values_list("heartbeat_at", flat=True)
         stale = sum(beat is None or (now - beat).total_seconds() > STALE_S for beat in beats)
         yield GaugeMetricFamily("mer_jobs_stale", "Running jobs without a heartbeat", value=stale)
+        days = age_of_ytdlp()
+        yield GaugeMetricFamily("mer_ytdlp_age_days", "Age of yt-dlp; -1: unknown", value=-1 if days is None else days)
+        yield GaugeMetricFamily("mer_javascript_runtime", "Whether yt-dlp finds one", value=bool(javascript_runtime()))
         yield GaugeMetricFamily("mer_disk_free_bytes", "Free in DATA_DIR", value=shutil.disk_usage(settings.DATA_DIR).free)
 
 

@@ -10,8 +10,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from annotate.models import Consensus, Rating
+from datasets.access import is_admin
 from datasets.models import Job, Release, Track
-from datasets.selectors import can_inspect
+from datasets.selectors import can_inspect, fetch_alarms
 from mer.models import Run
 
 
@@ -21,7 +22,12 @@ def home(request: HttpRequest) -> HttpResponse:
     if not can_inspect(request.user):
         return render(request, "config/home.html")
     active = Job.objects.filter(state__in=["queued", "running"])
-    ctx = {"steps": _steps(), "active": list(active.filter(task__startswith="mer.tasks.train")[:4]) or list(active[:3])}
+    alarms = fetch_alarms() if is_admin(request.user) else []
+    ctx = {
+        "steps": _steps(),
+        "alarms": alarms,
+        "active": list(active.filter(task__startswith="mer.tasks.train")[:4]) or list(active[:3]),
+    }
     return render(request, "config/home.html", ctx)
 
 

@@ -26,10 +26,14 @@ from datasets.signals import bundle_writing
 LEFT_FOR_S = 24 * 3600
 
 
-def _sweep_folders() -> None:
-    """Of workers that were killed, whose jobs ended elsewhere."""
+def sweep_folders() -> None:
+    """Of workers that were killed, whose jobs ended elsewhere; and what is downloaded of videos that nobody waits for any more."""
     for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600), ("arrive", LEFT_FOR_S)):
         queue.remove_left(kind, left_for_s)
+    folders = {folder.name.removeprefix("fetch-"): folder for folder in settings.WORK_DIR.glob("fetch-*")}
+    waiting = Track.objects.filter(token__in=list(folders), state__in=[Track.State.WAITING, Track.State.FETCHING])
+    for token in set(folders) - set(waiting.values_list("token", flat=True)):
+        shutil.rmtree(folders[token], ignore_errors=True)
 
 
 def fetch_track(ticket: Ticket) -> None:
@@ -38,7 +42,7 @@ def fetch_track(ticket: Ticket) -> None:
     if track.files.filter(kind=AudioFile.Kind.ORIGINAL).exists():
         return  # a worker died between the result and the end of the job: nothing is left to do
     tracks.start_step(track, Track.State.FETCHING)
-    _sweep_folders()
+    sweep_folders()
     folder = settings.WORK_DIR / f"fetch-{track.token}"
     folder.mkdir(exist_ok=True)
     keep = False
@@ -160,7 +164,7 @@ def convert_track(ticket: Ticket) -> None:
     track = Track.objects.select_related("dataset").get(pk=ticket.job.subject_id)
     if track.state == Track.State.READY:
         return  # a worker died between the result and the end of the job: nothing is left to do
-    _sweep_folders()
+    sweep_folders()
     original = AudioFile.objects.get(track=track, kind=AudioFile.Kind.ORIGINAL)
     tracks.start_step(track, Track.State.CONVERTING)
     with tempfile.TemporaryDirectory(prefix="convert-", dir=settings.WORK_DIR) as folder:
@@ -262,7 +266,7 @@ def bring_in_release(ticket: Ticket) -> None:
     arrival = ReleaseImport.objects.select_related("dataset", "created_by", "release").get(pk=ticket.job.subject_id)
     if arrival.release and arrival.release.is_complete:  # a worker died while the floors above followed, or after that
         return _announce(ticket, arrival)
-    _sweep_folders()
+    sweep_folders()
     with tempfile.TemporaryDirectory(prefix="arrive-", dir=settings.WORK_DIR) as folder:
         local = Path(folder, "bundle.zip")
         ticket.progress(0, "Copying", force=True)

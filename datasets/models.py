@@ -18,6 +18,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from datasets.methods.audio import playback_gain
+from datasets.methods.lists import as_clock
 
 
 def in_language(name: str, translations: dict[str, str]) -> str:
@@ -244,7 +245,7 @@ class AudioFile(models.Model):
     loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
     peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
     silence_share = models.FloatField(null=True, help_text="Share of 50 ms blocks below -60 dB of full scale.")
-    clipped_share = models.FloatField(null=True, help_text="Share of the wav's samples at full scale.")
+    clipped_share = models.FloatField(null=True, help_text="Share of the original's samples at full scale, in its worst channel.")
     peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
 
     class Meta:
@@ -489,7 +490,7 @@ class ImportRow(models.Model):
         """What the list says of it, besides title and address."""
         stretch = ""
         if self.start_s is not None or self.end_s is not None:
-            stretch = f"{self.start_s or 0:g}–{'' if self.end_s is None else f'{self.end_s:g}'} s"
+            stretch = f"{as_clock(self.start_s or 0)}–{'' if self.end_s is None else as_clock(self.end_s)}"
         reference = f"id: {self.reference}" if self.reference else ""
         return " · ".join(part for part in (self.artist, self.licence, self.genre, self.country, stretch, reference) if part)
 

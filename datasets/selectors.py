@@ -76,7 +76,12 @@ def tracks_of(
     """Tracks by what they are filtered by; an agreement or a mark that is none of the choices filters nothing."""
     tracks = Track.objects.select_related("dataset")
     if search:
-        tracks = tracks.filter(Q(title__icontains=search) | Q(artist__icontains=search) | Q(external_id__iexact=search))
+        named = (
+            Q(title__icontains=search) | Q(artist__icontains=search) | Q(external_id__iexact=search) | Q(reference__iexact=search)
+        )
+        if search.isascii() and search.isdecimal() and len(search) < 19:
+            named |= Q(pk=int(search))
+        tracks = tracks.filter(named)
     if reason:
         tracks = tracks.filter(reason__icontains=reason)
     if agreement in AGREEMENTS:
@@ -180,6 +185,11 @@ def sound_of(track_id: int) -> Sound:
         cursor.execute(SOUND, [track_id])
         duration_s, loudness_lufs, peak_db, peaks = cursor.fetchone()
     return Sound(duration_s or 0.0, playback_gain(loudness_lufs, peak_db), json.loads(peaks))
+
+
+def originals_of(tracks: Iterable[Track]) -> dict[int, AudioFile]:
+    rows = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track__in=[track.pk for track in tracks])
+    return {row.track_id: row for row in rows}
 
 
 def sounds_of(tracks: Iterable[Track]) -> dict[int, AudioFile]:
@@ -309,7 +319,12 @@ def datasets() -> QuerySet[Dataset]:
 
 
 def imports() -> QuerySet[Import]:
-    return Import.objects.select_related("dataset", "created_by").annotate(n_rows=Count("rows"))
+    return Import.objects.select_related("dataset", "created_by").annotate(
+        n_rows=Count("rows"),
+        n_coming=Count(
+            "rows", filter=Q(rows__track__state__in=[Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING])
+        ),
+    )
 
 
 OUTCOMES = {
@@ -360,17 +375,37 @@ class IngestHealth:
 
     @property
     def is_stale(self) -> bool:
-        return self.age_days is None or self.age_days > STALE_DAYS
+        return is_stale(self.age_days)
+
+
+def is_stale(age_days: int | None) -> bool:
+    return age_days is None or age_days > STALE_DAYS
+
+
+def age_of_ytdlp() -> int | None:
+    """In days, read without loading it: its version is a date; None where it is not."""
+    try:
+        year, month, day = (int(part) for part in metadata.version("yt-dlp").split(".")[:3])
+        return (timezone.now().date() - date(year, month, day)).days
+    except ValueError:
+        return None
+
+
+def fetch_alarms() -> list[str]:
+    """What an admin has to mend before videos can come in; shown on the first pages of studio and panel."""
+    found: list[object] = []
+    if is_stale(age_of_ytdlp()):
+        found.append(_("yt-dlp is out of date: YouTube changes every few weeks, and old versions stop working."))
+    if not javascript_runtime():
+        found.append(_("There is no JavaScript runtime: most videos of YouTube cannot be fetched."))
+    failed = Track.objects.filter(problem="outdated", state=Track.State.FAILED).count()
+    if failed:
+        found.append(_("YouTube's answer was not understood for %(n)d videos: yt-dlp is likely out of date.") % {"n": failed})
+    return [str(words) for words in found]
 
 
 def ingest_health() -> IngestHealth:
-    """Read without loading yt-dlp: its version is a date."""
-    version = metadata.version("yt-dlp")
-    try:
-        year, month, day = (int(part) for part in version.split(".")[:3])
-        age = (timezone.now().date() - date(year, month, day)).days
-    except ValueError:
-        age = None
+    version, age = metadata.version("yt-dlp"), age_of_ytdlp()
     jobs = Job.objects.filter(task="datasets.tasks.fetch_track")
     counts = jobs.aggregate(
         queued=Count("pk", filter=Q(state=Job.State.QUEUED)),
@@ -386,7 +421,7 @@ def ingest_health() -> IngestHealth:
     return IngestHealth(
         version=version,
         age_days=age,
-        runtime=_javascript_runtime(),
+        runtime=javascript_runtime(),
         pause=pause_of("fetch"),
         queued=counts["queued"],
         running=counts["running"],
@@ -424,7 +459,7 @@ def _unread_lists() -> int:
     return ImportRow.objects.filter(refusal__startswith=ImportRow.NOT_REACHED).count()
 
 
-def _javascript_runtime() -> str:
+def javascript_runtime() -> str:
     """The name of the runtime that yt-dlp solves YouTube's puzzles with; empty when there is none."""
     folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     return next((name for name in ("deno", "node", "bun", "qjs") if shutil.which(name, path=folders)), "")

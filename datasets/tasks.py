@@ -57,6 +57,7 @@ def tidy() -> None:
     duplicates.queue_missing()
     uploads.forget_old()
     arrivals.forget_old()
+    jobs.sweep_folders()
     queue.forget_old()
     SessionStore.clear_expired()
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - timedelta(days=30)).delete()

@@ -46,3 +46,26 @@ def test_metrics_are_for_the_token_and_for_admins(client, curator, admin_person,
     assert 'mer_tracks{state="ready"} 1.0' in page and 'mer_jobs{state="failed"} 0.0' in page and "mer_disk_free_bytes" in page
     client.force_login(admin_person)
     assert client.get("/metrics").status_code == 200
+
+
+def test_an_old_yt_dlp_or_a_missing_runtime_alarms_the_admin(client, curator, admin_person, monkeypatch):
+    def shown() -> list[bool]:
+        return ["yt-dlp is out of date" in client.get(address).content.decode() for address in ("/", "/admin/")]
+
+    client.force_login(admin_person)
+    monkeypatch.setattr("datasets.selectors.age_of_ytdlp", lambda: 10)
+    assert shown() == [False, False]
+    monkeypatch.setattr("datasets.selectors.age_of_ytdlp", lambda: 90)
+    assert shown() == [True, True]
+    monkeypatch.setattr("datasets.selectors.javascript_runtime", lambda: "")
+    assert "no JavaScript runtime" in client.get("/").content.decode()
+    client.force_login(curator)
+    assert "out of date" not in client.get("/").content.decode()
+
+
+def test_metrics_tell_the_age_of_yt_dlp(client, admin_person, monkeypatch):
+    monkeypatch.setattr(health, "age_of_ytdlp", lambda: 90)
+    monkeypatch.setattr(health, "javascript_runtime", lambda: "")
+    client.force_login(admin_person)
+    page = client.get("/metrics").content.decode()
+    assert "mer_ytdlp_age_days 90.0" in page and "mer_javascript_runtime 0.0" in page

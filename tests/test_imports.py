@@ -221,12 +221,37 @@ def test_the_preview_shows_what_a_row_holds_and_an_external_id_names_one_track(c
     owner = imports.create_import(dataset=dataset, name="songs.csv", lines=lines, by=curator)
     client.force_login(curator)
     page = text(client.get(f"/imports/{owner.pk}/"))
-    assert "Rara · pop · Indonesia · 10–70 s · id: x1" in page and "The same external id as in line 2" in page
+    assert "Rara · pop · Indonesia · 0:10–1:10 · id: x1" in page and "The same external id as in line 2" in page
     imports.bring_in(owner, owner.rows.get(refusal=""))
     track = Track.objects.get()
     assert (track.genre, track.country, track.reference) == ("pop", "Indonesia", "x1")
     page = text(client.get(f"/tracks/{track.pk}/"))
     assert "Id in its list" in page and "Stretch of the original" in page
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("99999999,999999999999,", "It begins at 27777:46:39: later than a recording that is taken can end (60 minutes)"),
+        ("0,0.1,", "Its stretch is 0.1 seconds long; “Songs” takes none shorter than 0.5 seconds"),
+        ("0,359999,", "Its stretch is 99:59:59 long; none longer than 1:00:00 is taken"),
+        (",," + "x" * 10_000, "Column external_id has 10,000 letters; at most 100 are kept"),
+    ],
+)
+def test_a_row_that_can_never_come_in_is_refused_in_the_preview(dataset, curator, row, why):
+    lines = lists.read_table(f"url,start,end,external_id\nhttps://youtu.be/abcdefghijk,{row}\n".encode(), "songs.csv")
+    owner = imports.create_import(dataset=dataset, name="songs.csv", lines=lines, by=curator)
+    assert why in owner.rows.get().refusal
+
+
+def test_characters_that_turn_a_line_around_are_left_out():
+    line = lists.read_table("url,artist\nhttps://youtu.be/abcdefghijk,\u202eevil\u2066 RTL\n".encode(), "songs.csv")[0]
+    assert line.artist == "evil RTL"
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0, "0:00"), (75, "1:15"), (75.5, "1:15.5"), (3675, "1:01:15"), (59.999, "1:00")])
+def test_times_are_written_as_they_are_read(seconds, words):
+    assert lists.as_clock(seconds) == words and lists.seconds(words) == pytest.approx(seconds, abs=0.01)
 
 
 def test_the_way_through_the_pages(client, curator, dataset):

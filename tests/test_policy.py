@@ -112,7 +112,7 @@ def test_a_row_whose_stretch_leaves_the_range_is_refused_in_the_preview(dataset,
     owner = imports.create_import(dataset=Dataset.objects.get(pk=dataset.pk), name="x", lines=lines, by=curator)
     refused = dict(owner.rows.values_list("number", "refusal"))
     assert refused[0] == refused[1] == ""
-    assert all("10 s to 60 s" in refused[number] for number in (2, 3, 4))
+    assert all("0:10 to 1:00" in refused[number] for number in (2, 3, 4))
 
 
 def test_a_policy_that_takes_nothing_is_not_saved(client, admin_person, dataset):

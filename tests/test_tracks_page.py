@@ -221,6 +221,31 @@ def test_fifty_ratings_are_the_most_that_can_be_asked_for(client, curator, make_
     assert "0 of 5" in client.post("/tracks/send-back/", {"track": [track.pk]}, follow=True).content.decode()
 
 
+def test_a_track_is_found_by_its_number_and_by_its_id_in_the_list_it_came_with(client, curator, make_track):
+    one, other = make_track("One"), make_track("Other")
+    Track.objects.filter(pk=one.pk).update(reference="x9")
+    client.force_login(curator)
+    for search in ("x9", "X9", str(one.pk)):
+        page = client.get("/tracks/", {"search": search}).content.decode()
+        assert f'href="/tracks/{one.pk}/"' in page and f'href="/tracks/{other.pk}/"' not in page
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("/imports/", "Tracks"),
+        ("/jobs/health/", "Tracks"),
+        ("/tracks/duplicates/", "Tracks"),
+        ("/jobs/", "Jobs"),
+        ("/agreement/", "Agreement"),
+    ],
+)
+def test_the_menu_says_where_one_is(client, curator, dataset, address, name):
+    client.force_login(curator)
+    page = client.get(address, follow=True).content.decode()
+    assert re.findall(r'aria-current="page">\s*([\w ]+?)\s*</a>', page.partition("</nav>")[0]) == [name]
+
+
 def test_raters_may_do_none_of_it(client, rater, make_track):
     client.force_login(rater)
     track = make_track("One")

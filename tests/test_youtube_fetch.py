@@ -6,6 +6,7 @@ matching, `allowed_extractors`, format choice, policy, download and storage are 
 
 import http.server
 import itertools
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -242,6 +243,26 @@ def test_an_allowed_name_with_an_address_of_the_own_network_is_refused(dataset, 
     assert (job.state, track.problem) == ("failed", "refused") and "inside a network of its own" in track.reason
 
 
+@pytest.mark.parametrize("protocol", ["m3u8", "m3u8_native", "rtmp", "mms"])
+def test_no_program_beside_ours_is_started_that_would_go_where_it_likes(dataset, recorded, site, monkeypatch, tmp_path, protocol):
+    """yt-dlp leaves some streams to ffmpeg, which asks no guard of ours."""
+    programs, started = tmp_path / "programs", tmp_path / "started"
+    programs.mkdir()
+    for name in ("ffmpeg", "ffprobe", "rtmpdump", "mplayer", "mpv"):
+        (programs / name).write_text(f"#!/bin/sh\necho {name} $* >> {started}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    manifest = '#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="http://169.254.169.254/key"\n#EXTINF:2,\nhttp://169.254.169.254/a.ts\n'
+    Site.answers["/list.m3u8"] = (200, manifest.encode())
+    url = f"{site}/list.m3u8" if protocol == "m3u8_native" else "http://169.254.169.254/x"
+    formats = [{"format_id": "1", "url": url, "protocol": protocol, "ext": "mp4", "vcodec": "none", "acodec": "mp4a"}]
+    info = {"id": "-bWEtTTXHyI", "title": "T", "duration": 2, "formats": formats}
+    monkeypatch.setattr(YoutubeIE, "_real_extract", lambda self, url: info)
+    _job, track = fetch(dataset)
+    assert not started.exists(), started.read_text()
+    assert track.problem == "outdated" and track.state == "failed"
+
+
 def test_a_download_that_was_killed_goes_on_where_it_ended(dataset, recorded, site):
     recorded()
     whole = Site.answers["/sound.wav"][1]
@@ -269,6 +290,18 @@ def test_a_cancelled_download_leaves_nothing(dataset, recorded, site, monkeypatc
     assert queue.run_job(job.pk, jobs.fetch_track).state == "cancelled"
     assert Track.objects.get().state == "failed"
     assert not list(settings.WORK_DIR.glob("fetch-*"))
+
+
+def test_what_was_downloaded_of_a_video_that_nobody_waits_for_any_more_is_removed(dataset):
+    states = {"waiting": "waiting", "fetching": "fetching", "cancelled": "failed", "left out": "excluded", "here": "ready"}
+    for title, state in states.items():
+        track = Track.objects.create(dataset=dataset, title=title, source="youtube", external_id=title, state=state)
+        (settings.WORK_DIR / f"fetch-{track.token}").mkdir()
+    jobs.sweep_folders()
+    left = {folder.name.removeprefix("fetch-") for folder in settings.WORK_DIR.glob("fetch-*")}
+    assert set(Track.objects.filter(token__in=left).values_list("title", flat=True)) == {"waiting", "fetching"}
+    for folder in settings.WORK_DIR.glob("fetch-*"):
+        folder.rmdir()
 
 
 def test_the_same_video_twice_is_refused(dataset, recorded):

@@ -42,6 +42,10 @@ SAMPLE_RATE = 22_050  # Hz; librosa's default, the rate of the paper's spectrogr
 N_PEAKS = 400  # as many as a phone's screen can show
 MIN_DURATION_S = 0.5  # less than this holds nothing to rate
 PLAYBACK_LUFS = -18.0  # quiet enough that dynamic music can be raised to it, loud enough for a phone
+COUNTED = re.compile(
+    r"^\[Parsed_astats_\d+ @ \w+\] (Peak level dB|Peak count|Number of samples): (-?(?:\d+\.?\d*|inf))", re.MULTILINE
+)
+FULL_DB = -0.001  # a channel whose loudest sample is below was never at full scale
 LOUDNESS = re.compile(r"^\s+(I|Peak):\s+(-?(?:\d+\.\d+|inf))", re.MULTILINE)
 DECODER_MEMORY = 2 * 1024**3  # bytes
 SUFFIX = re.compile(r"\.([a-z0-9]{1,5})\Z")
@@ -80,13 +84,16 @@ class Loudness:
 
 @dataclass(frozen=True)
 class Converted:
-    """What came out of a conversion: the true duration in seconds, the source as it was, the loudness of the wav, the raw fingerprint
-    (see `fingerprints.read_items`), and the source's tags, one line each, under lower-case keys such as `artist`."""
+    """What came out of a conversion: the true duration in seconds, the source as it was, its loudness as raters hear it, the raw
+    fingerprint (see `fingerprints.read_items`), and the source's tags, one line each, under lower-case keys such as `artist`.
+
+    clipped_share : share of the samples at full scale, in the channel that has most of them, at the source's own rate."""
 
     duration_s: float
     probe: Probe
     loudness: Loudness
     fingerprint: bytes = b""
+    clipped_share: float = 0.0
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,6 +108,7 @@ LAYOUTS = {"mono": 1, "stereo": 2, "downmix": 2, "2.1": 3, "3.0": 3, "quad": 4, 
 DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gif,jpeg_pipe,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,oma,png_pipe,rm,tak,tta,voc,w64,wav,wv"
 # Of more channels than two, the stereo that raters hear is measured, and made by the same filter.
 AS_HEARD = "aformat=sample_fmts=s16:channel_layouts=mono|stereo"
+CLIPPING = "astats=metadata=0:reset=0:measure_perchannel=Peak_level+Peak_count:measure_overall=Number_of_samples"
 CLOSED = ("-protocol_whitelist", "file", "-format_whitelist", DEMUXERS)
 
 
@@ -136,7 +144,8 @@ def convert(
     mono = f"aformat=sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts=mono"
     chain = f"[0:a:0]{_stretch(start_s, longest)},asplit[written][measured];[written]{mono},asplit[wav][heard];"
     chain += f"[heard]atrim=duration={fingerprints.LONGEST_S}[print];"
-    chain += f"[measured]{AS_HEARD},ebur128=framelog=quiet:peak=sample,anullsink"
+    # One channel is heard from two loudspeakers: `dualmono` measures it so, or a mono track would be played twice as loud.
+    chain += f"[measured]{AS_HEARD},{CLIPPING},ebur128=framelog=quiet:peak=sample:dualmono=true,anullsink"
     command = [get_ffmpeg_exe(), "-nostdin", "-hide_banner", "-nostats", "-y", *CLOSED, "-vn", "-sn", "-dn"]
     command += ["-i", f"file:{source}", "-filter_complex", chain, "-map", "[wav]", "-map_metadata", "-1"]
     command += ["-c:a", "pcm_s16le", "-bitexact", "-f", "wav", f"file:{target}"]
@@ -157,7 +166,7 @@ def convert(
     if duration_s > max_duration_s:
         raise AudioUnreadable(f"The recording is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken.")
     fingerprint = printed.read_bytes() if printed.exists() else b""
-    return Converted(duration_s, _probe(said), _loudness(said), fingerprint, _tags(tags))
+    return Converted(duration_s, _probe(said), _loudness(said), fingerprint, _clipped(said), _tags(tags))
 
 
 MOST_TAGS = 1_000_000  # bytes that are read of them
@@ -299,6 +308,15 @@ def _loudness(said: str) -> Loudness:
     return Loudness(integrated if integrated > -70 else None, peak if math.isfinite(peak) else None)
 
 
+def _clipped(said: str) -> float:
+    """The share of the samples at full scale: those as loud as a channel's loudest, where that is full scale."""
+    found = COUNTED.findall(said)
+    numbers = [float(value) for what, value in found if what == "Number of samples"]
+    levels, counts = ([float(value) for what, value in found if what == name] for name in ("Peak level dB", "Peak count"))
+    at_full = [count for level, count in zip(levels, counts, strict=False) if level >= FULL_DB]
+    return min(1.0, max(at_full, default=0.0) / numbers[-1]) if numbers and numbers[-1] else 0.0
+
+
 def playback_gain(loudness_lufs: float | None, peak_db: float | None) -> float:
     """dB by which a player changes a track so that all sound equally loud (-18 LUFS) and none clips (1 dB of room)."""
     if loudness_lufs is None or peak_db is None:
@@ -386,38 +404,35 @@ def read_wav(path: Path | IO[bytes]) -> NDArray[np.float32]:
 
 
 SILENT = 33  # of 32768: about -60 dBFS
-CLIPPED = 32_600  # of 32768: within 0.05 dB of full scale
 BLOCK = SAMPLE_RATE // 20  # 50 ms
 
 
 @dataclass(frozen=True)
 class Measured:
     """peaks : loudest absolute sample of each of 400 equal stretches, int in 0-100. silence_share : share of 50 ms blocks whose RMS
-    is below -60 dBFS. clipped_share : share of samples at full scale."""
+    is below -60 dBFS."""
 
     peaks: list[int]
     silence_share: float
-    clipped_share: float
 
 
 def measure(path: Path, n: int = N_PEAKS) -> Measured:
-    """The waveform, silence and clipping of a 16-bit mono wav, read in one pass and in blocks."""
+    """The waveform and the silence of a 16-bit mono wav, read in one pass and in blocks."""
     with wave.open(str(path)) as file:
         total = file.getnframes()
         edges = np.linspace(0, total, n + 1).astype(int)
-        loudest, silent, blocks, clipped, rest = [], 0, 0, 0, np.empty(0, np.float32)
+        loudest, silent, blocks, rest = [], 0, 0, np.empty(0, np.float32)
         for start, stop in itertools.pairwise(edges):
             samples = np.frombuffer(file.readframes(int(stop - start)), dtype="<i2").astype(np.float32)
             level = np.abs(samples)
             loudest.append(float(level.max()) if level.size else 0.0)
-            clipped += int((level >= CLIPPED).sum())
             rest = np.concatenate([rest, samples])
             whole = rest[: rest.size // BLOCK * BLOCK].reshape(-1, BLOCK)
             silent += int((np.square(whole).mean(axis=1) < SILENT**2).sum())
             blocks += len(whole)
             rest = rest[whole.size :]
     peaks = [round(100 * value / 32768) for value in loudest]
-    return Measured(peaks, silent / blocks if blocks else 1.0, clipped / total if total else 0.0)
+    return Measured(peaks, silent / blocks if blocks else 1.0)
 
 
 def sha256_of(file: Readable) -> str:

@@ -14,11 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
+from unicodedata import category
 
 from datasets.errors import SourceRefused
 
 COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "external_id", "start", "end")
 OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
+MOST_LETTERS = {"url": 500, "title": 300, "artist": 300, "licence": 100, "genre": 100, "country": 100, "external_id": 100}
 MOST_ROWS = 20_000
 MOST_CELLS = 4_000_000
 MOST_COLUMNS = 1000  # a form has a column a track
@@ -245,7 +247,7 @@ def _cell(value: object) -> str:
 
 
 def _line(number: int, row: dict[str, str]) -> Line:
-    values = {name: row.get(name, "").replace("\0", "").strip() for name in COLUMNS}
+    values = {name: _plain(row.get(name, "")) for name in COLUMNS}
     problem, times = "", {}
     for name in ("start", "end"):
         try:
@@ -259,11 +261,27 @@ def _line(number: int, row: dict[str, str]) -> Line:
         problem = (
             f"The row has more cells than the first row names (“{row[TOO_MANY][:60]}”): put a text with a comma in quotation marks."
         )
+    for name, most in MOST_LETTERS.items():
+        if len(values[name]) > most:
+            problem = f"Column {name} has {len(values[name]):,} letters; at most {most} are kept: shorten it."
     if not values["url"]:
         problem = "There is no address in this row."
     texts = {name: values[name][:100] for name in ("licence", "genre", "country", "external_id")}
     address, title, artist = values["url"][:500], values["title"][:300], values["artist"][:300]
     return Line(number, address, title, artist, start_s=start, end_s=end, problem=problem, **texts)
+
+
+def _plain(text: str) -> str:
+    """Without characters that nobody sees and that turn the line around them, or end it."""
+    return " ".join("".join(" " if category(letter)[0] == "C" else letter for letter in text).split())
+
+
+def as_clock(seconds: float) -> str:
+    """75 -> "1:15", 3675.5 -> "1:01:15.5": as lists write it."""
+    whole, part = divmod(round(seconds, 2), 60)
+    hours, minutes = divmod(int(whole), 60)
+    rest = f"{part:05.2f}".rstrip("0").rstrip(".")
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
 
 
 def seconds(text: str) -> float:

@@ -14,6 +14,7 @@ BITRATES = {
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5, layer III
 }
 RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}  # Hz by the header's version
+PIECE = 4 * 1024**2  # bytes; a multiple of a page
 SAME = 0xFFFE_0C00  # what all headers of a stream share: sync, version, layer, sampling rate
 
 
@@ -24,9 +25,13 @@ def copy_frames(source: Path, target: Path) -> float:
     """
     seconds = 0.0
     with source.open("rb") as file, target.open("wb") as copy, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        given_back = 0
         for start, length, duration_s in _frames(data):
             copy.write(data[start : start + length])
             seconds += duration_s
+            if start - given_back >= PIECE:  # what was copied need not stay in memory
+                data.madvise(mmap.MADV_DONTNEED, given_back, PIECE)
+                given_back += PIECE
     return seconds
 
 

@@ -4,6 +4,7 @@ What goes wrong falls into classes with different cures, because the same error 
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +48,6 @@ class Access:
     proxy: str = ""
     rate_limit: int = 0  # bytes a second
     sleep_s: float = 0.0  # before each download
-    ffmpeg: str = ""
     hosts: tuple[str, ...] = network.YOUTUBE_HOSTS
     api_key: str = ""  # of the Data API
 
@@ -60,6 +60,9 @@ class Access:
             "socket_timeout": 20,
             "retries": 3,
             "extractor_retries": 2,
+            # Programs that yt-dlp would start (ffmpeg for some streams) resolve and follow addresses by themselves, past our guard.
+            "ffmpeg_location": os.devnull,
+            "external_downloader": {"default": "native"},
             "allowed_extractors": ["youtube", "youtube:tab", "youtube:playlist"],
             **({"cookiefile": self.cookies_file} if self.cookies_file else {}),
             **({"proxy": self.proxy} if self.proxy else {}),
@@ -111,6 +114,9 @@ def _hosts(access: Access) -> tuple[str, ...]:
     return (*access.hosts, proxy) if proxy else access.hosts
 
 
+OURS = ("https", "http", "http_dash_segments")  # what yt-dlp downloads through our guard, without a program beside it
+
+
 def fetch(
     identifier: str,
     folder: Path,
@@ -146,7 +152,7 @@ def fetch(
         raise FetchFailed("The video was not taken: it is made for kids, and the dataset takes no such videos.", Problem.POLICY)
     refused: list[str] = []
     options = {
-        "format": "bestaudio/best",
+        "format": "/".join(f"{best}[protocol={protocol}]" for best in ("bestaudio", "best") for protocol in OURS),
         "noplaylist": True,
         "match_filter": refuse,
         "max_filesize": max_bytes,

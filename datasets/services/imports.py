@@ -1,5 +1,6 @@
 """Lists of tracks: read, looked at, confirmed, brought in row by row, kept as the record of what came of each."""
 
+import math
 from collections.abc import Sequence
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from datasets.errors import DatasetsError, WrongState
 from datasets.methods import addresses, network
-from datasets.methods.lists import Line
+from datasets.methods.lists import Line, as_clock
 from datasets.methods.youtube import Access, Entry
 from datasets.models import Dataset, Import, ImportRow, Job, Track
 from datasets.services import queue, tracks
@@ -69,10 +70,22 @@ def _outside(dataset: Dataset, row: ImportRow) -> str:
     """Why a row's stretch is not within the range that its dataset takes; empty where it is."""
     if row.start_s is None and row.end_s is None:
         return ""
+    longest = min(settings.TRACK_MAX_MINUTES * 60.0, dataset.longest_s or math.inf)
+    if (row.start_s or 0) >= settings.TRACK_MAX_MINUTES * 60:
+        most = settings.TRACK_MAX_MINUTES
+        return f"It begins at {as_clock(row.start_s or 0)}: later than a recording that is taken can end ({most} minutes)."
+    if row.end_s is not None:
+        duration_s = row.end_s - (row.start_s or 0)
+        if duration_s < dataset.shortest_s:
+            return (
+                f"Its stretch is {duration_s:g} seconds long; “{dataset}” takes none shorter than {dataset.shortest_s:g} seconds."
+            )
+        if duration_s > longest:
+            return f"Its stretch is {as_clock(duration_s)} long; none longer than {as_clock(longest)} is taken."
     first, last = dataset.range_start_s or 0, dataset.range_end_s
     if (row.start_s or 0) >= first and (last is None or (row.end_s is not None and row.end_s <= last)):
         return ""
-    taken = f"{first:g} s to {'the end' if last is None else f'{last:g} s'}"
+    taken = f"{as_clock(first)} to {'the end' if last is None else as_clock(last)}"
     return f"Its stretch is not within the range that “{dataset}” takes: {taken}."
 
 

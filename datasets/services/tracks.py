@@ -278,7 +278,7 @@ def make_ready(track: Track, wav: Path, stream: Path | None, converted: audio.Co
     loudness = converted.loudness
     facts: dict[str, object] = {"codec": "pcm_s16le", "sample_rate": audio.SAMPLE_RATE, "channels": 1, "peaks": measured.peaks}
     facts |= {"loudness_lufs": loudness.integrated_lufs, "peak_db": loudness.peak_db}
-    facts |= {"silence_share": measured.silence_share, "clipped_share": measured.clipped_share}
+    facts |= {"silence_share": measured.silence_share, "clipped_share": converted.clipped_share}
     made = {AudioFile.Kind.WAV: (wav, facts)}
     if stream:
         made[AudioFile.Kind.STREAM] = (stream, {"codec": audio.CODECS[stream.suffix[1:]], "plays": True})

@@ -2,6 +2,8 @@
 
 from django import template
 
+from datasets.methods.lists import as_clock
+
 register = template.Library()
 
 
@@ -12,6 +14,9 @@ def eta(seconds: float) -> str:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+register.filter("clock", as_clock)
 
 
 @register.filter

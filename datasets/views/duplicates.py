@@ -21,7 +21,10 @@ def duplicate_list(request: HttpRequest) -> HttpResponse:
     state = state if state in Duplicate.State.values else Duplicate.State.OPEN.value
     page = Paginator(selectors.duplicates(state), 10).get_page(request.GET.get("page"))
     sounds = selectors.sounds_of([track for pair in page for track in (pair.track, pair.other)])
-    pairs = [(pair, [(track, sounds.get(track.pk)) for track in (pair.other, pair.track)]) for pair in page]
+    originals = selectors.originals_of([track for pair in page for track in (pair.track, pair.other)])
+    pairs = [
+        (pair, [(track, sounds.get(track.pk), originals.get(track.pk)) for track in (pair.other, pair.track)]) for pair in page
+    ]
     return render(
         request, "datasets/duplicate_list.html", {"page": page, "pairs": pairs, "state": state, "states": Duplicate.State}
     )

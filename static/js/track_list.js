@@ -15,4 +15,8 @@ function wire() {
   tell();
 }
 wire();
+// What is ticked or opened is being worked with: the list is not loaded anew under the hand.
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.target.id === "tracks" && event.target.querySelector(":checked, details[open]")) event.preventDefault();
+});
 document.addEventListener("htmx:afterSwap", wire);

@@ -38,6 +38,28 @@ def test_an_uploaded_file_becomes_a_track_with_waveform_and_spectrogram(log_in):
     assert size == [256, 128]
 
 
+def test_what_is_ticked_while_tracks_come_in_stays_ticked(studio, log_in):
+    coming = "from datasets.models import *; t = Track.objects.create(dataset=Dataset.objects.get(name='Demo'), title='Coming', source='youtube', external_id='abcdefghijk', state='waiting')"
+    studio.command("shell", "--no-imports", "-c", coming)
+    try:
+        page = log_in("curator")
+        page.goto("/tracks/")
+        box = page.get_by_role("row", name=re.compile("Sketch")).first.get_by_role("checkbox")
+        box.check()
+        asked = []
+        page.on("request", lambda request: asked.append(request.url) if request.headers.get("hx-request") else None)
+        page.wait_for_timeout(5000)
+        expect(box).to_be_checked()
+        assert asked == [], "the list was loaded anew under the hand"
+        box.uncheck()
+        page.wait_for_timeout(3000)
+        assert asked, "nothing is ticked any more: it goes on by itself"
+    finally:
+        studio.command(
+            "shell", "--no-imports", "-c", "from datasets.models import *; Track.objects.filter(title='Coming').delete()"
+        )
+
+
 def test_a_file_goes_on_by_itself_after_a_broken_connection_and_a_copy_of_it_is_shown_beside_it(log_in, tmp_path):
     page = log_in("curator")
     page.goto("/tracks/add/")

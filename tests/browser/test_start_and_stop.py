@@ -54,7 +54,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     _upload(studio, token, tone(600, seed=99), "long.wav")  # long enough to be under way when its worker dies
     wait_for(lambda: "running" in jobs(studio)["convert_track"])
     keepers = studio.processes("config.keep")
-    assert len(keepers) == 4
+    assert len(keepers) == 5
     for pid in set(studio.processes("celery") + studio.processes("mer.methods.training")) - set(keepers):
         try:
             os.kill(pid, signal.SIGKILL)

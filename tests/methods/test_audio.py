@@ -158,14 +158,52 @@ def test_the_loudness_is_that_of_a_pass_of_its_own(wav_file, tmp_path):
     assert f"I:         {measured.integrated_lufs:.1f} LUFS" in said and f"Peak:       {measured.peak_db:.1f} dBFS" in said
 
 
-def test_silence_and_clipping_are_shares(tmp_path):
+def test_silence_is_a_share(tmp_path):
     y = np.concatenate([np.zeros(22_050), np.full(11_025, 32_767), 8_000 * np.ones(11_025)]).astype("<i2")
     path = tmp_path / "x.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1), file.setsampwidth(2), file.setframerate(22_050)
         file.writeframes(y.tobytes())
     found = audio.measure(path)
-    assert found.silence_share == pytest.approx(0.5, abs=0.01) and found.clipped_share == pytest.approx(0.25)
+    assert found.silence_share == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "share"),
+    [
+        ("2*sin(2*PI*440*t)", "0", 2 / 3),  # a channel that is clipped, beside one that is silent
+        ("2*sin(2*PI*440*t)", "2*sin(2*PI*440*t+2)", 2 / 3),
+        ("0.98*(1-2*gt(random(0),0.5))", "0.98*(1-2*gt(random(1),0.5))", 0.0),  # never at full scale; resampled it would overshoot
+        ("0.5*sin(2*PI*440*t)", "0.5*sin(2*PI*440*t)", 0.0),
+    ],
+)
+def test_clipping_is_counted_in_each_channel_of_the_original(tmp_path, left, right, share):
+    path = tmp_path / "x.wav"
+    line = [
+        get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        f"aevalsrc='{left}'|'{right}':s=44100:d=2",
+        "-c:a",
+        "pcm_s16le",
+        path,
+    ]
+    subprocess.run(line, check=True)
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).astype(int)
+    by_hand = max((np.abs(samples) >= 32_767).mean(axis=0))
+    found = audio.convert(path, tmp_path / "out.wav", max_duration_s=60).clipped_share
+    assert found == pytest.approx(by_hand, abs=2e-4) and found == pytest.approx(share, abs=0.01)
+
+
+def test_one_channel_is_as_loud_as_the_same_sound_in_two(wav_file, tmp_path):
+    mono = wav_file(5.0)
+    stereo = encoded(mono, ".flac", "-af", "pan=stereo|c0=c0|c1=c0")
+    found = [audio.convert(path, tmp_path / "out.wav", max_duration_s=60).loudness for path in (mono, stereo)]
+    assert found[0].integrated_lufs == pytest.approx(found[1].integrated_lufs, abs=0.11)
 
 
 def test_what_unpacks_into_more_than_it_may_is_stopped(tmp_path):
