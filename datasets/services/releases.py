@@ -142,7 +142,7 @@ def freeze_release(
         for item in items
     )
     ReleaseRating.objects.bulk_create(
-        (ReleaseRating(release=release, number=row.track_id, **asdict(row)) for row in ratings), batch_size=1000
+        (ReleaseRating(release=release, number=row.track_id, **vars(row)) for row in ratings), batch_size=1000
     )
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
