@@ -4,6 +4,6 @@ import runpy
 from pathlib import Path
 
 for path in sorted(Path(__file__).parent.glob("*.py")):
-    if path.stem not in ("__init__", "__main__", "bare", "study", "training_way"):
+    if path.stem not in ("__init__", "__main__", "bare", "study", "precision", "training_way"):
         print(f"== {path.stem}", flush=True)
         runpy.run_module(f"benchmarks.{path.stem}", run_name="__main__")

@@ -128,7 +128,7 @@ def train(watch: Watch, run: Run, folder: Path, inputs: Inputs, *, fold: int = 0
 
     The network's own file is left in the folder as `network.keras`.
     """
-    _write(folder, run, inputs)
+    write(folder, run, inputs)
     done = folder / "done.json"
     if not done.exists():
         done.write_text(json.dumps(_train(watch, run, folder, fold)))
@@ -138,7 +138,7 @@ def train(watch: Watch, run: Run, folder: Path, inputs: Inputs, *, fold: int = 0
     return Trained(**json.loads(done.read_text()), probabilities=probabilities, pictures=pictures)
 
 
-def _write(folder: Path, run: Run, inputs: Inputs) -> None:
+def write(folder: Path, run: Run, inputs: Inputs) -> None:
     spec = json.dumps({"params": run.params, "labels": inputs.labels, "inputs": inputs.digest})
     file_of_spec = folder / "spec.json"
     if file_of_spec.exists() and file_of_spec.read_text() == spec:

@@ -136,9 +136,9 @@ def test_what_an_attempt_left_of_other_inputs_is_not_gone_on_with(release, tmp_p
     samples = selectors.samples_of(run)
     parts, labels = [sample.part for sample in samples], list(release.labels)
     folder = tmp_path / "round"
-    rounds._write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
+    rounds.write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
     (folder / "state.json").write_text("here")
-    rounds._write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
+    rounds.write(folder, run, rounds.inputs_of(run, samples, [parts], labels)[0])
     assert (folder / "state.json").exists()
-    rounds._write(folder, run, rounds.inputs_of(run, samples[1:], [parts[1:]], labels)[0])
+    rounds.write(folder, run, rounds.inputs_of(run, samples[1:], [parts[1:]], labels)[0])
     assert not (folder / "state.json").exists()
