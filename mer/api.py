@@ -41,6 +41,15 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
     serializer_class = RunSerializer
     permission_classes = [IsCurator]
 
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        runs.note_opened(page or [], by=cast(User, self.request.user))
+        return page
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        runs.note_opened([self.get_object()], by=cast(User, request.user))
+        return super().retrieve(request, *args, **kwargs)
+
     @extend_schema(request=NewRunSerializer, responses={202: RunSerializer})
     def create(self, request: Request) -> Response:
         serializer = NewRunSerializer(data=request.data)

@@ -387,6 +387,18 @@ def test_the_estimate_goes_by_epochs_and_folds(release):
     assert selectors.minutes_of(release, "crnn", folds=True, epochs=30) == pytest.approx(30)
 
 
+@pytest.mark.parametrize("address", ["/runs/{pk}/", "/runs/", "/releases/songs-v1/compare/", "/api/v1/runs/", "/api/v1/runs/{pk}/"])
+def test_who_opens_test_figures_is_noted_on_the_run_once(release, client, curator, admin_person, address):
+    run, waiting = trained(release), make_run(release, "compact")
+    for person in (curator, admin_person, curator):
+        client.force_login(person)
+        assert client.get(address.format(pk=run.pk)).status_code == 200
+    opened = Event.objects.filter(subject="run", to_state=runs.OPENED).order_by("pk")
+    assert [(event.subject_id, event.actor) for event in opened] == [(run.pk, curator), (run.pk, admin_person)]
+    page = client.get(f"/runs/{run.pk}/").content.decode()
+    assert "Test figures opened by" in page and client.get(f"/runs/{waiting.pk}/").status_code == 200
+
+
 def test_a_nul_in_a_reason_is_left_out(release, client, curator):
     run = trained(release)
     client.force_login(curator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from datasets.errors import WrongState
-from datasets.models import Release, Split, SplitMember
+from datasets.models import Event, Release, Split, SplitMember
 from datasets.services import queue, releases
 from datasets.services.audit import record
 from datasets.services.signals import Said, write_signals
@@ -29,6 +29,7 @@ from mer.services import inputs
 TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
 MOST_DRAWS = 20
+OPENED = "test figures opened"
 
 
 @dataclass(frozen=True)
@@ -191,6 +192,19 @@ def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict
             related.all().delete()
         run.excluded, run.environment = list(excluded), environment
         run.save(update_fields=["excluded", "environment"])
+
+
+def note_opened(shown: Iterable[Run], *, by: User | None) -> None:
+    """Somebody reads the test figures of these runs; said once a person on each run. Without a person it is a command of this machine.
+
+    Who has seen the test part of many runs, and chooses then, has chosen on the test part: the log shows it.
+    """
+    read = [run for run in shown if selectors.evaluation(run, "test")]
+    said = Event.objects.filter(subject="run", subject_id__in=[run.pk for run in read], to_state=OPENED, actor=by)
+    known = set(said.values_list("subject_id", flat=True))
+    for run in read:
+        if run.pk not in known:
+            record(run, to=OPENED, actor=by)
 
 
 def describe(run: Run, *, n_weights: int, **environment: str) -> None:

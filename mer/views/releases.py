@@ -65,6 +65,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         rows = [row for row in rows if row.all_wrong]
     if chosen:
         note_sight(release, user_of(request))
+    runs.note_opened(compared, by=user_of(request))
     ctx = {
         "release": release,
         "comparison": comparison,
@@ -89,6 +90,7 @@ def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
     headers = {"Content-Disposition": f'attachment; filename="{release.name}-compare.{format}"'}
     with translation.override("en"):  # a table has the same words for everyone
         comparison = selectors.compare(release, chosen)
+        runs.note_opened([row.run for row in comparison.rows], by=user_of(request))
         if format == "svg":
             title = f"{release.name}, {len(comparison.rows)} runs"
             ctx = plots.stacked(plots.both_whiskers(comparison.rows, human=comparison.one_rater)) | {"title": title}
@@ -119,6 +121,7 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
     default = TrainingParams()
     ablations = "ablations" in request.GET
     steps = replay.steps(release, epochs=default.epochs, seed=default.seed, ablations=ablations)
+    runs.note_opened([step.run for step in steps if step.run], by=user_of(request))
     missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
     if request.method == "POST":
         for step in missing:

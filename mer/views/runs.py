@@ -14,11 +14,12 @@ from datasets.errors import MERError
 from datasets.methods.bundles import csv_table
 from datasets.models import Release
 from datasets.responses import attempt, posted
+from datasets.selectors import events_of
 from datasets.services.signals import note_sight
 from mer import plots, selectors
 from mer.methods.params import INPUTS, NETWORKS, RECIPES
 from mer.models import Run
-from mer.services import promotions
+from mer.services import promotions, runs
 
 PER_PAGE = 50
 FILTERS = ("network", "input", "recipe", "folds", "state", "sort")
@@ -41,6 +42,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "plots": plots.both_whiskers(selectors.figures_of(list(page)), human=selectors.one_rater(release)) if release and found else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),
     }  # fmt: skip
+    runs.note_opened(page, by=user_of(request))
     return render(request, "mer/run_list.html", ctx)
 
 
@@ -54,6 +56,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
     cell = {name: value if value in labels else "" for name, value in cell.items()}
     if test:
         note_sight(run.release, user_of(request))
+    runs.note_opened([run], by=user_of(request))
     tracks = selectors.test_tracks(run, **cell)
     ctx = _run_ctx(run) | {
         "tables": [(row, plots.confusion(row, labels)) for row in run.evaluations.all()],
@@ -65,6 +68,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "promoted": selectors.promoted(run.release.dataset),
         "promotions": selectors.promotions_of(run.release.dataset)[:20],
         "newest": selectors.newest_release(run),
+        "opened": events_of("run", run.pk).filter(to_state=runs.OPENED).select_related("actor").order_by("pk"),
         "made_with": selectors.params_that_count(run),
     }
     return render(request, "mer/run.html", ctx)

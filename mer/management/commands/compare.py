@@ -4,6 +4,7 @@ from django.core.management.base import CommandParser
 
 from datasets.management.command import StudioCommand, find_release
 from mer import selectors
+from mer.services import runs
 
 
 class Command(StudioCommand):
@@ -14,6 +15,7 @@ class Command(StudioCommand):
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         comparison = selectors.compare(find_release(options["release"]))
+        runs.note_opened([row.run for row in comparison.rows], by=None)
         lines = [
             f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"
         ]

@@ -41,6 +41,7 @@ class Command(StudioCommand):
                 self._train(release, step)
         done = replay.steps(release, **asked)
         text = replay.markdown(release, done)
+        runs.note_opened([step.run for step in done if step.run], by=None)
         if out:
             out.write_text(text, encoding="utf-8")
         rows = [

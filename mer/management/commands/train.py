@@ -84,6 +84,7 @@ class Command(StudioCommand):
             raise CommandError(f"{run.name} was not trained: {job.reason if job else 'a worker has taken it'}")
         self.progress("")
         run = selectors.runs_of().get(pk=run.pk)
+        runs.note_opened([run], by=None)
         epochs = f"{run.epochs.count()} epochs, best {run.best_epoch}, " if run.best_epoch else ""
         lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
