@@ -78,8 +78,7 @@ def fetch_track(ticket: Ticket) -> None:
 
 def _longest_original(track: Track) -> float:
     """A video may be as long as a track; of one that only a stretch is taken from, as long as the studio takes at all."""
-    studio = settings.TRACK_MAX_MINUTES * 60.0
-    return studio if track.stretch != (None, None) or track.dataset.longest_s is None else min(studio, track.dataset.longest_s)
+    return settings.TRACK_MAX_MINUTES * 60.0 if track.stretch != (None, None) else track.dataset.longest
 
 
 @contextmanager

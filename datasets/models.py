@@ -5,6 +5,7 @@ Everything stored here is a plain value: nothing points up to ratings or runs.
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import Any, NoReturn
 
@@ -31,8 +32,11 @@ class Dataset(models.Model):
     description = models.TextField(blank=True)
     synthetic = models.BooleanField(default=False, help_text="Made by a generator, not by musicians: said wherever it shows.")
     # What is taken in
-    shortest_s = models.FloatField(default=0.5, validators=[MinValueValidator(0.5)], help_text="Shorter recordings are refused.")
+    shortest_s = models.FloatField(
+        "shortest, in seconds", default=0.5, validators=[MinValueValidator(0.5)], help_text="Shorter recordings are refused."
+    )
     longest_s = models.FloatField(
+        "longest, in seconds",
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
@@ -67,6 +71,11 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def longest(self) -> float:
+        """Seconds; the dataset's own limit or the studio's."""
+        return min(settings.TRACK_MAX_MINUTES * 60.0, self.longest_s or math.inf)
 
     def clean(self) -> None:
         if self.longest_s is not None and self.shortest_s is not None and self.longest_s < self.shortest_s:

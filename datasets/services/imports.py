@@ -1,6 +1,5 @@
 """Lists of tracks: read, looked at, confirmed, brought in row by row, kept as the record of what came of each."""
 
-import math
 from collections.abc import Sequence
 
 from django.conf import settings
@@ -70,7 +69,6 @@ def _outside(dataset: Dataset, row: ImportRow) -> str:
     """Why a row's stretch is not within the range that its dataset takes; empty where it is."""
     if row.start_s is None and row.end_s is None:
         return ""
-    longest = min(settings.TRACK_MAX_MINUTES * 60.0, dataset.longest_s or math.inf)
     if (row.start_s or 0) >= settings.TRACK_MAX_MINUTES * 60:
         most = settings.TRACK_MAX_MINUTES
         return f"It begins at {as_clock(row.start_s or 0)}: later than a recording that is taken can end ({most} minutes)."
@@ -80,8 +78,8 @@ def _outside(dataset: Dataset, row: ImportRow) -> str:
             return (
                 f"Its stretch is {duration_s:g} seconds long; “{dataset}” takes none shorter than {dataset.shortest_s:g} seconds."
             )
-        if duration_s > longest:
-            return f"Its stretch is {as_clock(duration_s)} long; none longer than {as_clock(longest)} is taken."
+        if duration_s > dataset.longest:
+            return f"Its stretch is {as_clock(duration_s)} long; none longer than {as_clock(dataset.longest)} is taken."
     first, last = dataset.range_start_s or 0, dataset.range_end_s
     if (row.start_s or 0) >= first and (last is None or (row.end_s is not None and row.end_s <= last)):
         return ""

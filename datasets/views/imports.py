@@ -37,7 +37,7 @@ def import_add(request: HttpRequest) -> HttpResponse:
             return redirect(imports.create_import(name=name, lines=lines, by=user_of(request), **common))
         except MERError as fact:
             form.add_error(None, str(fact))
-    ctx = {"form": form, "imports": selectors.imports()[:20], "most": settings.PLAYLIST_MAX}
+    ctx = {"form": form, "datasets": selectors.datasets(), "imports": selectors.imports()[:20], "most": settings.PLAYLIST_MAX}
     return render(request, "datasets/import_add.html", ctx)
 
 

@@ -134,8 +134,9 @@ def track_add(request: HttpRequest) -> HttpResponse:
             return redirect("datasets:track_list")
     else:
         form = AddTracksForm(initial={"dataset": tracks.default_dataset()})
-    strict = selectors.datasets().filter(licence_required=True)
-    return render(request, "datasets/track_add.html", {"form": form, "limit_mb": settings.UPLOAD_MAX_MB, "strict": strict})
+    datasets = selectors.datasets()
+    ctx = {"form": form, "limit_mb": settings.UPLOAD_MAX_MB, "datasets": datasets, "strict": datasets.filter(licence_required=True)}
+    return render(request, "datasets/track_add.html", ctx)
 
 
 def _take_in(request: HttpRequest, form: AddTracksForm, refused: list[str]) -> bool:
