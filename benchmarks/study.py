@@ -28,7 +28,12 @@ def main() -> None:
     run_study(Path(data).resolve(), out, limit=int(os.environ.get("STUDY_LIMIT", "0")), epochs=os.environ.get("STUDY_EPOCHS", "30"))
 
 
-def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> list[tuple[str, dict[str, Any]]]:
+NETWORKS = ("features", "cnn", "crnn")
+
+
+def run_study(
+    data: Path, out: Path, *, limit: int = 0, epochs: str = "30", networks: tuple[str, ...] = NETWORKS
+) -> list[tuple[str, dict[str, Any]]]:
     """Every step, in order; a step that fails stops the study with its message. Returns each step's command and result."""
     tracks, ratings = _shortened(data, out, limit) if limit else (data / "tracks.csv", data / "ratings.csv")
     steps: list[list[str]] = [
@@ -37,9 +42,7 @@ def run_study(data: Path, out: Path, *, limit: int = 0, epochs: str = "30") -> l
         ["import_ratings", str(ratings), "--dataset", "Study"],
         ["agreement", "--dataset", "Study"],
         ["freeze", "study-v1", "--seed", "1", "--dataset", "Study"],
-        ["train", "study-v1", "--network", "features"],
-        ["train", "study-v1", "--network", "cnn", "--epochs", epochs],
-        ["train", "study-v1", "--network", "crnn", "--epochs", epochs],
+        *(["train", "study-v1", "--network", network, "--epochs", epochs] for network in networks),
         ["compare", "study-v1"],
         ["export", "study-v1", "--out", str(out / "study-v1.zip")],
         ["verify", str(out / "study-v1.zip")],

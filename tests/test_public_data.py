@@ -68,11 +68,11 @@ def test_twelve_rated_pieces_go_through_the_whole_chain(tmp_path):
         writer.writeheader()
         writer.writerows(row for row in reader if row["track"] in kept)
 
-    results = dict(run_study(audio, out, epochs="1"))
+    results = dict(run_study(audio, out, epochs="1", networks=("features", "crnn"))  # the CNN takes a minute more)
     assert len(results["ingest"]["ready"]) == 12
     assert results["import_ratings"]["ratings"] == 60
     assert results["agreement"]["per_label"] == {"positive": 4, "neutral": 4, "negative": 4}
     assert results["freeze"]["items"] == 12
-    assert {row["network"] for row in results["compare"]["runs"]} == {"features", "cnn", "crnn"}
+    assert {row["network"] for row in results["compare"]["runs"]} == {"features", "crnn"}
     assert all(row["test"]["n"] >= 1 for row in results["compare"]["runs"])
     assert results["verify"]["ok"] is True
