@@ -34,6 +34,14 @@ class GoldInline(TabularInline):
             kwargs["queryset"] = Word.objects.filter(label__dataset__questionnaire=pk).select_related("label")
         return super().formfield_for_foreignkey(field, request, **kwargs)
 
+    def formfield_for_dbfield(self, field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The head of a column is no label to a screen reader."""
+        found = super().formfield_for_dbfield(field, request, **kwargs)
+        if found:
+            widget = getattr(found.widget, "widget", found.widget)
+            widget.attrs["aria-label"] = found.label
+        return found
+
 
 @admin.register(Questionnaire)
 class QuestionnaireAdmin(ModelAdmin):
