@@ -52,7 +52,7 @@ lint: $(VENV)/.dev       ## style, types, import directions
 	$(VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml config datasets annotate mer
 	$(VENV)/bin/hadolint docker/Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yml
-	$(VENV)/bin/mkdocs build --strict --quiet --site-dir $(VENV)/site
+	$(VENV)/bin/mkdocs build --strict --site-dir $(VENV)/site
 	$(PY) -m tests.audit
 
 docs: $(VENV)/.dev       ## the documentation as a site, in site/

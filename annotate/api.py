@@ -320,4 +320,4 @@ class DoubtViewSet(viewsets.GenericViewSet[Review]):
             raise ValidationError({"label": f"“{data['label']}” is no label of the dataset."})
         by = cast(User, request.user)
         reviews.review(item, action=data["action"], label=label, reason=data["reason"], by=by, seen=data["seen"])
-        return Response(request.data, status=status.HTTP_201_CREATED)
+        return Response(data | {"release": data["release"].name}, status=status.HTTP_201_CREATED)

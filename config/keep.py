@@ -4,13 +4,21 @@ The supervisor signals the whole process group, so that the worker hears of a st
 seconds of each start is given up.
 """
 
+import ctypes
 import signal
 import subprocess
 import sys
 import time
 
+PDEATHSIG = 1  # prctl(2)
 SOON_S = 10
 MAX_SOON = 5
+
+
+def _die_with_me() -> None:
+    """A child that nobody looks after any more ends its work and goes."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGTERM)
 
 
 def main() -> int:
@@ -25,7 +33,7 @@ def main() -> int:
     soon = 0
     while True:
         began = time.monotonic()
-        code = subprocess.Popen(sys.argv[1:]).wait()
+        code = subprocess.Popen(sys.argv[1:], preexec_fn=_die_with_me).wait()
         if stopping or code == 0:
             return code
         soon = soon + 1 if time.monotonic() - began < SOON_S else 0

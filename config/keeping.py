@@ -188,9 +188,19 @@ def check_backup(path: Path) -> dict[str, Any]:
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
     for member in tar:
         file = tar.extractfile(member) if member.isfile() else None
-        if file is None or member.name.startswith("/") or ".." in Path(member.name).parts:
+        if file is None or not _is_ours(member.name):
             raise BackupRefused(f"“{member.name}” does not belong into a backup.")
         yield member, file
+
+
+def _is_ours(name: str) -> bool:
+    """Only what a backup is made of, and no name that leads anywhere else: not even by a part that is empty."""
+    parts = name.split("/")
+    if "\\" in name or any(part in ("", ".", "..") for part in parts):
+        return False
+    return name in ("manifest.json", "secret_key", "database/db.sqlite3", "database/db.dump") or (
+        parts[0] == "files" and len(parts) > 1
+    )
 
 
 def is_empty() -> bool:

@@ -180,6 +180,7 @@ class Track(models.Model):
         max_length=100, blank=True, help_text="The track's name in its source: a video id, a column of a list."
     )
     reference = models.CharField(max_length=100, blank=True, help_text="Its name in the list that it came with.")
+    channel = models.CharField(max_length=100, blank=True, help_text="YouTube's channel, whose habits may tell the label.")
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the original file.")
     start_s = models.FloatField(null=True, blank=True, help_text="The track begins here in the original; empty: at its beginning.")
     end_s = models.FloatField(null=True, blank=True, help_text="The track ends here in the original; empty: at its end.")
@@ -594,6 +595,10 @@ class ReleaseItem(models.Model):
     duration_s = models.FloatField()
     start_s = models.FloatField(null=True)
     end_s = models.FloatField(null=True)
+    kept_with = models.CharField(
+        max_length=350, blank=True,
+        help_text="What no split tears apart, as it was then: its artist, joined with copies of the same recording. Empty: from another studio.",
+    )  # fmt: skip
 
     class Meta:
         ordering = ["number"]
@@ -604,7 +609,7 @@ class ReleaseItem(models.Model):
 
     @property
     def group(self) -> str:
-        return group_of(self.artist, self.track_id)
+        return self.kept_with or group_of(self.artist, self.track_id)
 
 
 class ReleaseRating(models.Model):

@@ -292,11 +292,11 @@ def label_table(labels: Sequence[str], rows: Iterable[tuple[str, str]], *, most:
     return [{"name": name, "n": n.total(), "cells": [n[label] for label in labels]} for name, n in largest]
 
 
-def kept_together(group: Mapping[int, str]) -> list[str]:
+def kept_together(group: Mapping[int, str], *, same: Iterable[tuple[str, str]] = ()) -> list[str]:
     """What no split may tear apart: the tracks of an artist, and those that hold the same recording, joined where they touch.
 
     Whatever was ruled on a pair, and also through tracks that are not asked about: A and C are joined where both repeat B.
-    group : by track its artist's group; the answer is in the same order.
+    group : by track its artist's group; the answer is in the same order. same : groups that are one besides, under two names.
     """
     joined: dict[str, str] = {}
 
@@ -306,9 +306,10 @@ def kept_together(group: Mapping[int, str]) -> list[str]:
         return name
 
     of = Track.objects.filter(pk__in=list(group)[:1]).values("dataset")
-    pairs = Duplicate.objects.filter(track__dataset__in=of).order_by("pk")
-    for one, other in pairs.values_list("track_id", "other_id"):
-        first, second = sorted(root(group.get(pk, f"track:{pk}")) for pk in (one, other))
+    pairs = Duplicate.objects.filter(track__dataset__in=of).order_by("pk").values_list("track_id", "other_id")
+    repeats = [(group.get(one, f"track:{one}"), group.get(other, f"track:{other}")) for one, other in pairs]
+    for pair in (*repeats, *same):
+        first, second = sorted(map(root, pair))
         if first != second:
             joined[second] = first
     return [root(name) for name in group.values()]
@@ -374,8 +375,13 @@ class IngestHealth:
     n_gone: int
 
     @property
+    def is_here(self) -> bool:
+        """Whether this machine fetches at all."""
+        return bool(self.version)
+
+    @property
     def is_stale(self) -> bool:
-        return is_stale(self.age_days)
+        return self.is_here and is_stale(self.age_days)
 
 
 def is_stale(age_days: int | None) -> bool:
@@ -383,20 +389,29 @@ def is_stale(age_days: int | None) -> bool:
 
 
 def age_of_ytdlp() -> int | None:
-    """In days, read without loading it: its version is a date; None where it is not."""
+    """In days, read without loading it: its version is a date; None where it is not, or where it is not installed."""
     try:
-        year, month, day = (int(part) for part in metadata.version("yt-dlp").split(".")[:3])
+        year, month, day = (int(part) for part in version_of_ytdlp().split(".")[:3])
         return (timezone.now().date() - date(year, month, day)).days
     except ValueError:
         return None
 
 
+def version_of_ytdlp() -> str:
+    """Empty on a machine that only answers pages: the workers have it."""
+    try:
+        return metadata.version("yt-dlp")
+    except metadata.PackageNotFoundError:
+        return ""
+
+
 def fetch_alarms() -> list[str]:
     """What an admin has to mend before videos can come in; shown on the first pages of studio and panel."""
     found: list[object] = []
-    if is_stale(age_of_ytdlp()):
+    is_here = bool(version_of_ytdlp())  # where only pages are answered, what the workers meet is all that is known
+    if is_here and is_stale(age_of_ytdlp()):
         found.append(_("yt-dlp is out of date: YouTube changes every few weeks, and old versions stop working."))
-    if not javascript_runtime():
+    if is_here and not javascript_runtime():
         found.append(_("There is no JavaScript runtime: most videos of YouTube cannot be fetched."))
     failed = Track.objects.filter(problem="outdated", state=Track.State.FAILED).count()
     if failed:
@@ -405,7 +420,7 @@ def fetch_alarms() -> list[str]:
 
 
 def ingest_health() -> IngestHealth:
-    version, age = metadata.version("yt-dlp"), age_of_ytdlp()
+    version, age = version_of_ytdlp(), age_of_ytdlp()
     jobs = Job.objects.filter(task="datasets.tasks.fetch_track")
     counts = jobs.aggregate(
         queued=Count("pk", filter=Q(state=Job.State.QUEUED)),

@@ -140,6 +140,7 @@ class PredictionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Predictio
         shown = {row["run"] for row in response.data["results"]}
         for release in Release.objects.filter(runs__in=shown).distinct():
             note_sight(release, cast(User, request.user))
+        runs.note_opened(selectors.runs_of().filter(pk__in=shown), by=cast(User, request.user))
         return response
 
 

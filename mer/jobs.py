@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
@@ -76,8 +77,9 @@ def train_run(ticket: Ticket) -> None:
     ]
     runs.start_run(run, excluded=excluded, environment=environment())
     plans = selectors.rounds_of(run, usable)
+    _guard_usable(run, samples, usable, excluded)
     for parts in plans:
-        _guard(usable, parts, len(excluded))
+        _guard(usable, parts, labels, len(excluded))
     with _folder_of(f"train-{run.pk}") as folder:
         best_epoch: int | None = None
         network: Path | None = None
@@ -437,7 +439,23 @@ def _guard_folds(run: Run) -> None:
         raise TrainingImpossible(f"Fold {fold.number} was not trained: {fold.job.reason}")
 
 
-def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) -> None:
+def _guard_usable(
+    run: Run, samples: list[selectors.Sample], usable: list[selectors.Sample], excluded: list[dict[str, Any]]
+) -> None:
+    """Where most tracks were left out for one reason, that reason is what a person has to know."""
+    folds = {sample.part for sample in usable}
+    if len(usable) >= 3 and (not run.in_folds or len(folds) >= 3):
+        return
+    reasons = Counter(str(row["reason"]) for row in excluded).most_common(1)
+    why = f" Most often: {reasons[0][0]}" if reasons else ""
+    cure = ""
+    if run.spectrogram_set and run.spectrogram_set.input != "whole" and excluded:
+        cure = " The input “whole” takes tracks of half that length, and the linear models and the ensemble take all that have a second of sound."
+    where = f" in {len(folds)} folds (at least three are needed)" if run.in_folds else ""
+    raise TrainingImpossible(f"{len(usable)} of {len(samples)} tracks can be learned from{where}.{why}{cure}")
+
+
+def _guard(usable: list[selectors.Sample], parts: list[str], labels: list[str], n_excluded: int) -> None:
     """Say what is missing before TensorFlow would say it badly."""
     lost = f" {n_excluded} tracks were left out: the run says why." if n_excluded else ""
     for part in ("train", "validation", "test"):
@@ -446,6 +464,13 @@ def _guard(usable: list[selectors.Sample], parts: list[str], n_excluded: int) ->
             raise TrainingImpossible(f"The {part} part is empty.{lost} Rate more tracks and freeze again.")
         if part == "train" and len(found) < 2:
             raise TrainingImpossible(f"All training tracks are {found.pop()}: there is nothing to tell apart.{lost}")
+        if part == "train" and (
+            untaught := [label for label in labels if label not in found and any(s.label == label for s in usable)]
+        ):
+            raise TrainingImpossible(
+                f"No training track is {untaught[0]}, which others are: all tracks of that label belong to one artist or to too few."
+                f"{lost} Bring in {untaught[0]} tracks by other artists and freeze again, or leave the label out."
+            )
 
 
 def environment() -> dict[str, Any]:

@@ -118,8 +118,9 @@ def both_whiskers(found: Sequence[CompareRow], *, human: float | None) -> list[W
     f1 = []
     for row in rows:
         drawn = row.test.figures.get("macro_f1") if row.test else None
-        if row.test and drawn and None not in drawn.values():
-            f1.append((row, drawn["value"], drawn["low"], drawn["high"], _majority_f1(row.test)))
+        if row.test and drawn and drawn["value"] is not None:
+            low, high = (drawn[end] if drawn[end] == drawn[end] else None for end in ("low", "high"))  # NaN is unlike itself
+            f1.append((row, drawn["value"], low, high, _majority_f1(row.test)))
     made = [_whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=human)]
     return [*made, _whiskers(gettext("Macro-F1 on the test part with 95% interval"), f1, "{:.2f}")] if f1 else made
 
@@ -131,7 +132,11 @@ def _majority_f1(test: Evaluation) -> float:
 
 
 def _whiskers(
-    title: str, rows: Sequence[tuple[CompareRow, float, float, float, float]], form: str, *, human: float | None = None
+    title: str,
+    rows: Sequence[tuple[CompareRow, float, float | None, float | None, float]],
+    form: str,
+    *,
+    human: float | None = None,
 ) -> Whiskers:
     def x(value: float) -> float:
         return 16 + 532 * min(1.0, max(0.0, value))
@@ -139,7 +144,9 @@ def _whiskers(
     drawn = []
     for number, (row, value, low, high, majority) in enumerate(rows):
         n = row.test.n if row.test else 0
-        text = f"{form.format(value)} ({form.format(low)}–{form.format(high)}), n = {n}"
+        interval = f" ({form.format(low)}–{form.format(high)})" if low is not None and high is not None else ""
+        text = f"{form.format(value)}{interval}, n = {n}"
+        low, high = (value if end is None else end for end in (low, high))
         place = 40 + 48 * number
         drawn.append(Whisker(row.run.name, row.run.get_absolute_url(), place, x(low), x(value), x(high), x(majority), text))
     ticks = [(x(share / 4), form.format(share / 4)) for share in range(5)]

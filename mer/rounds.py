@@ -103,7 +103,8 @@ def shares_of(usable: Sequence[selectors.Sample], labels: list[str]) -> tuple[ND
     """The vote shares of each track [shape=(n, n_labels)] and its label; a label that was ruled on has all the votes."""
     shares = selectors.vote_shares(usable, labels)
     truth = np.array([labels.index(sample.label) for sample in usable])
-    ruled = shares.argmax(axis=1) != truth  # a curator settled the label against the most frequent vote
+    # A curator settled the label, or nobody voted.
+    ruled = np.array([sample.is_ruled for sample in usable]) | (shares.sum(axis=1) == 0) | (shares.argmax(axis=1) != truth)
     shares[ruled] = np.eye(len(labels))[truth[ruled]]
     return shares, truth
 

@@ -33,13 +33,14 @@ class Sample:
     group: str
     spectrogram: Spectrogram | None
     reason: str
+    is_ruled: bool = False
 
 
 def samples_of(run: Run) -> list[Sample]:
     """Every item of the run's release, with its spectrogram or the reason why it has none."""
     pictures = {row.track_id: row for row in Spectrogram.objects.filter(set=run.spectrogram_set)} if run.spectrogram_set else {}
     members = list(SplitMember.objects.filter(split=run.split).select_related("item").order_by("item__number"))
-    groups = ground.kept_together({member.item.track_id: member.item.group for member in members})
+    groups = [member.item.group for member in members]
     parts = [member.part for member in members]
     if run.draw > 1:
         labels = [member.item.label for member in members]
@@ -50,7 +51,7 @@ def samples_of(run: Run) -> list[Sample]:
         picture = pictures.get(item.track_id)
         usable = picture if picture and picture.state == Spectrogram.State.OK else None
         reason = "" if usable else (picture.reason if picture else "Its spectrogram was not made.")
-        samples.append(Sample(item.track_id, item.title, item.label, part, item.votes, group, usable, reason))
+        samples.append(Sample(item.track_id, item.title, item.label, part, item.votes, group, usable, reason, item.is_ruled))
     return samples
 
 
@@ -68,6 +69,8 @@ def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
     if not run.in_folds:
         return [[sample.part for sample in samples]]
     folds = sorted({sample.part for sample in samples})
+    if len(folds) < 3:  # one tests, the next validates, the others are learned from
+        return [["test"] * len(samples)]
     return [
         [{fold: "test", folds[(number + 1) % len(folds)]: "validation"}.get(sample.part, "train") for sample in samples]
         for number, fold in enumerate(folds)
@@ -139,7 +142,7 @@ def runs_of(release: Release | None = None) -> QuerySet[Run]:
 
 def latest_run(release: Release, training: TrainingParams, spectrograms: SpectrogramParams, *, folds: bool) -> Run | None:
     """The latest run with these settings that is finished or under way, else the latest at all."""
-    runs = runs_of(release).filter(network=training.network, params=training.as_dict())
+    runs = runs_of(release).filter(network=training.network, params=training.as_dict(), members=[])
     runs = runs.filter(split__name=FOLDS) if folds else runs.exclude(split__name=FOLDS)
     if training.network not in PICTURELESS:
         runs = runs.filter(spectrogram_set__input=spectrograms.input, spectrogram_set__recipe=spectrograms.recipe)

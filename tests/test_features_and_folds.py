@@ -165,7 +165,9 @@ def test_a_track_that_cannot_be_measured_is_left_out_with_the_reason(release):
         release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
     )
     job = queue.run_job(run.job_id, jobs.train_run)
-    assert job.state == "failed" and "12 tracks were left out" in job.reason
+    assert job.state == "failed" and job.reason.startswith(
+        "0 of 12 tracks can be learned from. Most often: Too short: 1.0 s of sound"
+    )
     run.refresh_from_db()
     assert "Too short: 1.0 s of sound" in run.excluded[0]["reason"]
 

@@ -5,7 +5,7 @@ import pytest
 from annotate.services import freezing
 from datasets import contents, selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
-from datasets.models import Release, SplitMember, Track
+from datasets.models import Duplicate, Release, SplitMember, Track
 from datasets.services import releases
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -110,3 +110,74 @@ def test_the_form_names_the_value_that_cannot_be_a_name(release, questionnaire, 
     client.force_login(curator)
     page = client.post(f"/agreement/{questionnaire.pk}/freeze/", {"name": "my release", "seed": "1"}).content.decode()
     assert "“my release” cannot be a release" in page and Release.objects.count() == 1
+
+
+def parts_now(release) -> dict[str, str]:
+    split = release.splits.order_by("id").first()
+    return dict(SplitMember.objects.filter(split=split).values_list("item__title", "part"))
+
+
+def replaced(release, make_track, rate, *, seed: int = 0) -> dict[str, str]:
+    """Every track is left out, and another one by the same artist comes in; by title of the new one, the old one's part."""
+    before = parts_now(release)
+    wanted = {}
+    for number, item in enumerate(release.items.select_related("track")):
+        Track.objects.filter(pk=item.track_id).update(state="excluded")
+        new = make_track(f"New {number}", artist=item.artist)
+        rate(new, "happy happy happy happy happy" if number % 2 else "sad sad sad sad sad")
+        wanted[new.title] = before[item.title]
+    return wanted
+
+
+def named(release) -> None:
+    """Each track by an artist of its own, as it was frozen."""
+    for item in release.items.all():
+        release.items.filter(pk=item.pk).update(artist=f"Artist {item.pk}")
+        Track.objects.filter(pk=item.track_id).update(artist=f"Artist {item.pk}")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_new_track_joins_the_part_that_its_artist_was_in_before(release, questionnaire, make_track, rate, seed):
+    named(release)
+    wanted = replaced(release, make_track, rate)
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=seed)
+    assert parts_now(again) == wanted
+    assert again.leakage["groups_over_releases"] == [] and again.leakage["moved"] == []
+
+
+def test_an_artist_stays_one_under_the_name_that_was_frozen(release, questionnaire, make_track, rate):
+    named(release)
+    wanted = replaced(release, make_track, rate)
+    for item in release.items.all():
+        Track.objects.filter(pk=item.track_id).update(artist="mended")  # the old ones; the new have the old name
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    first = wanted["New 0"]
+    assert set(parts_now(again).values()) <= set(wanted.values()) and parts_now(again)["New 0"] == first
+
+
+def test_a_copy_that_takes_the_place_of_a_recording_stays_in_its_part(release, questionnaire, make_track, rate, curator):
+    before = parts_now(release)
+    wanted = {}
+    for number, item in enumerate(release.items.select_related("track")):
+        copy = make_track(f"Copy {number}")
+        rate(copy, "happy happy happy happy happy")
+        Duplicate.objects.create(track=copy, other=item.track, similarity=0.99, overlap_s=60, offset_s=0)
+        Track.objects.filter(pk=item.track_id).update(state="excluded")
+        wanted[copy.title] = before[item.title]
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=3)
+    assert parts_now(again) == wanted
+
+
+def test_a_given_split_that_tears_an_artist_from_an_earlier_release_is_reported(release, questionnaire, make_track, rate):
+    named(release)
+    replaced(release, make_track, rate)
+    parts = {track.pk: "test" if track.title == "New 0" else "train" for track in Track.objects.filter(title__startswith="New")}
+    again = freezing.freeze(questionnaire, name="songs-v2", seed=1, parts=parts)
+    assert again.leakage["groups_over_releases"] and again.leakage["groups_in_two_parts"] == []
+
+
+def test_what_was_frozen_together_stays_together_whatever_is_found_later(release):
+    items = list(release.items.all())
+    before = [item.group for item in items]
+    Duplicate.objects.create(track=items[0].track, other=items[1].track, similarity=0.99, overlap_s=60, offset_s=0)
+    assert [item.group for item in release.items.all()] == before

@@ -1,5 +1,7 @@
 """What monitors ask."""
 
+from importlib import metadata
+
 import pytest
 from django.db import DatabaseError
 from django.test import override_settings
@@ -69,3 +71,22 @@ def test_metrics_tell_the_age_of_yt_dlp(client, admin_person, monkeypatch):
     client.force_login(admin_person)
     page = client.get("/metrics").content.decode()
     assert "mer_ytdlp_age_days 90.0" in page and "mer_javascript_runtime 0.0" in page
+
+
+def test_pages_stand_where_only_pages_are_answered(client, admin_person, monkeypatch):
+    """The web image has no yt-dlp and no JavaScript runtime."""
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("datasets.selectors.metadata.version", missing)
+    monkeypatch.setattr("datasets.selectors.javascript_runtime", lambda: "")
+    client.force_login(admin_person)
+    for address in ("/", "/admin/", "/jobs/health/", "/metrics"):
+        response = client.get(address)
+        assert (
+            response.status_code == 200
+            and b"JavaScript runtime:" not in response.content
+            and b"out of date" not in response.content
+        )
+    assert b"on the workers" in client.get("/jobs/health/").content

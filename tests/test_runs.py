@@ -57,7 +57,10 @@ def test_tracks_too_short_for_a_picture_are_listed_and_training_says_so(release)
     job = queue.run_job(run.job_id, jobs.train_run)
     run.refresh_from_db()
     assert job.state == "failed"
-    assert "12 tracks were left out: the run says why" in job.reason
+    assert job.reason.startswith(
+        "0 of 12 tracks can be learned from. Most often: Too short: 1.0 s of sound, and 47.55 s are needed"
+    )
+    assert "The input “whole” takes tracks of half that length" in job.reason
     assert len(run.excluded) == 12 and "Too short: 1.0 s" in run.excluded[0]["reason"]
 
 
@@ -92,6 +95,46 @@ def test_figures_come_with_n_interval_and_majority(release):
     assert 0 <= test.majority < 1
     assert sum(row.n for row in run.evaluations.all()) == 12
     assert not run.one_class
+
+
+def test_short_tracks_in_folds_are_a_sentence_too(release):
+    for network in ("crnn", "features"):
+        run = runs.create_run(
+            release=release, training=TrainingParams.of(network), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+        )
+        job = queue.run_job(run.job_id, jobs.train_run)
+        assert job.state == "failed" and "0 of 12 tracks can be learned from in 0 folds (at least three are needed)" in job.reason
+        assert "Unexpected" not in job.reason
+
+
+def test_a_label_that_no_training_track_has_is_named(release):
+    run = make_run(release)
+    draw_all(run)
+    split = release.splits.order_by("id").first()
+    split.members.filter(item__label="negative").update(part="test")
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == "failed" and job.reason.startswith("No training track is negative, which others are")
+
+
+def test_a_ruling_among_equal_votes_has_all_of_them(release):
+    release.items.update(votes={"positive": 2, "neutral": 2, "negative": 1}, is_ruled=True)
+    run = make_run(release)
+    shares, truth = rounds.shares_of(selectors.samples_of(run), list(release.labels))
+    assert (shares == np.eye(3)[truth]).all()
+
+
+def test_a_run_that_says_one_label_only_in_each_fold_is_flagged(release):
+    run = runs.create_run(
+        release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+    )
+    draw_all(run)
+    rows, labels = selectors.samples_of(run), list(release.labels)
+    found = [
+        runs.Round(parts, np.tile(np.eye(3)[number % 3], (len(rows), 1)))
+        for number, parts in enumerate(selectors.rounds_of(run, rows))
+    ]
+    runs.finish_run(run, rows=rows, rounds=found, labels=labels, best_epoch=None, network=None)
+    assert Run.objects.get(pk=run.pk).one_class and len(set(run.predictions.values_list("predicted", flat=True))) == 3
 
 
 def test_a_run_that_says_one_label_only_is_flagged(release):

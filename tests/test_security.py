@@ -217,3 +217,20 @@ def test_a_line_of_the_log_tells_request_and_job():
 def test_beyond_the_quota_a_recording_is_refused_with_figures(make_track):
     with pytest.raises(SourceRefused, match=r"take .* of 1e-06 GB \(the setting MEDIA_QUOTA_GB\)"):
         make_track()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"questionnaire": 1e400}',
+        '{"questionnaire": -1e999}',
+        '{"questionnaire": NaN}',
+        '{"questionnaire": "\\ud800"}',
+        "[" * 100_000,
+    ],
+)
+def test_what_json_cannot_say_is_refused_by_name(client, rater, body):
+    client.force_login(rater)
+    for address in ("/api/v1/assignments/", "/api/v1/ratings/undo/", "/api/v1/ratings/"):
+        response = client.post(address, body, content_type="application/json")
+        assert response.status_code == 400 and b"JSON" in response.content

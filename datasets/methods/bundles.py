@@ -121,6 +121,8 @@ def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> lis
     except (zipfile.BadZipFile, OSError) as error:
         return [f"{path} cannot be read as a bundle: {error}"]
     with bundle:
+        if problems := _built_wrong(path, bundle):
+            return problems
         names = set(bundle.namelist())
         lists = [name for name in names if name.count("/") == 1 and name.endswith(f"/{SUMS}")]
         if len(lists) != 1:
@@ -128,7 +130,12 @@ def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> lis
         folder = lists[0].removesuffix(SUMS)
         listed = {}
         try:
-            text = bundle.read(lists[0]).decode("utf-8", "replace")
+            most = 1000 * len(names)
+            with bundle.open(lists[0]) as file:
+                content = file.read(most + 1)
+            if len(content) > most:
+                return [f"{lists[0]} is far longer than a list of {len(names)} files."]
+            text = content.decode("utf-8", "replace")
         except DAMAGE as error:
             return [f"{lists[0]} is damaged: {error}"]
         for line in text.splitlines():
@@ -140,6 +147,29 @@ def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> lis
             if on_file:
                 on_file(number, len(listed))
     return problems
+
+
+def _built_wrong(path: Path, bundle: zipfile.ZipFile) -> list[str]:
+    """What no bundle of ours has, because a reader could take it for something else: looked for before anything is read."""
+    problems, entries = [], bundle.infolist()
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.filename
+        if name in seen:
+            problems.append(f"{name} is in the bundle twice")
+        seen.add(name)
+        if name.startswith("/") or "\\" in name or any(part in ("", ".", "..") for part in name.split("/")):
+            problems.append(f"{name!r} is no name of a file in a bundle")
+        if entry.external_attr >> 16 & 0o170000 not in (0, 0o100000):
+            problems.append(f"{name} is no plain file")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            problems.append(f"{name} is compressed: the bundle was packed anew, take the zip file as the studio wrote it")
+    with path.open("rb") as file:
+        file.seek(-22, io.SEEK_END)
+        end = file.read()
+    if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0" or (entries and min(entry.header_offset for entry in entries) != 0):
+        problems.append(f"{path} has other bytes before or after the bundle")
+    return problems[:20]
 
 
 def _check(bundle: zipfile.ZipFile, name: str, expected: str) -> list[str]:

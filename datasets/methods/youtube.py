@@ -77,6 +77,7 @@ class Fetched:
     title: str
     artist: str
     licence: str
+    channel: str
     info: dict[str, Any]
 
 
@@ -173,6 +174,7 @@ def fetch(
         title=str(info.get("title") or identifier),
         artist=str(info.get("artist") or info.get("creator") or info.get("channel") or info.get("uploader") or ""),
         licence=str(info.get("license") or ""),
+        channel=str(info.get("channel") or info.get("uploader") or ""),
         info=info,
     )
 

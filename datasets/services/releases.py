@@ -1,5 +1,7 @@
 """Freezing a release, and asking for its bundle. Called from above with plain values; nothing here knows ratings or runs."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
@@ -29,6 +31,7 @@ from datasets.models import (
     Split,
     SplitMember,
     Track,
+    group_of,
 )  # fmt: skip
 from datasets.services import queue
 from datasets.services.audit import change_state, record
@@ -102,10 +105,10 @@ def freeze_release(
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    labels, groups = [item.label for item in items], selectors.kept_together({item.track.pk: item.track.group for item in items})
-    earlier = earlier_parts(dataset)
+    earlier = Earlier.of(dataset, items)
+    labels, groups = [item.label for item in items], [earlier.group[item.track.pk] for item in items]
     if parts is None:
-        drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.get(item.track.pk, "") for item in items])
+        drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.part(item.track.pk) for item in items])
     else:
         drawn = _given(items, parts)
     try:
@@ -138,6 +141,7 @@ def freeze_release(
             duration_s=item.track.duration_s or 0,
             start_s=item.track.stretch[0],
             end_s=item.track.stretch[1],
+            kept_with=earlier.group[item.track.pk],
         )
         for item in items
     )
@@ -163,10 +167,37 @@ def _store_split(
     SplitMember.objects.bulk_create(members, batch_size=1000)
 
 
-def earlier_parts(dataset: Dataset) -> dict[int, str]:
-    """The part of every track in the hold-out splits of the dataset's releases so far; the latest counts."""
-    members = SplitMember.objects.filter(split__release__dataset=dataset, part__in=SplitMember.Part.values)
-    return dict(members.order_by("split__release_id").values_list("item__track_id", "part"))
+@dataclass(frozen=True)
+class Earlier:
+    """What the hold-out splits of a dataset's releases so far say of its tracks, and of what is kept together with them.
+
+    group : by track, over all releases: under the artist's name of today and every name that was frozen, and with copies of the same
+    recording, whether they are in a release or not. parts : the parts that a track had, the latest last.
+    """
+
+    group: dict[int, str]
+    parts: dict[int, list[str]]
+    of_group: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, dataset: Dataset, items: Sequence[Item]) -> Earlier:
+        members = SplitMember.objects.filter(split__release__dataset=dataset, part__in=SplitMember.Part.values)
+        columns = ("item__track_id", "item__artist", "item__track__artist", "part")
+        before = list(members.order_by("split__release_id", "pk").values_list(*columns))
+        group = {track: group_of(artist, track) for track, _frozen, artist, _part in before}
+        group |= {item.track.pk: item.track.group for item in items}
+        same = [(group_of(frozen, track), group[track]) for track, frozen, _artist, _part in before if frozen.strip()]
+        roots = dict(zip(group, selectors.kept_together(group, same=same), strict=True))
+        parts: dict[int, list[str]] = {}
+        of_group: dict[str, list[str]] = {}
+        for track, _frozen, _artist, part in before:
+            parts.setdefault(track, []).append(part)
+            of_group.setdefault(roots[track], []).append(part)
+        return cls(roots, parts, of_group)
+
+    def part(self, track: int) -> str:
+        """Where the track stays; of a new one, where its group was first, so that no model is tested on what an earlier one learned."""
+        return self.parts[track][-1] if track in self.parts else self.of_group.get(self.group[track], [""])[0]
 
 
 def _given(items: Sequence[Item], parts: Mapping[int, str]) -> list[str]:
@@ -185,13 +216,12 @@ def _given(items: Sequence[Item], parts: Mapping[int, str]) -> list[str]:
     return [parts[item.track.pk] for item in items]
 
 
-def _leakage(
-    items: Sequence[Item], groups: Sequence[str], parts: Sequence[str], earlier: Mapping[int, str], seed: int
-) -> dict[str, object]:
-    """What stands in two parts, what moved since an earlier release, and what beside the sound tells a label."""
+def _leakage(items: Sequence[Item], groups: Sequence[str], parts: Sequence[str], earlier: Earlier, seed: int) -> dict[str, object]:
+    """What stands in two parts, here or here and in an earlier release; what moved; and what beside the sound tells a label."""
     of_group: dict[str, set[str]] = {}
     for group, part in zip(groups, parts, strict=True):
         of_group.setdefault(group, set()).add(part)
+    over_releases = {group for group, found in of_group.items() if len(found | set(earlier.of_group.get(group, []))) > 1}
     tracks = [item.track for item in items]
     wavs = AudioFile.objects.filter(track__in=tracks, kind=AudioFile.Kind.WAV).values_list("track_id", "loudness_lufs", "peak_db")
     loudness = {pk: (lufs, peak) for pk, lufs, peak in wavs}
@@ -201,6 +231,7 @@ def _leakage(
     formats = {pk: (codec, str(rate)) for pk, codec, rate in originals}
     values: dict[str, list[object]] = {
         "source": [track.source for track in tracks],
+        "channel": [track.channel for track in tracks],
         "codec": [formats.get(track.pk, ("", ""))[0] for track in tracks],
         "sample rate": [formats.get(track.pk, ("", ""))[1] for track in tracks],
         "loudness": [loudness.get(track.pk, (None, None))[0] for track in tracks],
@@ -209,9 +240,10 @@ def _leakage(
         "genre": [track.genre for track in tracks],
         "country": [track.country for track in tracks],
     }
-    moved = [track.pk for track, part in zip(tracks, parts, strict=True) if earlier.get(track.pk, part) != part]
+    moved = [track.pk for track, part in zip(tracks, parts, strict=True) if {part} != {part, *earlier.parts.get(track.pk, [])}]
     return {
         "groups_in_two_parts": sorted(group for group, found in of_group.items() if len(found) > 1),
+        "groups_over_releases": sorted(over_releases),
         "moved": moved,
         "clues": [asdict(clue) for clue in leakage.clues([item.label for item in items], values, seed=seed)],
     }
@@ -247,7 +279,7 @@ def hash_of(
     return digest.hexdigest()
 
 
-def _feed(digest: "hashlib._Hash", values: list[object]) -> None:
+def _feed(digest: hashlib._Hash, values: list[object]) -> None:
     digest.update(json.dumps(values, sort_keys=True, separators=(",", ":")).encode() + b"\n")
 
 

@@ -246,6 +246,7 @@ def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], 
             title=fetched.title[:300] if track.title == track.source_url else track.title,
             artist=track.artist or fetched.artist[:300],
             licence=track.licence or fetched.licence[:100],
+            channel=fetched.channel[:100],
         )
         queue.enqueue(CONVERT, track, title=f"Convert “{track.title}”", url=_url(track))
 

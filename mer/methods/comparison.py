@@ -29,6 +29,7 @@ class Verdict:
     p_resampled: float | None = None
     n_rounds: int = 0
     n_draws: int = 0
+    n_groups: int | None = None
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str]) -> Verdict:
@@ -55,9 +56,20 @@ def _in_words(verdict: Verdict, p: float, test: str) -> str:
     if not n:
         return f"{names[0]} and {names[1]} have no test track in common: nothing can be said of the two."
     said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.05 else f"p = {p:.2f}"
-    if p < 0.05:
+    # Tracks of one artist are not independent, as McNemar's test takes them to be: the interval over artists has to say the same.
+    interval = verdict.accuracy
+    apart = interval is None or interval.low > 0 or interval.high < 0
+    if p < 0.05 and apart:
         better, worse = names if verdict.only_first > verdict.only_second else names[::-1]
         return f"{better} is better than {worse} on these {n} tracks ({test} {said})."
+    if p < 0.05:
+        return (
+            f"{n} tracks can’t tell {names[0]} and {names[1]} apart: track by track they differ ({test} {said}), but that may be a few"
+            " artists alone, for the interval over artists holds zero."
+        )
+    if interval is not None and apart:
+        better, worse = names if interval.low > 0 else names[::-1]
+        return f"{n} tracks hint that {better} is better than {worse}, no more: the interval over artists leaves out zero, but {test} {said}."
     return f"{n} track{'' if n == 1 else 's'} can’t tell {names[0]} and {names[1]} apart ({test} {said})."
 
 
@@ -91,8 +103,10 @@ def with_differences(
         # Of the other folds one is the validation part: it is not trained on.
         n_train = len(truth) - 2 * n_test
         p = corrected_resampled_t([float(np.mean(fold)) for fold in rounds], n_train=n_train, n_test=n_test)
-    verdict = replace(verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p, n_rounds=len(rounds), n_draws=len(draws))
-    return replace(verdict, words=verdict.words + _differences(verdict))
+    verdict = replace(
+        verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p, n_rounds=len(rounds), n_draws=len(draws), n_groups=len(set(groups))
+    )  # fmt: skip
+    return replace(verdict, words=_in_words(verdict, verdict.p, "exact McNemar") + _differences(verdict))
 
 
 def _differences(verdict: Verdict) -> str:
@@ -100,11 +114,17 @@ def _differences(verdict: Verdict) -> str:
     if accuracy is None or macro_f1 is None:
         return ""
     points = [f"{100 * value:+.1f}" for value in (accuracy.value, accuracy.low, accuracy.high)]
-    words = f" Accuracy differs by {points[0]} points (95% {points[1]} to {points[2]}), "
-    words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
+    if np.isnan(accuracy.low) or np.isnan(macro_f1.low):
+        words = f" Accuracy differs by {points[0]} points, macro-F1 by {macro_f1.value:+.3f}; no interval, for no draw of artists differs from another."
+    else:
+        words = f" Accuracy differs by {points[0]} points (95% {points[1]} to {points[2]}), "
+        words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
+        if verdict.n_groups is not None and verdict.n_groups < metrics.FEW_GROUPS:
+            words += f" With {verdict.n_groups} artists only, these intervals are too narrow."
     if verdict.p_resampled is not None:
         rounds = f"{verdict.n_rounds} rounds ({verdict.n_draws} drawings of the folds)" if verdict.n_draws > 1 else "the folds"
-        words += f" Corrected resampled t over {rounds}: p = {verdict.p_resampled:.3f}."
+        p = "p < 0.001" if verdict.p_resampled < 0.001 else f"p = {verdict.p_resampled:.3f}"
+        words += f" Corrected resampled t over {rounds}: {p}."
     return words
 
 
@@ -119,6 +139,8 @@ def paired_bootstrap(
     Parameters
     ----------
     truth, first, second : class indices [same length n > 0]. groups : the group of each track [length n].
+
+    The intervals are NaN where no draw differs from another: of one group, or of two models that say the same in every group but all.
     """
     group, weights = metrics.group_draws(groups, seed=seed)
     tables = [metrics.group_tables(truth, predicted, group, weights.shape[1], n_labels) for predicted in (first, second)]
@@ -126,7 +148,7 @@ def paired_bootstrap(
     for measure in (metrics.accuracies, metrics.macro_f1s):
         value = measure(tables[0].sum(axis=0)[None]) - measure(tables[1].sum(axis=0)[None])
         draws = [measure(np.tensordot(weights, table, axes=1)) for table in tables]
-        low, high = np.nanpercentile(draws[0] - draws[1], [2.5, 97.5])
+        low, high = metrics.percentiles(draws[0] - draws[1])
         found.append(Interval(float(value[0]), float(low), float(high)))
     return found[0], found[1]
 

@@ -293,6 +293,9 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         )
         if part == "test":
             run.one_class = len(set(predicted)) == 1 and len(found) > 1
+            if len(rounds) > 1:  # in another fold it may have been another label
+                others = [one.probabilities[np.array(one.parts) != "train"].argmax(axis=1) for one in rounds]
+                run.one_class = any(len(set(answers)) == 1 for answers in others)
 
 
 def _guessing(

@@ -176,9 +176,9 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
 def release_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
     """The runs of a release, for its page."""
     release = get_object_or_404(Release, name=name)
-    return render(
-        request, "mer/release_panel.html", {"release": release, "runs": selectors.runs_of(release), "base": panel_base(request)}
-    )
+    found = list(selectors.runs_of(release))
+    runs.note_opened(found, by=user_of(request))
+    return render(request, "mer/release_panel.html", {"release": release, "runs": found, "base": panel_base(request)})
 
 
 @require_safe
@@ -188,6 +188,7 @@ def round_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
     release = _release(name)
     before = release_before(release)
     figures = selectors.round_figures(before, release) if before else None
+    runs.note_opened([row.run for row in figures.rows] if figures else [], by=user_of(request))
     ctx = {"release": release, "before": before, "figures": figures, "base": panel_base(request)}
     return render(request, "mer/round_panel.html", ctx)
 

@@ -110,6 +110,7 @@ def prediction_table(request: HttpRequest, pk: int) -> HttpResponse:
     """What the run answered for every track that it did not learn from, as CSV."""
     run = get_object_or_404(Run.objects.select_related("release"), pk=pk)
     note_sight(run.release, user_of(request))
+    runs.note_opened([run], by=user_of(request))
     labels = list(run.release.labels)
     columns = ["track", "title", "part", "label", "predicted", *labels]
     rows = (

@@ -42,7 +42,34 @@ def test_the_interval_is_that_of_drawing_whole_groups_in_a_loop():
 def test_a_model_does_not_differ_from_itself():
     truth, first, _second, groups = case()
     for interval in paired_bootstrap(truth, first, first, groups, n_labels=3):
-        assert (interval.value, interval.low, interval.high) == (0, 0, 0)
+        assert interval.value == 0 and np.isnan(interval.low) and np.isnan(interval.high), "it cannot be told how sure that is"
+
+
+def verdict_on(right, groups):
+    truth = [0] * len(groups)
+    first, second = ([0 if ok else 1 for ok in row] for row in right)
+    return with_differences(mcnemar(*right, ("A", "B")), truth, first, second, groups, n_labels=2)
+
+
+def test_twelve_tracks_of_one_artist_make_no_better_model():
+    groups = ["one"] * 12 + [f"g{n}" for n in range(28)]
+    verdict = verdict_on(([True] * 40, [False] * 12 + [True] * 28), groups)
+    assert verdict.p < 0.001 and "can’t tell A and B apart: track by track they differ" in verdict.words
+
+
+def test_an_interval_that_leaves_out_zero_is_no_more_than_a_hint_where_the_tracks_say_nothing():
+    groups = [f"g{n // 2}" for n in range(24)]
+    verdict = verdict_on(([True] * 24, [n not in (0, 3, 6, 9, 12) for n in range(24)]), groups)
+    assert verdict.p > 0.05 and verdict.accuracy.low > 0
+    assert verdict.words.startswith("24 tracks hint that A is better than B, no more")
+
+
+def test_few_artists_are_said_to_be_few():
+    groups = [f"g{n % 4}" for n in range(40)]
+    words = verdict_on(([True] * 40, [n % 3 > 0 for n in range(40)]), groups).words
+    assert "With 4 artists only, these intervals are too narrow" in words
+    alone = verdict_on(([True] * 40, [n % 3 > 0 for n in range(40)]), ["one"] * 40).words
+    assert "no interval, for no draw of artists differs" in alone and "nan" not in alone
 
 
 def test_the_verdict_says_the_difference_in_words():

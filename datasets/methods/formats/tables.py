@@ -34,6 +34,7 @@ def write_parquet(contents: Contents, writer: BundleWriter) -> None:
 
 
 LONGEST_LINE = 1_000_000  # bytes
+LARGEST_COLUMN, ROWS_OF_OBJECTS = 256 * 1024**2, 50
 
 
 def read(bundle: BundleReader, name: str) -> Iterator[dict[str, object]]:
@@ -70,14 +71,35 @@ def _no_number(text: str) -> float:
 
 def _read_parquet(bundle: BundleReader, name: str) -> Iterator[Row]:
     import pyarrow as pa
-    from pyarrow import parquet
+    from pyarrow import compute, parquet
 
     with tempfile.TemporaryFile() as file:
         with bundle.open(name) as stored:
             shutil.copyfileobj(stored, file, 1 << 20)
         try:
-            for batch in parquet.ParquetFile(file).iter_batches(ROWS_AT_ONCE):
-                yield from batch.to_pylist()
+            opened = parquet.ParquetFile(file)
+            groups = (opened.metadata.row_group(number) for number in range(opened.metadata.num_row_groups))
+            if any(
+                group.column(number).total_uncompressed_size > LARGEST_COLUMN
+                for group in groups
+                for number in range(group.num_columns)
+            ):
+                raise BundleRefused(f"{name} unpacks into more than {LARGEST_COLUMN // 1024**2} MB a column.")
+            # A text that every row repeats is stored once: kept so until few rows at a time are made of it.
+            texts = [
+                field.name
+                for field in opened.schema_arrow
+                if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+            ]
+            file.seek(0)
+            for batch in parquet.ParquetFile(file, read_dictionary=texts).iter_batches(ROWS_AT_ONCE):
+                for column in batch.columns:
+                    known = column.dictionary if pa.types.is_dictionary(column.type) else column
+                    is_text = pa.types.is_string(known.type) or pa.types.is_large_string(known.type)
+                    if is_text and (compute.max(compute.binary_length(known)).as_py() or 0) > LONGEST_LINE:
+                        raise BundleRefused(f"{name} holds a text of more than {LONGEST_LINE:,} bytes.")
+                for start in range(0, batch.num_rows, ROWS_OF_OBJECTS):
+                    yield from batch.slice(start, ROWS_OF_OBJECTS).to_pylist()
         except (pa.ArrowException, OSError) as error:
             raise BundleRefused(f"{name} does not read as Parquet: {str(error)[:200]}") from None
 
