@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotate.errors import RatersUnconnected
 from annotate.methods import agreement, consensus, reliability, truth
-from annotate.models import MORE_WHEN_SPLIT, Consensus, Gold, Kind, Questionnaire, Rater, Rating
+from annotate.models import MORE_WHEN_SPLIT, Consensus, Gold, Kind, Questionnaire, Rater, Rating, Ruling
 from annotate.selectors import BOOTSTRAP_SEED, bars_of, number_or_none
 from datasets.models import Track
 
@@ -65,7 +65,6 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     rateable = Consensus.objects.filter(questionnaire=questionnaire, track__state=Track.State.READY).exclude(track__in=golds)
     stored = list(rateable.order_by("track_id").values_list("track_id", "label__key", "state", "asked"))
     now = {track: label or state for track, label, state, _asked in stored}
-    ruled = {track for track, _label, state, _asked in stored if state == Consensus.State.RULED}
     index = {track: number for number, track in enumerate(now)}
     asked = np.array([one for *_, one in stored], dtype=np.int64)
     usual = np.where(asked, np.maximum(asked, raters), raters)  # what a curator asked for stays
@@ -77,28 +76,28 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     outcome, counts = _settled(questionnaire, t, y, usual, asked > 0, raters=raters, fewest=fewest, threshold=threshold, k=k)
     kept = consensus.first_ratings(t, counts.sum(axis=1))
     t, r, y = t[kept], r[kept], y[kept]
+    standing = _with_rulings(questionnaire, index, outcome, labels)
     full = counts[outcome >= -1]
     shares = full.sum(axis=0) / full.sum() if full.size and full.sum() else None
     alpha, (low, high) = math.nan, (math.nan, math.nan)
     if len(full):
         alpha, (low, high) = reliability.krippendorff_alpha(full), reliability.alpha_interval(full, seed=BOOTSTRAP_SEED)
     expected, accepted_accuracy, why = _expected(t, r, y, outcome, k)
-    flips = [
-        flip
-        for flip in _flips(now, index, outcome, labels, counts)
-        if flip.after != Consensus.State.SPLIT or flip.track_id not in ruled
-    ]
+    flips = _flips(now, index, standing, labels, counts)
     titles = dict(Track.objects.filter(pk__in=[flip.track_id for flip in flips[:MOST_FLIPS]]).values_list("pk", "title"))
     n_accepted = int((outcome >= 0).sum())
+    stages = (raters, raters + MORE_WHEN_SPLIT) if questionnaire.ask_more_when_split else (raters,)
     return Trial(
         n_tracks=len(index),
         n_full=len(full),
-        per_label={key: int((outcome == number).sum()) for number, key in enumerate(labels)},
-        n_split=int((outcome == -1).sum()),
-        n_open=int((outcome == -2).sum()),
+        per_label={key: int((standing == number).sum()) for number, key in enumerate(labels)},
+        n_split=int((standing == -1).sum()),
+        n_open=int((standing == -2).sum()),
         acceptance=n_accepted / len(full) if len(full) else None,
-        chance_acceptance=agreement.chance_acceptance(raters, k, threshold),
-        chance_as_answered=None if shares is None else agreement.chance_acceptance(raters, k, threshold, marginals=list(shares)),
+        chance_acceptance=agreement.sequential_chance_acceptance(stages, k, threshold),
+        chance_as_answered=None
+        if shares is None
+        else agreement.sequential_chance_acceptance(stages, k, threshold, marginals=list(shares)),
         alpha=number_or_none(alpha),
         alpha_low=number_or_none(low),
         alpha_high=number_or_none(high),
@@ -110,6 +109,19 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
         flips=[replace(flip, title=titles.get(flip.track_id, "")) for flip in flips[:MOST_FLIPS]],
         n_flips=len(flips),
     )
+
+
+def _with_rulings(
+    questionnaire: Questionnaire, index: dict[int, int], outcome: NDArray[np.int64], labels: list[str]
+) -> NDArray[np.int64]:
+    """What stands: a curator's latest ruling where the raters do not agree, or over them where it was meant so."""
+    rulings = Ruling.objects.filter(questionnaire=questionnaire, track__in=list(index)).order_by("id")
+    latest = {track: (key, over) for track, key, over in rulings.values_list("track_id", "label__key", "over")}
+    standing = outcome.copy()
+    for track, (key, over) in latest.items():
+        if key in labels and (outcome[index[track]] == -1 or (over and outcome[index[track]] >= 0)):
+            standing[index[track]] = labels.index(key)
+    return standing
 
 
 def _settled(

@@ -28,7 +28,13 @@ LEFT_FOR_S = 24 * 3600
 
 def sweep_folders() -> None:
     """Of workers that were killed, whose jobs ended elsewhere; and what is downloaded of videos that nobody waits for any more."""
-    for kind, left_for_s in (("fetch", LEFT_FOR_S), ("convert", 3600), ("arrive", LEFT_FOR_S)):
+    for kind, left_for_s in (
+        ("fetch", LEFT_FOR_S),
+        ("convert", 3600),
+        ("print", 3600),
+        ("arrive", LEFT_FOR_S),
+        ("export", LEFT_FOR_S),
+    ):
         queue.remove_left(kind, left_for_s)
     folders = {folder.name.removeprefix("fetch-"): folder for folder in settings.WORK_DIR.glob("fetch-*")}
     waiting = Track.objects.filter(token__in=list(folders), state__in=[Track.State.WAITING, Track.State.FETCHING])

@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 
 from annotate.models import Consensus, Rating
-from annotate.services import freezing, questionnaires
+from annotate.services import consensus, freezing, questionnaires
 from datasets import jobs, selectors
 from datasets.methods import bundles
 from datasets.models import AudioFile, Dataset, Job, Release, ReleaseImport, Track
@@ -369,6 +369,23 @@ def test_a_later_version_with_more_ratings_and_a_ruling_counts_as_it_did_there(r
     rows = Consensus.objects.filter(track__dataset=arrival.dataset).select_related("label", "track")
     here = {row.track.title: (row.votes, row.label.key, row.state == "ruled") for row in rows if row.label}
     assert {title: here[title] for title in votes} == votes
+
+
+def test_a_bundle_that_comes_home_counts_nobody_twice(release, questionnaire, rate):
+    track = release.items.first().track
+    questionnaires.ask_for_more(track, more=2)
+    rate(track, "sad sad")
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    content, votes = export(later), later.items.get(track=track).votes
+    later.delete()
+    newest = list(Rating.objects.filter(track=track).order_by("-pk").values_list("pk", flat=True)[:2])
+    Rating.objects.filter(pk__in=newest).delete()
+    row = consensus.lock(questionnaire.pk, track.pk)
+    consensus.update_consensus(row)
+    _arrival, job = arrive(content, release.dataset)
+    assert job.state == "done", job.reason
+    assert Consensus.objects.get(track=track).votes == votes
+    assert not Rating.objects.filter(track=track, not_counted="surplus").exists()
 
 
 def test_a_dataset_without_its_words_is_no_place_for_it(release, leave):

@@ -46,6 +46,7 @@ def test_russells_words_stand_at_his_angles():
         ("label,word,colour\nHappy,Glad,red}\nSad,Blue,\n", "“red}” is no colour"),
         ("label,word\n!!!,Glad\nSad,Blue\n", "no name of a label"),
         ("label,word\nHappy,???\nSad,Blue\n", "no word"),
+        ("label,word\nSplit,Glad\nSad,Blue\n", "is what the studio calls a track without a label"),
     ],
 )
 def test_a_table_that_is_no_scheme_is_refused_with_its_line(table, why):

@@ -1,12 +1,15 @@
 """The rule laboratory: other rules are tried without changing anything, and a threshold is applied with an event for each flip."""
 
 import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from annotate import laboratory
-from annotate.models import Consensus, Questionnaire, Rater
-from annotate.services import questionnaires
+from annotate import laboratory, selectors
+from annotate.laboratory import Trial
+from annotate.models import Consensus, Questionnaire, Rater, Rating
+from annotate.services import questionnaires, raters
 from annotate.services.questionnaires import Rule
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Event, Track
@@ -226,3 +229,79 @@ def test_a_rule_that_another_curator_changed_since_the_page_was_opened_is_not_ov
     values = {"raters": 5, "fewest": 5, "threshold": 70, "was": was}
     answer = client.post(f"/agreement/{rated.pk}/rule/", values, follow=True).content.decode()
     assert "Somebody changed the rule" in answer and Questionnaire.objects.get(pk=rated.pk).threshold == 0.6
+
+
+def settled(questionnaire: Questionnaire) -> Trial:
+    questionnaire = Questionnaire.objects.select_related("dataset").get(pk=questionnaire.pk)
+    return laboratory.try_rule(
+        questionnaire, raters=questionnaire.raters_per_track, fewest=questionnaire.fewest, threshold=questionnaire.threshold
+    )
+
+
+def rater_of_track(track: Track, place: int) -> Rater:
+    return Rating.objects.filter(track=track).order_by("rated_at", "pk")[place].rater
+
+
+YESTERDAY = timezone.now() - timedelta(days=1)
+
+
+def test_waiting_ratings_of_a_rater_who_is_set_aside_do_not_come_back_with_a_larger_rule(rated, curator):
+    track = Track.objects.get(title="Piece 1")
+    questionnaires.change_rule(rated, Rule(3, 3, 0.5), by=curator)
+    raters.set_aside(rater_of_track(track, 4), YESTERDAY, by=curator)
+    questionnaires.change_rule(Questionnaire.objects.get(pk=rated.pk), Rule(5, 5, 0.5), by=curator)
+    assert Consensus.objects.get(track=track).n_ratings == 4
+
+
+def test_a_waiting_rating_takes_the_place_of_one_that_is_set_aside(rated, curator):
+    track = Track.objects.get(title="Piece 1")
+    questionnaires.change_rule(rated, Rule(3, 3, 0.5), by=curator)
+    shown = raters.preview_set_aside(rater_of_track(track, 0), YESTERDAY)
+    raters.set_aside(rater_of_track(track, 0), YESTERDAY, by=curator)
+    row = Consensus.objects.get(track=track)
+    assert (row.n_ratings, row.label.key) == (3, "positive") and settled(rated).n_flips == 0
+    assert {change.track_id: (change.after, change.n_after) for change in shown}[track.pk] == ("positive", 3)
+
+
+def test_after_setting_aside_the_laboratory_finds_nothing_to_change(make_track, rate, questionnaire, curator):
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(ask_more_when_split=True)
+    track = make_track("Split")
+    rate(track, "happy happy sad sad calm")
+    rate(track, "sad calm")
+    assert Consensus.objects.get(track=track).n_ratings == 7
+    first = rater_of_track(track, 0)
+    shown = raters.preview_set_aside(first, YESTERDAY)
+    raters.set_aside(first, YESTERDAY, by=curator)
+    assert settled(questionnaire).n_flips == 0
+    row = Consensus.objects.select_related("label").get(track=track)
+    assert shown[0].after == (row.label.key if row.label else row.state) and shown[0].n_after == row.n_ratings
+
+
+def test_with_rulings_too_what_is_shown_is_what_stands_and_what_is_applied(rated, curator):
+    track = Track.objects.get(title="Piece 2")
+    label = track.dataset.labels.get(key="negative")
+    questionnaires.rule_on(Consensus.objects.get(track=track), label=label, reason="sad", by=curator)
+    trial = settled(rated)
+    assert (trial.n_flips, trial.n_split) == (0, 0) and trial.per_label == {"positive": 2, "neutral": 1, "negative": 1}
+    other = laboratory.try_rule(rated, raters=5, fewest=5, threshold=0.3)  # the raters agree then, on two labels at once
+    now = stand(rated)
+    n = questionnaires.change_rule(Questionnaire.objects.get(pk=rated.pk), Rule(5, 5, 0.3), by=curator)
+    after = stand(rated)
+    assert n == other.n_flips == sum(now[pk] != after[pk] for pk in now)
+    assert settled(rated).n_flips == 0
+
+
+def test_the_chance_is_that_of_the_whole_sequential_rule(rated):
+    Questionnaire.objects.filter(pk=rated.pk).update(ask_more_when_split=True)
+    assert settled(rated).chance_acceptance == pytest.approx(
+        selectors.summarise(Questionnaire.objects.get(pk=rated.pk)).chance_acceptance
+    )
+    assert settled(rated).chance_acceptance == pytest.approx(0.712, abs=0.001)
+
+
+def test_tracks_without_ratings_say_nothing_of_the_models_labels(make_track, rate, questionnaire):
+    for number in range(4):
+        make_track(f"Unrated {number}")
+    for number in range(6):
+        rate(make_track(f"Clear {number}"), "happy happy happy happy happy")
+    assert settled(questionnaire).expected_accuracy > 0.95

@@ -115,3 +115,11 @@ def test_a_name_of_two_words_is_no_word(questionnaire, two):
     ]
     checked = ratings_table.check(questionnaire.dataset, cells)
     assert len(checked.rows) == 1 and "“sedih” is not a word" in checked.problems[0].casefold()
+
+
+def test_one_address_in_capitals_is_one_rater():
+    given = [(line, {"track": "1", "rater": name, "word": "happy"}) for line, name in enumerate(("a@x.id", "A@X.ID", "R-Ab"), 2)]
+    rows, problems = imports.check(given, words={"happy": "positive"}, labels={"positive"})
+    assert problems == [] and [row.rater for row in rows] == ["a@x.id", "a@x.id", "R-Ab"]
+    _kept, twins = imports.one_of_two([(1, row) for row in rows])
+    assert len(twins) == 1 and "already in line 2" in twins[0]

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from unicodedata import normalize
 
 from annotate.errors import RowsRefused
 
@@ -155,7 +156,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
     return Row(
         line=line,
         track=cells["track"],
-        rater=cells["rater"],
+        rater=_person(cells["rater"]),
         word=word,
         label=label or words[word],
         valence=_plane(cells, "valence"),
@@ -206,3 +207,9 @@ def _moment(text: str, form: str) -> datetime:
     if not 1970 <= found.year <= 2100:
         raise ValueError(f"“{text[:40]}” is no time at which anybody rated")
     return found
+
+
+def _person(name: str) -> str:
+    """One spelling of a rater: an e-mail address is the same in capitals, and an accented letter in one piece or two."""
+    name = normalize("NFC", name)
+    return name.casefold() if "@" in name else name

@@ -38,11 +38,12 @@ class Fit:
     prior: Floats
     log_likelihood: float
     n_iterations: int
+    rated: NDArray[np.bool_]  # which tracks have a rating: of the others the posterior is the prior
 
     @property
     def expected_accuracy(self) -> float:
         """How many of the most likely labels are expected to be true, float in [0, 1]."""
-        return float(self.posterior.max(axis=1).mean())
+        return float(self.posterior[self.rated].max(axis=1).mean())
 
     @property
     def rater_accuracy(self) -> Floats:
@@ -131,7 +132,8 @@ def _fit(
         before, posterior, n_done = posterior, scaled / sums, n
         if np.abs(posterior - before).max() < tolerance:
             break
-    return Fit(posterior, confusion, prior, likelihood, n_done)
+    rated = np.bincount(t, minlength=len(posterior)) > 0
+    return Fit(posterior, confusion, prior, likelihood, n_done, rated)
 
 
 def _matrices(given: Floats, smoothing: float) -> Floats:

@@ -88,6 +88,34 @@ def update_consensus(row: Consensus, *, by: User | None = None) -> None:
         record(row, before=before, to=row.state, actor=by, reason=f"{key or 'no label'}: {consensus.in_words(outcome.votes)}")
 
 
+def recount(row: Consensus, *, by: User | None = None) -> bool:
+    """Decide anew which of a track's ratings count, from the first on, as if they came in one by one; the others wait.
+
+    Call it with the row locked, after ratings were taken out or the rule was changed. Returns whether label or state are others now.
+    """
+    before = row.label_id or row.state
+    either = ["", Rating.NotCounted.BEYOND]
+    ratings = Rating.objects.filter(
+        questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=either
+    )
+    ordered = list(ratings.order_by("rated_at", "pk").values_list("pk", "label__key"))
+    _outcome, n = decide_in_order([key for _pk, key in ordered], row)
+    Rating.objects.filter(pk__in=[pk for pk, _key in ordered[:n]]).update(not_counted="")
+    Rating.objects.filter(pk__in=[pk for pk, _key in ordered[n:]]).update(not_counted=Rating.NotCounted.BEYOND)
+    update_consensus(row, by=by)
+    return (row.label_id or row.state) != before
+
+
+def decide_in_order(keys: list[str], row: Consensus) -> tuple[consensus.Outcome, int]:
+    """What ratings in this order settle, and how many of them count: the usual number, more where they split."""
+    most = max(row.asked, row.questionnaire.raters_per_track)
+    outcome = decide(keys[:most], row)
+    if row.target > most and len(keys) > most:
+        most = row.target
+        outcome = decide(keys[:most], row)
+    return outcome, min(most, len(keys))
+
+
 def _counted(row: Consensus) -> list[tuple[str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(COUNTED, [row.questionnaire_id, row.track_id])

@@ -8,7 +8,7 @@ from django.db.models import ProtectedError, Q
 from django.utils.translation import gettext as _
 
 from annotate.methods import doubt
-from annotate.models import Consensus, Gold, Kind, Questionnaire, Rating, Ruling, place_by_doubt, place_in_queue
+from annotate.models import Consensus, Gold, Questionnaire, Rating, Ruling, place_by_doubt, place_in_queue
 from annotate.services import consensus
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods.schemes import Scheme
@@ -122,27 +122,11 @@ def _follow(questionnaire: Questionnaire, old: Rule, *, by: User | None) -> int:
     rows = Consensus.objects.filter(questionnaire=questionnaire)
     waiting = Rating.objects.filter(questionnaire=questionnaire, not_counted=Rating.NotCounted.BEYOND).values("track")
     for row in rows.filter(Q(n_ratings__gt=usual, asked=0) | Q(track__in=waiting)).order_by("track_id"):
-        changed += _count_first(row, max(row.asked, usual), by=by)
+        changed += consensus.recount(consensus.lock(questionnaire.pk, row.track_id), by=by)
     if usual != old.raters:
         rows.filter(asked=0, n_ratings=0).update(target=usual)
         rows.filter(asked__gt=0, asked__lt=usual).update(target=usual)
     return changed + settle_anew(questionnaire, by=by)
-
-
-def _count_first(row: Consensus, most: int, *, by: User | None) -> bool:
-    """The first so many ratings of a track count; the later ones wait. Returns whether that changes what they settle."""
-    row = consensus.lock(row.questionnaire_id, row.track_id)
-    before = row.state, row.label_id
-    either = ["", Rating.NotCounted.BEYOND]
-    ratings = Rating.objects.filter(
-        questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=either
-    )
-    ordered = list(ratings.order_by("rated_at", "pk").values_list("pk", flat=True))
-    Rating.objects.filter(pk__in=ordered[:most]).update(not_counted="")
-    Rating.objects.filter(pk__in=ordered[most:]).update(not_counted=Rating.NotCounted.BEYOND)
-    row.target = 0  # what waits may count again
-    consensus.update_consensus(row, by=by)
-    return (row.state, row.label_id) != before
 
 
 def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
@@ -154,11 +138,11 @@ def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
         labels = [key for key, n in row.votes.items() for _number in range(n)]
         before, target = (row.state, row.label.key if row.label else None), row.target
         after = consensus.decide(labels, row)
-        ruled = row.state == Consensus.State.RULED and consensus.ruling_that_holds(row, after.state) is not None
-        flips = (after.state, after.label) != before and not ruled
-        if flips or row.target != target:
+        ruling = consensus.ruling_that_holds(row, after.state)
+        now = (Consensus.State.RULED, ruling.label.key) if ruling and ruling.label else (after.state, after.label)
+        if now != before or row.target != target:
             consensus.update_consensus(consensus.lock(questionnaire.pk, row.track_id), by=by)
-        changed += flips
+        changed += (now[1] or now[0]) != (before[1] or before[0])
     return changed
 
 

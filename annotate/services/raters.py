@@ -27,7 +27,7 @@ from annotate.models import (
     _nonce,
 )  # fmt: skip
 from annotate.services import slots
-from annotate.services.consensus import decide, lock, update_consensus
+from annotate.services.consensus import decide_in_order, lock, recount, ruling_that_holds, update_consensus
 from datasets.errors import WrongState
 from datasets.models import Track
 from datasets.selectors import is_guest
@@ -225,18 +225,26 @@ class Change:
         return self.before != self.after
 
 
+COUNTS_OR_WAITS = ["", Rating.NotCounted.BEYOND]
+
+
 def preview_set_aside(rater: Rater, since: datetime) -> list[Change]:
     """Every track that would lose a counted rating, with its consensus now and then. Nothing is changed."""
     changes = []
-    for rating in _counted(rater, since).select_related("track").order_by("questionnaire_id", "track_id"):
+    counted = _counted(rater, since).filter(not_counted="")
+    for rating in counted.select_related("track").order_by("questionnaire_id", "track_id"):
         row = Consensus.objects.select_related("questionnaire", "label").get(
             questionnaire=rating.questionnaire_id, track=rating.track_id
         )
-        counted = Rating.objects.filter(questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted="")
-        keys = counted.exclude(pk=rating.pk).values_list("label__key", flat=True)
-        after = decide(keys, row)
+        left = Rating.objects.filter(
+            questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=COUNTS_OR_WAITS
+        )
+        keys = list(left.exclude(pk=rating.pk).order_by("rated_at", "pk").values_list("label__key", flat=True))
+        after, _n = decide_in_order(keys, row)
+        ruling = ruling_that_holds(row, after.state)
+        label = ruling.label.key if ruling and ruling.label else after.label
         now = row.label.key if row.label else row.state
-        changes.append(Change(row.track_id, rating.track.title, now, after.label or after.state, row.n_ratings, after.n_ratings))
+        changes.append(Change(row.track_id, rating.track.title, now, label or after.state, row.n_ratings, after.n_ratings))
     return changes
 
 
@@ -260,7 +268,7 @@ def _stop_counting(rater: Rater, since: datetime) -> int:
     for pk, questionnaire_id, track_id in mine:
         row = lock(questionnaire_id, track_id)
         Rating.objects.filter(pk=pk).update(not_counted=Rating.NotCounted.SET_ASIDE)
-        update_consensus(row)
+        recount(row)
     return len(mine)
 
 
@@ -286,7 +294,7 @@ def reinstate(rater: Rater, *, by: User | None) -> int:
 
 
 def _counted(rater: Rater, since: datetime) -> QuerySet[Rating]:
-    return Rating.objects.filter(rater=rater, kind=Kind.REGULAR, rated_at__gte=since, not_counted="")
+    return Rating.objects.filter(rater=rater, kind=Kind.REGULAR, rated_at__gte=since, not_counted__in=COUNTS_OR_WAITS)
 
 
 # --- personal data ------------------------------------------------------------------------------------------------

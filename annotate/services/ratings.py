@@ -2,7 +2,7 @@
 
 import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
@@ -327,13 +327,17 @@ def _count_further(row: Consensus, raters: set[int]) -> None:
         update_consensus(row)
 
 
-def imported_raters(questionnaire: Questionnaire, names: Iterable[str]) -> dict[str, Rater]:
+def imported_raters(questionnaire: Questionnaire, names: Collection[str]) -> dict[str, Rater]:
     """Imported raters, the same name in the same dataset being the same rater.
 
-    A name may be a person's (an e-mail address, say), so that only a keyed digest of it is kept.
+    A name may be a person's (an e-mail address, say), so that only a keyed digest of it is kept. A pseudonym of somebody who rated here
+    is that rater: what was frozen here comes home in a bundle, or in an exported table.
     """
+    here = Rater.objects.filter(pseudonym__in=names, ratings__questionnaire=questionnaire).distinct()
+    at_home = {rater.pseudonym: rater for rater in here}
+    names = [name for name in names if name not in at_home]
     pseudonyms = {name: f"R-{salted_hmac('rater', f'{questionnaire.dataset_id}:{name}').hexdigest()[:16]}" for name in names}
     known = {rater.pseudonym: rater for rater in Rater.objects.filter(pseudonym__in=pseudonyms.values())}
     missing = [Rater(pseudonym=pseudonym) for pseudonym in pseudonyms.values() if pseudonym not in known]
     known |= {rater.pseudonym: rater for rater in Rater.objects.bulk_create(missing)}
-    return {name: known[pseudonym] for name, pseudonym in pseudonyms.items()}
+    return at_home | {name: known[pseudonym] for name, pseudonym in pseudonyms.items()}

@@ -49,6 +49,9 @@ class LabelSpec:
 Scheme = tuple[LabelSpec, ...]
 
 
+RESERVED = {"open", "split"}  # states of a track, which stand where its label would
+
+
 def key_of(name: str) -> str:
     """A name as a column's or a class's name: letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30]
@@ -148,6 +151,10 @@ def read_table(text: str) -> Scheme:
         key = key_of(values["label"])
         if key in labels and labels[key][0] != values["label"][:50]:
             raise ValueError(f"Line {line}: “{values['label'][:50]}” and “{labels[key][0]}” are too alike to be two labels.")
+        if key in RESERVED:
+            raise ValueError(
+                f"Line {line}: “{values['label'][:50]}” is what the studio calls a track without a label; choose another word."
+            )
         if not key:
             raise ValueError(f"Line {line}: “{values['label'][:50]}” is no name of a label: it needs a letter or a digit.")
         if values["colour"] and not re.fullmatch(r"#[0-9a-fA-F]{6}", values["colour"]):
