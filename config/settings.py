@@ -23,7 +23,7 @@ DATA_DIR = env.path("DATA_DIR", BASE_DIR / "data").resolve()
 HOST = env.str("HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2)
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # password hashes and backgrounds of raters are in it
 
 
 def _generated_secret(path: Path) -> str:

@@ -1,15 +1,43 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from datasets.access import user_of
 from datasets.methods.schemes import PAPER
 from datasets.models import Dataset, Event, Job, Label, Release, Track
+from datasets.services.audit import record
 from datasets.services.labels import set_labels
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
+    """Accounts are closed, never deleted: the audit log names them. Whatever is changed on one stands in that log, too."""
+
+    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        said = ", ".join(form.changed_data) if change else "made"
+        record(obj, to="account changed" if change else "account made", actor=user_of(request), reason=f"{obj.username}: {said}")
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        response: HttpResponse = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and response.status_code == 302 and (changed := self.get_object(request, id)):
+            record(changed, to="password changed", actor=user_of(request), reason=changed.username)
+        return response
 
 
 class ReadOnlyAdmin(ModelAdmin):

@@ -46,6 +46,7 @@ def steps(
     plan = [
         ("Table 4", "cnn", "full", False), ("Table 4", "crnn", "full", False), ("Table 5", "cnn", "clips", False),
         ("Table 5", "crnn", "clips", False), ("", "ensemble", "full", False), ("", "features", "full", False), ("", "mel", "full", False), ("", "crnn", "full", True),
+        ("", "ensemble", "full", True),
     ]  # fmt: skip
     found = []
     for table, network, input, shuffled in plan:

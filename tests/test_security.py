@@ -174,6 +174,27 @@ def test_the_audit_log_has_no_way_to_be_changed_in_the_panel(client, admin_perso
     assert client.get("/admin/datasets/event/add/").status_code == 403
 
 
+def test_accounts_are_closed_not_deleted_and_what_changes_on_them_is_in_the_audit_log(client, admin_person, curator):
+    client.force_login(admin_person)
+    page = f"/admin/auth/user/{curator.pk}"
+    assert client.get(f"{page}/delete/").status_code == 403 and client.get(f"{page}/change/").status_code == 200
+    values = {
+        "username": "citra",
+        "is_active": "on",
+        "is_superuser": "on",
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00:00",
+    }
+    assert client.post(f"{page}/change/", values).status_code == 302
+    event = Event.objects.get(subject="user", to_state="account changed")
+    assert event.actor == admin_person and "is_superuser" in event.reason and event.subject_id == curator.pk
+    client.post(f"{page}/password/", {"password1": "long-enough-4711", "password2": "long-enough-4711", "usable_password": "true"})
+    assert Event.objects.filter(subject="user", to_state="password changed").exists()
+    made = {"username": "baru", "password1": "long-enough-4711", "password2": "long-enough-4711", "usable_password": "true"}
+    assert client.post("/admin/auth/user/add/", made).status_code == 302
+    assert Event.objects.filter(subject="user", to_state="account made", reason="baru: made").exists()
+
+
 def test_code_cannot_change_or_delete_a_row_of_the_audit_log(curator):
     event = Event.objects.create(subject="track", subject_id=1, to_state="ready", actor=curator)
     event.reason = "another"

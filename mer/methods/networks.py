@@ -14,6 +14,44 @@ from mer.methods.params import INPUT_SHAPE, N_SLICES, TrainingParams
 
 
 @keras.saving.register_keras_serializable("mer")
+class SpecAugment(layers.Layer):
+    """Blank stripes over time and over mel bands while it trains (D. S. Park et al., SpecAugment, Interspeech 2019, without its warping).
+
+    `n` stripes of each kind, each as wide as a draw between 0 and `most_steps` columns or `most_bands` rows, in another place in every
+    picture. Input and output float [shape=(n, bands, steps, 1)]; what is hidden becomes `fill` (1: white, silence).
+    """
+
+    def __init__(self, n: int = 2, most_steps: int = 40, most_bands: int = 20, fill: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n, self.most_steps, self.most_bands, self.fill = n, most_steps, most_bands, fill
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if not training:
+            return x
+        hidden = (
+            self._stripes(x, x.shape[1], self.most_bands)[:, :, None, None]
+            | self._stripes(x, x.shape[2], self.most_steps)[:, None, :, None]
+        )
+        return ops.where(hidden, ops.cast(self.fill, x.dtype), x)
+
+    def _stripes(self, x: Any, size: int, most: int) -> Any:
+        """Which places of one axis are hidden in each picture, bool [shape=(n, size)]."""
+        shape = (ops.shape(x)[0], self.n, 1)
+        width = keras.random.uniform(shape, 0, most, seed=self.seed_generator)
+        begin = keras.random.uniform(shape, 0, 1, seed=self.seed_generator) * (size - width)
+        place = ops.cast(ops.arange(size), "float32")[None, None, :]
+        return ops.any((place >= begin) & (place < begin + width), axis=1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"n": self.n, "most_steps": self.most_steps, "most_bands": self.most_bands, "fill": self.fill}
+        return dict(super().get_config()) | own
+
+
+@keras.saving.register_keras_serializable("mer")
 class FusedConvLSTM2D(layers.Layer):
     """Keras' ConvLSTM2D (X. Shi et al., Convolutional LSTM Network, NeurIPS 2015) with the input's convolution done once for all steps.
 
@@ -127,11 +165,8 @@ def crnn(n_labels: int, *, dropout: float, depth: int = 2, width: float = 1.0) -
 
 
 def _compact_blocks(filters: tuple[int, ...]) -> list[layers.Layer]:
-    """Random masks, then small convolutions with normalisation, each halving the picture.
-
-    The masks are those of SpecAugment (D. S. Park et al., Interspeech 2019): rectangles erased at random while it trains.
-    """
-    blocks: list[layers.Layer] = [layers.RandomErasing(factor=0.8, scale=(0.02, 0.2), fill_value=1.0, value_range=(0, 1))]
+    """Random stripes, then small convolutions with normalisation, each halving the picture."""
+    blocks: list[layers.Layer] = [SpecAugment()]
     for n in filters:
         blocks += [
             layers.Conv2D(n, 3, padding="same", use_bias=False),

@@ -158,6 +158,11 @@ def _guard_shape(training: TrainingParams) -> None:
         )
     if training.width is not None and not 0.05 <= training.width <= 4:
         raise TrainingImpossible(_("A width of %(width)s is not between 0.05 and 4.") % {"width": training.width})
+    if not 1 <= training.batch_size <= 1024 or not 0 < training.learning_rate <= 1:
+        raise TrainingImpossible(
+            _("%(batch)s pictures at a time and a learning rate of %(rate)s: it must be 1 to 1024, and above 0 up to 1.")
+            % {"batch": training.batch_size, "rate": training.learning_rate}
+        )
     if not 0 <= training.dropout < 1:
         raise TrainingImpossible(_("A dropout of %(dropout)s is not between 0 and 1.") % {"dropout": training.dropout})
     if not 0 <= training.mixup <= 10:

@@ -32,6 +32,16 @@ for name, build in networks.BUILDERS.items():
         "weights": network.count_params(),
         "layers": [[type(layer).__name__, list(layer.output.shape[1:])] for layer in network.layers],
     }
+keras.utils.set_random_seed(1)
+masks = networks.SpecAugment()
+grey = np.full((200, 126, 258, 1), 0.5, np.float32)
+seen = np.asarray(masks(grey, training=True))[..., 0] == 1
+rows, columns = seen.all(axis=2), seen.all(axis=1)
+out["masks"] = {
+    "only_stripes": bool((seen == (rows[:, :, None] | columns[:, None, :])).all()), "rows": rows.sum(axis=1).tolist(),
+    "columns": columns.sum(axis=1).tolist(), "quiet": bool((np.asarray(masks(grey)) == 0.5).all()),
+    "config": networks.SpecAugment.from_config(masks.get_config()).get_config() == masks.get_config(),
+}
 from mer.methods.adam import FusedAdam
 steps = {}
 for name, kind in (("theirs", keras.optimizers.Adam), ("ours", FusedAdam)):
@@ -81,7 +91,15 @@ def test_the_crnn_reads_six_slices_of_126_by_43(built):
 def test_the_compact_network_has_few_weights_and_no_flattening(built):
     assert built["compact"]["weights"] == 70_275
     names = [name for name, _ in built["compact"]["layers"]]
-    assert "GlobalAveragePooling2D" in names and "Flatten" not in names and names[0] == "RandomErasing"
+    assert "GlobalAveragePooling2D" in names and "Flatten" not in names and names[0] == "SpecAugment"
+
+
+def test_masks_are_whole_stripes_over_time_and_bands_and_only_while_it_trains(built):
+    masks = built["masks"]
+    assert masks["only_stripes"] and masks["quiet"] and masks["config"]
+    assert max(masks["rows"]) <= 40 and max(masks["columns"]) <= 80, "at most two of each"
+    # The mean width of one is half of the most; two overlap now and then.
+    assert 15 < sum(masks["rows"]) / 200 < 20 and 32 < sum(masks["columns"]) / 200 < 40
 
 
 def test_the_fused_convlstm_is_keras_own_to_rounding_with_the_same_weights(built):

@@ -40,6 +40,13 @@ class Command(StudioCommand):
         parser.add_argument(
             "--vote-shares", action="store_true", help="A network learns from how the votes are shared; linear models always do."
         )
+        parser.add_argument(
+            "--shuffle-labels",
+            action="store_true",
+            help="A control: what is learned from shuffled labels can be no better than chance.",
+        )
+        parser.add_argument("--batch-size", type=int, help="Pictures at a time; fewer where memory runs out.")
+        parser.add_argument("--learning-rate", type=float, help="Of Adam; smaller where the loss becomes NaN.")
         parser.add_argument("--dropout", type=float, help="Share of the values that dropout hides; default: the network's own.")
         parser.add_argument("--depth", type=int, help="For cnn and crnn: how many layers of convolutions.")
         parser.add_argument("--width", type=float, help="For cnn and crnn: what the numbers of filters are multiplied by.")
@@ -60,8 +67,11 @@ class Command(StudioCommand):
                 epochs=options["epochs"],
                 seed=options["seed"],
                 vote_shares=options["vote_shares"],
+                shuffle_labels=options["shuffle_labels"],
                 **{
-                    name: options[name] for name in ("dropout", "depth", "width", "mixup", "precision") if options[name] is not None
+                    name: options[name]
+                    for name in ("batch_size", "learning_rate", "dropout", "depth", "width", "mixup", "precision")
+                    if options[name] is not None
                 },
             ),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
