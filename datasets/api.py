@@ -1,18 +1,26 @@
+import json
 from typing import cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets.access import IsCurator
-from datasets.models import Release, Track
+from datasets.models import Export, Release, Track
+from datasets.parsers import PlainJSONParser
+from datasets.responses import download_response
 from datasets.serializers import (
     AddTrackSerializer,
     ErratumSerializer,
@@ -30,7 +38,7 @@ class TrackViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     queryset = Track.objects.select_related("dataset").order_by("id")
     serializer_class = TrackSerializer
     permission_classes = [IsCurator]
-    parser_classes = [MultiPartParser, FormParser, JSONParser]
+    parser_classes = [MultiPartParser, FormParser, PlainJSONParser]
 
     @extend_schema(request=AddTrackSerializer, responses={202: TrackSerializer})
     def create(self, request: Request) -> Response:
@@ -83,3 +91,32 @@ class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         serializer.is_valid(raise_exception=True)
         erratum = releases.add_erratum(self.get_object(), serializer.validated_data["text"], by=cast(User, request.user))
         return Response(ErratumSerializer(erratum).data, status=status.HTTP_201_CREATED)
+
+
+class BundleRenderer(BaseRenderer):
+    """Lets a client ask for a zip file; the bytes are sent as they are."""
+
+    media_type = "application/zip"
+    format = "zip"
+
+    def render(self, data: object, *args: object, **kwargs: object) -> bytes:
+        """Only errors come here as data."""
+        return json.dumps(data, default=str).encode()
+
+
+class ExportViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]):
+    """A bundle that was asked for: its job says how far it is, `download` sends it."""
+
+    queryset = Export.objects.select_related("release", "job").order_by("id")
+    serializer_class = ExportSerializer
+    permission_classes = [IsCurator]
+
+    @extend_schema(responses={(200, "application/zip"): OpenApiTypes.BINARY})
+    @action(detail=True, renderer_classes=[BundleRenderer])
+    def download(self, request: Request, pk: int) -> HttpResponseBase:
+        """The bundle, by HTTP Range: a download that broke goes on where it ended."""
+        export = self.get_object()
+        if not export.file:
+            raise Http404(_("The bundle is not written yet."))
+        name = f"{export.release.name}-{export.format}.zip"
+        return download_response(request._request, export.file, filename=name, etag=export.sha256)

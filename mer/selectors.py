@@ -324,7 +324,19 @@ def newest_release(run: Run) -> Release | None:
     return newest if newest != run.release else None
 
 
-OF_NETWORKS = ("epochs", "batch_size", "learning_rate", "patience", "dropout", "class_weights", "precision")
+OF_NETWORKS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "patience",
+    "dropout",
+    "class_weights",
+    "precision",
+    "mixup",
+    "depth",
+    "width",
+    "vote_shares",
+)
 
 
 def params_that_count(run: Run) -> dict[str, Any]:

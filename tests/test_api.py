@@ -1,12 +1,16 @@
 """Everything the pages do, the API does."""
 
+import hashlib
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from annotate.services import raters
+from datasets import jobs
 from datasets.models import Track
+from datasets.services import queue
 from datasets.services.tokens import issue_token
 from mer.models import Run
 from tests.conftest import tone
@@ -75,6 +79,14 @@ def test_consensus_freeze_export_train_and_cancel(api, curator, release, questio
     assert client.get("/api/v1/releases/v2/").data["content_hash"] == release.content_hash
     export = client.post("/api/v1/releases/v2/export/", {"format": "csv"})
     assert export.status_code == 202 and export.data["job"]["state"] == "queued"
+    address = f"/api/v1/exports/{export.data['id']}/"
+    assert client.get(address).data["job"]["state"] == "queued" and client.get(f"{address}download/").status_code == 404
+    queue.run_job(export.data["job"]["id"], jobs.write_export)
+    bundle = client.get(f"{address}download/")
+    whole = b"".join(bundle.streaming_content)
+    assert client.get(address).data["sha256"] == hashlib.sha256(whole).hexdigest() and bundle["Content-Type"] == "application/zip"
+    rest = client.get(f"{address}download/", headers={"range": "bytes=100-"})
+    assert rest.status_code == 206 and b"".join(rest.streaming_content) == whole[100:]
     run = client.post("/api/v1/runs/", {"release": "v2", "network": "crnn", "epochs": 2})
     assert run.status_code == 202
     assert client.post("/api/v1/runs/", {"release": "v2", "network": "crnn", "epochs": 2}).status_code == 409

@@ -89,9 +89,8 @@ class TrainingParams:
         return cls(network=network, **usual.get(network, {}) | values)
 
     def as_dict(self) -> dict[str, Any]:
-        """As stored on a run. What came later is named where it is used: runs from before there was a choice stay comparable."""
-        later = {"vote_shares": False, "mixup": 0.0, "depth": None, "width": None, "precision": "auto", "draw": 1}
-        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
+        """As stored on a run: all of them, so that a default that is changed later changes no run from before."""
+        return asdict(self)
 
 
 NETWORKS: dict[str, str] = {
