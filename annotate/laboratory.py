@@ -105,7 +105,7 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
         expected_accuracy=expected,
         expected_accepted=accepted_accuracy,
         model=why,
-        histogram=bars_of(agreement.agreement(full) if len(full) else np.array([]), raters, k, threshold),
+        histogram=bars_of(full.reshape(-1, k), raters, threshold),
         flips=[replace(flip, title=titles.get(flip.track_id, "")) for flip in flips[:MOST_FLIPS]],
         n_flips=len(flips),
     )

@@ -101,7 +101,7 @@ def summarise(questionnaire: Questionnaire) -> Summary:
         alpha_high=number_or_none(high),
         acceptance=len(agreed) / len(full) if full else None,
         chance_acceptance=agreement.sequential_chance_acceptance(questionnaire.stages, len(labels), questionnaire.threshold),
-        histogram=_histogram(agreement.agreement(counts) if full else np.array([]), questionnaire),
+        histogram=bars_of(counts, questionnaire.raters_per_track, questionnaire.threshold),
         rule=questionnaire.rule,
     )
 
@@ -114,18 +114,24 @@ def count_table(votes: list[dict[str, int]], labels: list[str]) -> NDArray[np.in
     return np.array([[row.get(label, 0) for label in labels] for row in votes], dtype=np.int64).reshape(-1, len(labels))
 
 
-def _histogram(values: NDArray[np.float64], questionnaire: Questionnaire) -> list[dict[str, object]]:
-    return bars_of(values, questionnaire.raters_per_track, questionnaire.dataset.labels.count(), questionnaire.threshold)
+def bars_of(counts: NDArray[np.int64], n: int, threshold: float) -> list[dict[str, object]]:
+    """Tracks per value of agreement: those that can occur with `n` raters, and any other that did. A tie is never accepted.
 
-
-def bars_of(values: NDArray[np.float64], n: int, n_labels: int, threshold: float) -> list[dict[str, object]]:
-    """Tracks per value of agreement: those that can occur with this number of raters, and any other that did."""
-    lowest = math.ceil(n / n_labels)
-    found = Counter(round(float(value), 4) for value in values)
+    counts : votes of each track for each label [shape=(n_tracks, n_labels)].
+    """
+    lowest = math.ceil(n / max(1, counts.shape[1]))
+    values = [round(float(value), 4) for value in (agreement.agreement(counts) if len(counts) else [])]
+    is_tie = [sorted(votes)[-2:] == [max(votes)] * 2 for votes in counts.tolist()]
+    found, tied = Counter(values), Counter(value for value, tie in zip(values, is_tie, strict=True) if tie)
     shares = sorted({round(count / n, 4) for count in range(lowest, n + 1)} | set(found))
     top = max(found.values(), default=1)
     return [
-        {"agreement": share, "n": found[share], "accepted": share > threshold, "height": round(100 * found[share] / top)}
+        {
+            "agreement": share,
+            "n": found[share],
+            "accepted": share > threshold and (not found[share] or tied[share] < found[share]),
+            "height": round(100 * found[share] / top),
+        }
         for share in shares
     ]
 

@@ -305,3 +305,11 @@ def test_tracks_without_ratings_say_nothing_of_the_models_labels(make_track, rat
     for number in range(6):
         rate(make_track(f"Clear {number}"), "happy happy happy happy happy")
     assert settled(questionnaire).expected_accuracy > 0.95
+
+
+def test_a_tie_is_not_drawn_as_accepted_however_low_the_threshold(make_track, rate, questionnaire):
+    rate(make_track("Tie"), "happy happy sad sad calm")
+    rate(make_track("Clear"), "happy happy happy sad calm")
+    trial = laboratory.try_rule(Questionnaire.objects.get(pk=questionnaire.pk), raters=5, fewest=5, threshold=0.3)
+    bars = {bar["agreement"]: (bar["n"], bar["accepted"]) for bar in trial.histogram}
+    assert bars[0.4] == (1, False) and bars[0.6] == (1, True) and trial.n_split == 1
