@@ -41,7 +41,7 @@ def one_row(studio: Studio, query: str):
 
 
 def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
-    """kill -9 of all workers during ingest, spectrograms and training: they start again, and all of it is done, once."""
+    """kill -9 of all workers and of the web during ingest, spectrograms and training: they start again, and all of it is done, once."""
     studio = Studio(tmp_path)
     studio.start()
     token = studio.command("api_token", "curator").strip()
@@ -54,8 +54,9 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     _upload(studio, token, tone(600, seed=99), "long.wav")  # long enough to be under way when its worker dies
     wait_for(lambda: "running" in jobs(studio)["convert_track"])
     keepers = studio.processes("config.keep")
-    assert len(keepers) == 5
-    for pid in set(studio.processes("celery") + studio.processes("mer.methods.training")) - set(keepers):
+    assert len(keepers) == 7
+    killed = studio.processes("celery") + studio.processes("mer.methods.training") + studio.processes("gunicorn")
+    for pid in set(killed) - set(keepers):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
@@ -74,10 +75,19 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
         assert 1 <= best <= epochs == distinct
         assert one_row(studio, "select count(*) from mer_evaluation")[0] == 3
         assert one_row(studio, "select max(attempts) from datasets_job")[0] == 2, "nothing was interrupted"
+        assert _healthy(studio)
+        for pid in set(studio.processes("valkey-server")) - set(keepers):
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: set(studio.processes("valkey-server")) - set(keepers) and _healthy(studio), 30)
         files = [path for path in (studio.folder / "media" / "audio").rglob("*") if path.is_file()]
         assert len(files) == 150
     finally:
         studio.stop()
+
+
+def _healthy(studio: Studio) -> bool:
+    with urllib.request.urlopen(f"{studio.address}/healthz", timeout=10) as response:
+        return response.status == 200
 
 
 def _post(studio: Studio, token: str, path: str) -> None:
