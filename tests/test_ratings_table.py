@@ -123,3 +123,14 @@ def test_one_address_in_capitals_is_one_rater():
     assert problems == [] and [row.rater for row in rows] == ["a@x.id", "a@x.id", "R-Ab"]
     _kept, twins = imports.one_of_two([(1, row) for row in rows])
     assert len(twins) == 1 and "already in line 2" in twins[0]
+
+
+def test_a_form_that_has_grown_brings_in_what_is_new(client, curator, questionnaire, two):
+    client.force_login(curator)
+    first = "track,rater,word\n" + "".join(f"{track.title},a@x.id,happy\n" for track in two)
+    later = first + f"{two[0].title},b@x.id,sad\n"
+    post(client, questionnaire, first, action="import")
+    assert Rating.objects.count() == 2
+    assert post(client, questionnaire, later).count("here already; that rating stays") == 2
+    post(client, questionnaire, later, action="import", leave_out="on")
+    assert Rating.objects.count() == 3 and Rating.objects.filter(track=two[0]).count() == 2

@@ -333,11 +333,19 @@ def imported_raters(questionnaire: Questionnaire, names: Collection[str]) -> dic
     A name may be a person's (an e-mail address, say), so that only a keyed digest of it is kept. A pseudonym of somebody who rated here
     is that rater: what was frozen here comes home in a bundle, or in an exported table.
     """
-    here = Rater.objects.filter(pseudonym__in=names, ratings__questionnaire=questionnaire).distinct()
-    at_home = {rater.pseudonym: rater for rater in here}
-    names = [name for name in names if name not in at_home]
-    pseudonyms = {name: f"R-{salted_hmac('rater', f'{questionnaire.dataset_id}:{name}').hexdigest()[:16]}" for name in names}
-    known = {rater.pseudonym: rater for rater in Rater.objects.filter(pseudonym__in=pseudonyms.values())}
-    missing = [Rater(pseudonym=pseudonym) for pseudonym in pseudonyms.values() if pseudonym not in known]
-    known |= {rater.pseudonym: rater for rater in Rater.objects.bulk_create(missing)}
-    return at_home | {name: known[pseudonym] for name, pseudonym in pseudonyms.items()}
+    known = known_raters(questionnaire, names)
+    missing = {name: _digest_of(questionnaire, name) for name in names if name not in known}
+    made = {rater.pseudonym: rater for rater in Rater.objects.bulk_create([Rater(pseudonym=one) for one in missing.values()])}
+    return known | {name: made[pseudonym] for name, pseudonym in missing.items()}
+
+
+def known_raters(questionnaire: Questionnaire, names: Collection[str]) -> dict[str, Rater]:
+    """Those of the names whose rater is here already."""
+    digests = {_digest_of(questionnaire, name): name for name in names}
+    found = {digests[rater.pseudonym]: rater for rater in Rater.objects.filter(pseudonym__in=list(digests))}
+    here = Rater.objects.filter(pseudonym__in=list(names), ratings__questionnaire=questionnaire).distinct()
+    return found | {rater.pseudonym: rater for rater in here}
+
+
+def _digest_of(questionnaire: Questionnaire, name: str) -> str:
+    return f"R-{salted_hmac('rater', f'{questionnaire.dataset_id}:{name}').hexdigest()[:16]}"
