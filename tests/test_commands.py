@@ -183,7 +183,7 @@ def test_one_bad_row_and_nothing_is_imported(brought_in, tmp_path, row, message)
 
 
 def test_the_same_ratings_twice_are_refused(brought_in, tmp_path):
-    with pytest.raises(CommandError, match="(?s)Nothing was imported; 30 of 30 rows.*here already; that rating stays"):
+    with pytest.raises(CommandError, match=r"(?s)Nothing was imported; 30 of 30 rows.*here already; that rating stays"):
         call_command("import_ratings", str(tmp_path / "ratings.csv"), "--dataset", "Lab")
     assert Rating.objects.count() == 30
 
