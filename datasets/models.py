@@ -255,7 +255,7 @@ class AudioFile(models.Model):
     loudness_lufs = models.FloatField(null=True, help_text="Integrated loudness by EBU R128; empty for silence.")
     peak_db = models.FloatField(null=True, help_text="Loudest sample in dB below full scale.")
     silence_share = models.FloatField(null=True, help_text="Share of 50 ms blocks below -60 dB of full scale.")
-    clipped_share = models.FloatField(null=True, help_text="Share of the original's samples at full scale, in its worst channel.")
+    clipped_share = models.FloatField(null=True, help_text="Share of the original's samples at full scale, of all channels.")
     peaks = models.JSONField(default=list, help_text="Loudest sample of each of 400 equal stretches, 0-100, for the waveform.")
 
     class Meta:

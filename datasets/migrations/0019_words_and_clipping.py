@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='audiofile',
             name='clipped_share',
-            field=models.FloatField(help_text="Share of the original's samples at full scale, in its worst channel.", null=True),
+            field=models.FloatField(help_text="Share of the original's samples at full scale, of all channels.", null=True),
         ),
         migrations.AlterField(
             model_name='dataset',

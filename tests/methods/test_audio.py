@@ -171,7 +171,7 @@ def test_silence_is_a_share(tmp_path):
 @pytest.mark.parametrize(
     ("left", "right", "share"),
     [
-        ("2*sin(2*PI*440*t)", "0", 2 / 3),  # a channel that is clipped, beside one that is silent
+        ("2*sin(2*PI*440*t)", "0", 1 / 3),  # a channel that is clipped, beside one that is silent
         ("2*sin(2*PI*440*t)", "2*sin(2*PI*440*t+2)", 2 / 3),
         ("0.98*(1-2*gt(random(0),0.5))", "0.98*(1-2*gt(random(1),0.5))", 0.0),  # never at full scale; resampled it would overshoot
         ("0.5*sin(2*PI*440*t)", "0.5*sin(2*PI*440*t)", 0.0),
@@ -194,7 +194,7 @@ def test_clipping_is_counted_in_each_channel_of_the_original(tmp_path, left, rig
     subprocess.run(line, check=True)
     with wave.open(str(path)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2).astype(int)
-    by_hand = max((np.abs(samples) >= 32_767).mean(axis=0))
+    by_hand = (np.abs(samples) >= 32_649).mean()  # within 0.03 dB
     found = audio.convert(path, tmp_path / "out.wav", max_duration_s=60).clipped_share
     assert found == pytest.approx(by_hand, abs=2e-4) and found == pytest.approx(share, abs=0.01)
 
