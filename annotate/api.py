@@ -1,4 +1,3 @@
-import json
 from typing import cast
 
 from django.contrib.auth.models import User
@@ -10,7 +9,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -41,6 +39,7 @@ from annotate.services import freezing, questionnaires, raters, ratings, reviews
 from datasets import selectors as ground
 from datasets.access import IsAdmin, IsCurator
 from datasets.models import Label, Release
+from datasets.renderers import AudioRenderer
 from datasets.responses import audio_response
 from datasets.selectors import can_curate
 from datasets.serializers import ReleaseSerializer
@@ -81,17 +80,6 @@ class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
 
 
 UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-
-
-class AudioRenderer(BaseRenderer):
-    """Lets a player ask for audio; the bytes are sent as they are."""
-
-    media_type = "audio/*"
-    format = "audio"
-
-    def render(self, data: object, *args: object, **kwargs: object) -> bytes:
-        """Only errors come here as data."""
-        return json.dumps(data, default=str).encode()
 
 
 class AssignmentViewSet(viewsets.GenericViewSet[Assignment]):

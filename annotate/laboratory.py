@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from annotate.errors import RatersUnconnected
 from annotate.methods import agreement, consensus, reliability, truth
-from annotate.models import MORE_WHEN_SPLIT, Consensus, Gold, Kind, Questionnaire, Rater, Rating, Ruling
+from annotate.models import COUNTS_OR_WAITS, MORE_WHEN_SPLIT, Consensus, Gold, Kind, Questionnaire, Rater, Rating, Ruling
 from annotate.selectors import BOOTSTRAP_SEED, bars_of, number_or_none
 from datasets.models import Track
 
@@ -86,7 +86,7 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     flips = _flips(now, index, standing, labels, counts)
     titles = dict(Track.objects.filter(pk__in=[flip.track_id for flip in flips[:MOST_FLIPS]]).values_list("pk", "title"))
     n_accepted = int((outcome >= 0).sum())
-    stages = (raters, raters + MORE_WHEN_SPLIT) if questionnaire.ask_more_when_split else (raters,)
+    stages = questionnaire.stages_with(raters)
     return Trial(
         n_tracks=len(index),
         n_full=len(full),
@@ -153,8 +153,9 @@ def _ratings(
     questionnaire: Questionnaire, index: dict[int, int], labels: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[str]]:
     """Track, rater and label of every rating that counts or could, as indices in the order of rating, and the pseudonyms of the raters."""
-    either = ["", Rating.NotCounted.BEYOND]
-    rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted__in=either).order_by("rated_at", "pk")
+    rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted__in=COUNTS_OR_WAITS).order_by(
+        "rated_at", "pk"
+    )
     place = {key: number for number, key in enumerate(labels)}
     raters: dict[str, int] = {}
     found = [

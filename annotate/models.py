@@ -144,7 +144,10 @@ class Questionnaire(models.Model):
     @property
     def stages(self) -> tuple[int, ...]:
         """Numbers of ratings at which a track is settled or not."""
-        usual = self.raters_per_track
+        return self.stages_with(self.raters_per_track)
+
+    def stages_with(self, usual: int) -> tuple[int, ...]:
+        """The same, if it asked so many raters."""
         return (usual, usual + MORE_WHEN_SPLIT) if self.ask_more_when_split else (usual,)
 
     def clean(self) -> None:
@@ -435,6 +438,9 @@ def place_in_queue(seed: int, track_id: int) -> int:
 def place_by_doubt(entropy: float) -> int:
     """The least sure first; entropy in [0, 1]."""
     return round((1 - entropy) * (1 << 30))
+
+
+COUNTS_OR_WAITS = ("", Rating.NotCounted.BEYOND)  # what a rating may say of itself to be counted by some rule
 
 
 class Consensus(models.Model):

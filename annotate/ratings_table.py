@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from annotate.methods import imports
-from annotate.models import Questionnaire, Rating
-from annotate.services.ratings import ImportedRating, known_raters
+from annotate.services.questionnaires import questionnaire_of
+from annotate.services.ratings import ImportedRating, rated_already
 from datasets.models import Dataset, Track, Word
 
 
@@ -51,19 +51,15 @@ def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *,
 
 def _not_here(dataset: Dataset, rows: list[tuple[int, imports.Row]]) -> tuple[list[tuple[int, imports.Row]], list[str]]:
     """A table that has grown since it was brought in holds what is here already: that stays as it is, and the rest comes in."""
-    questionnaire = Questionnaire.objects.filter(dataset=dataset).first()
-    if questionnaire is None:
-        return rows, []
-    raters = known_raters(questionnaire, {row.rater for _track, row in rows})
-    mine = Rating.objects.filter(questionnaire=questionnaire, rater__in=raters.values())
-    rated = set(mine.values_list("track_id", "rater_id"))
-    kept, here = [], []
-    for track, row in rows:
-        if row.rater in raters and (track, raters[row.rater].pk) in rated:
-            here.append(f"line {row.line}: {row.rater} has rated track {row.track} here already; that rating stays")
-        else:
-            kept.append((track, row))
-    return kept, here
+    here = rated_already(questionnaire_of(dataset), {(track, row.rater) for track, row in rows})
+    return (
+        [(track, row) for track, row in rows if (track, row.rater) not in here],
+        [
+            f"line {row.line}: {row.rater} has rated track {row.track} here already; that rating stays"
+            for track, row in rows
+            if (track, row.rater) in here
+        ],
+    )
 
 
 def _tracks(dataset: Dataset) -> dict[str, int | str]:

@@ -39,6 +39,7 @@ def main() -> None:
     from datasets.methods import splits
     from datasets.models import Release
     from mer import rounds, selectors
+    from mer.methods import metrics
     from mer.methods.params import SpectrogramParams, TrainingParams
     from mer.models import Run, SpectrogramSet
 
@@ -54,24 +55,21 @@ def main() -> None:
     right: dict[str, list[NDArray[np.bool_]]] = {precision: [] for precision in PRECISIONS}
     for repeat in range(options.first, options.first + options.repeats):
         folds = splits.draw_folds([sample.label for sample in usable], groups, seed=repeat, n_folds=options.folds)
-        names = sorted(set(folds))
         for precision in PRECISIONS:
             run.params = TrainingParams.of(options.network, epochs=options.epochs, seed=repeat, precision=precision).as_dict()
             answered = np.full(len(usable), -1)
-            for number, fold in enumerate(names):
-                following = names[(number + 1) % len(names)]
-                parts = [{fold: "test", following: "validation"}.get(mine, "train") for mine in folds]
+            for parts in selectors.in_turn(folds):
                 (inputs,) = rounds.inputs_of(run, usable, [parts], labels)
                 said = _train(run, inputs)
                 tested = np.array(parts) == "test"
                 answered[tested] = said[tested].argmax(axis=1)
             right[precision].append(answered == truth)
         scores = [np.mean(right[precision], axis=0) for precision in PRECISIONS]
-        low, high = _interval(scores[1] - scores[0], groups)
+        found = metrics.mean_interval(scores[1] - scores[0], groups)
         print(
             f"{options.network}, repeat {repeat}: {np.mean(right['float32'][-1]):.1%} in float32, {np.mean(right['bfloat16'][-1]):.1%} in"
             f" bfloat16. Over {len(right['float32'])} so far ({len(usable)} tracks, {len(set(groups))} artists): {scores[0].mean():.1%} and"
-            f" {scores[1].mean():.1%}, difference {100 * (scores[1] - scores[0]).mean():+.1f} points, 95% {100 * low:+.1f} to {100 * high:+.1f}",
+            f" {scores[1].mean():.1%}, difference {100 * found.value:+.1f} points, 95% {100 * found.low:+.1f} to {100 * found.high:+.1f}",
             flush=True,
         )
 
@@ -89,16 +87,6 @@ def _train(run: "Run", inputs: "Inputs") -> NDArray[np.float64]:
             if process.wait():
                 sys.exit(f"The training ended with code {process.returncode}.")
         return rounds.pooled(np.load(folder / "probabilities.npy"), inputs.owner)
-
-
-def _interval(values: NDArray[np.float64], groups: list[str]) -> tuple[float, float]:
-    from mer.methods.metrics import group_draws
-
-    group, draws = group_draws(groups)
-    n = draws.shape[1]
-    found = draws @ np.bincount(group, values, n) / (draws @ np.bincount(group, minlength=n))
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-import json
 from typing import cast
 
 from django.conf import settings
@@ -13,14 +12,14 @@ from rest_framework import mixins, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.parsers import FormParser, MultiPartParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from datasets.access import IsCurator
 from datasets.models import Export, Release, Track
 from datasets.parsers import PlainJSONParser
-from datasets.responses import download_response
+from datasets.renderers import BundleRenderer
+from datasets.responses import bundle_response
 from datasets.serializers import (
     AddTrackSerializer,
     ErratumSerializer,
@@ -93,17 +92,6 @@ class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return Response(ErratumSerializer(erratum).data, status=status.HTTP_201_CREATED)
 
 
-class BundleRenderer(BaseRenderer):
-    """Lets a client ask for a zip file; the bytes are sent as they are."""
-
-    media_type = "application/zip"
-    format = "zip"
-
-    def render(self, data: object, *args: object, **kwargs: object) -> bytes:
-        """Only errors come here as data."""
-        return json.dumps(data, default=str).encode()
-
-
 class ExportViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]):
     """A bundle that was asked for: its job says how far it is, `download` sends it."""
 
@@ -118,5 +106,4 @@ class ExportViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]):
         export = self.get_object()
         if not export.file:
             raise Http404(_("The bundle is not written yet."))
-        name = f"{export.release.name}-{export.format}.zip"
-        return download_response(request._request, export.file, filename=name, etag=export.sha256)
+        return bundle_response(request._request, export)

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from datasets.errors import MERError
-from datasets.models import AudioFile
+from datasets.models import AudioFile, Export
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
 BLOCK = 1 << 16
@@ -30,6 +30,11 @@ def audio_response(request: HttpRequest, played: AudioFile) -> HttpResponseBase:
     response["Content-Disposition"] = f'inline; filename="track.{suffix}"'
     response["Cache-Control"] = "private, max-age=3600"
     return response
+
+
+def bundle_response(request: HttpRequest, export: Export) -> HttpResponseBase:
+    name = f"{export.release.name}-{export.format}.zip"
+    return download_response(request, export.file, filename=name, etag=export.sha256)
 
 
 def download_response(request: HttpRequest, stored: FieldFile, *, filename: str, etag: str) -> HttpResponseBase:

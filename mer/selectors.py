@@ -66,14 +66,18 @@ def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
 
     In a round of folds one fold is the test part, the next the validation part, the others are trained on.
     """
-    if not run.in_folds:
-        return [[sample.part for sample in samples]]
-    folds = sorted({sample.part for sample in samples})
-    if len(folds) < 3:  # one tests, the next validates, the others are learned from
-        return [["test"] * len(samples)]
+    parts = [sample.part for sample in samples]
+    return in_turn(parts) if run.in_folds else [parts]
+
+
+def in_turn(folds: Sequence[str]) -> list[list[str]]:
+    """The part of each sample in each round, by its fold."""
+    names = sorted(set(folds))
+    if len(names) < 3:  # one tests, the next validates, the others are learned from
+        return [["test"] * len(folds)]
     return [
-        [{fold: "test", folds[(number + 1) % len(folds)]: "validation"}.get(sample.part, "train") for sample in samples]
-        for number, fold in enumerate(folds)
+        [{name: "test", names[(number + 1) % len(names)]: "validation"}.get(fold, "train") for fold in folds]
+        for number, name in enumerate(names)
     ]
 
 
@@ -257,7 +261,7 @@ def one_rater(release: Release) -> float | None:
 
 def verdict_of(one: Run, two: Run) -> Verdict:
     """On the test tracks that both runs were tested on: exact McNemar, and the difference with its interval over groups."""
-    tables = [{row.track_id: row for row in Prediction.objects.filter(run=run, part="test")} for run in (one, two)]
+    tables = [{row.track_id: row for row in tested(run)} for run in (one, two)]
     tracks = sorted(set(tables[0]) & set(tables[1]))
     labels = list(one.release.labels)
     groups = {item.track_id: item.group for item in one.release.items.all()}
@@ -279,10 +283,7 @@ def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
     found = []
     for draw in sorted(set(repeats[0]) & set(repeats[1])):
         pair = [repeats[0][draw], repeats[1][draw]]
-        right = [
-            {row.track_id: int(row.is_right) for row in Prediction.objects.filter(run=run, part="test").defer("probabilities")}
-            for run in pair
-        ]
+        right = [{row.track_id: int(row.is_right) for row in tested(run).defer("probabilities")} for run in pair]
         folds: dict[str, list[int]] = {}
         for sample in samples_of(pair[0]):
             if sample.track_id in right[0] and sample.track_id in right[1]:
@@ -346,7 +347,7 @@ def params_that_count(run: Run) -> dict[str, Any]:
 
 def test_tracks(run: Run, *, truth: str = "", said: str = "") -> list[Prediction]:
     """Hardest first: those on which it gave the true label the least. truth, said : only one cell of the confusion matrix."""
-    rows = run.predictions.filter(part="test").select_related("track")
+    rows = tested(run).select_related("track")
     rows = rows.filter(truth=truth) if truth else rows
     rows = rows.filter(predicted=said) if said else rows
     return sorted(rows, key=lambda row: (row.probabilities[row.truth], row.track_id))
@@ -406,7 +407,7 @@ class GridRow:
 def grid(release: Release, runs: Sequence[Run]) -> list[GridRow]:
     """Every track that all of the runs were tested on, in the order of the release."""
     labels = list(release.labels)
-    found = [{row.track_id: row for row in run.predictions.filter(part="test")} for run in runs]
+    found = [{row.track_id: row for row in tested(run)} for run in runs]
     tracks = set(found[0]).intersection(*found[1:]) if found else set()
     rows = []
     for item in release.items.filter(track__in=tracks):
@@ -454,7 +455,7 @@ def round_figures(before: Release, now: Release) -> RoundFigures | None:
     runs = _pair_of_rounds(before, now)
     if runs is None:
         return None
-    found = [dict(run.predictions.filter(part="test").values_list("track_id", "predicted")) for run in runs]
+    found = [dict(tested(run).values_list("track_id", "predicted")) for run in runs]
     labels = [ground.labels_of(before), ground.labels_of(now)]
     tracks = sorted(set(found[0]) & set(found[1]) & set(labels[0]) & set(labels[1]))
     n = len(tracks)

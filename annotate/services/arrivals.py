@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from django.contrib.auth.models import User
 from django.db.models import Count
 
-from annotate.models import Consensus, Questionnaire, Rating, Ruling, place_in_queue
+from annotate.models import Consensus, Questionnaire, Ruling, place_in_queue
 from annotate.services.consensus import lock, update_consensus
 from annotate.services.questionnaires import questionnaire_of
-from annotate.services.ratings import ImportedRating, import_ratings, imported_raters
+from annotate.services.ratings import ImportedRating, import_ratings, rated_already
 from datasets.models import Release, Word
 from datasets.signals import release_arrived
 
@@ -48,10 +48,8 @@ def _release_arrived(sender: object, release: Release, numbers: tuple[int, int],
 
 def _not_here(questionnaire: Questionnaire, rows: Sequence[ImportedRating]) -> list[ImportedRating]:
     """Without those that came with an earlier release."""
-    raters = imported_raters(questionnaire, {row.rater for row in rows})
-    mine = Rating.objects.filter(questionnaire=questionnaire, rater__in=raters.values())
-    here = set(mine.values_list("track_id", "rater_id"))
-    return [row for row in rows if (row.track_id, raters[row.rater].pk) not in here]
+    here = rated_already(questionnaire, {(row.track_id, row.rater) for row in rows})
+    return [row for row in rows if (row.track_id, row.rater) not in here]
 
 
 def connect() -> None:

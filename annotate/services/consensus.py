@@ -12,7 +12,17 @@ from django.db import connection
 from django.utils import timezone
 
 from annotate.methods import consensus, doubt
-from annotate.models import MORE_WHEN_SPLIT, Assignment, Consensus, Kind, Questionnaire, Rating, Ruling, place_by_doubt
+from annotate.models import (
+    COUNTS_OR_WAITS,
+    MORE_WHEN_SPLIT,
+    Assignment,
+    Consensus,
+    Kind,
+    Questionnaire,
+    Rating,
+    Ruling,
+    place_by_doubt,
+)
 from datasets.rows import loaded
 from datasets.services.audit import record
 from datasets.services.tracks import note_consensus
@@ -94,9 +104,8 @@ def recount(row: Consensus, *, by: User | None = None) -> bool:
     Call it with the row locked, after ratings were taken out or the rule was changed. Returns whether label or state are others now.
     """
     before = row.label_id or row.state
-    either = ["", Rating.NotCounted.BEYOND]
     ratings = Rating.objects.filter(
-        questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=either
+        questionnaire=row.questionnaire_id, track=row.track_id, kind=Kind.REGULAR, not_counted__in=COUNTS_OR_WAITS
     )
     ordered = list(ratings.order_by("rated_at", "pk").values_list("pk", "label__key"))
     _outcome, n = decide_in_order([key for _pk, key in ordered], row)

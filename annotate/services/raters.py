@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from annotate.errors import AnswerRefused, EraseRefused, InviteRefused, NotInvited, WayNotDone
 from annotate.models import (
+    COUNTS_OR_WAITS,
     Assignment,
     Consensus,
     Gold,
@@ -223,9 +224,6 @@ class Change:
     @property
     def flips(self) -> bool:
         return self.before != self.after
-
-
-COUNTS_OR_WAITS = ["", Rating.NotCounted.BEYOND]
 
 
 def preview_set_aside(rater: Rater, since: datetime) -> list[Change]:

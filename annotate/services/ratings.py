@@ -347,5 +347,13 @@ def known_raters(questionnaire: Questionnaire, names: Collection[str]) -> dict[s
     return found | {rater.pseudonym: rater for rater in here}
 
 
+def rated_already(questionnaire: Questionnaire, pairs: Collection[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those pairs of a track and the name of a rater of which a rating is here."""
+    raters = known_raters(questionnaire, {name for _track, name in pairs})
+    mine = Rating.objects.filter(questionnaire=questionnaire, rater__in=raters.values())
+    here = set(mine.values_list("track_id", "rater_id"))
+    return {(track, name) for track, name in pairs if name in raters and (track, raters[name].pk) in here}
+
+
 def _digest_of(questionnaire: Questionnaire, name: str) -> str:
     return f"R-{salted_hmac('rater', f'{questionnaire.dataset_id}:{name}').hexdigest()[:16]}"

@@ -15,7 +15,7 @@ from datasets.access import curator_action, curator_required, reader_required, u
 from datasets.errors import MERError
 from datasets.forms import BundleForm, ErratumForm, FaultForm
 from datasets.models import Export, Fault, Release, ReleaseImport, Signal
-from datasets.responses import attempt, download_response, posted
+from datasets.responses import attempt, bundle_response, posted
 from datasets.services import arrivals, releases
 
 
@@ -128,8 +128,7 @@ def export_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     export = get_object_or_404(Export.objects.select_related("release"), pk=pk)
     if not export.file:
         return HttpResponse(_("The bundle is not written yet."), status=404)
-    name = f"{export.release.name}-{export.format}.zip"
-    return download_response(request, export.file, filename=name, etag=export.sha256)
+    return bundle_response(request, export)
 
 
 @require_safe

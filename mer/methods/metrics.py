@@ -206,6 +206,14 @@ def percentiles(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def mean_interval(values: NDArray[np.float64], groups: Sequence[str]) -> Interval:
+    """The mean of the values [shape=(n,)], with a percentile interval from draws of whole groups; (nan, nan) as of `percentiles`."""
+    group, draws = group_draws(groups)
+    n = draws.shape[1]
+    found = draws @ np.bincount(group, values, n) / (draws @ np.bincount(group, minlength=n))
+    return Interval(float(values.mean()), *percentiles(found))
+
+
 def share_interval(right: ArrayLike, groups: Sequence[str]) -> Interval:
     """The share that is right, with a percentile interval from draws of whole groups [1]_.
 
@@ -220,14 +228,11 @@ def share_interval(right: ArrayLike, groups: Sequence[str]) -> Interval:
     ----------
     .. [1] B. Efron, R. Tibshirani. An Introduction to the Bootstrap, 1993, ch. 8 and 13.
     """
-    hits = np.asarray(right, float)
-    group, draws = group_draws(groups)
-    n_groups = draws.shape[1]
-    found = draws @ np.bincount(group, hits, n_groups) / (draws @ np.bincount(group, minlength=n_groups))
-    low, high = np.percentile(found, [2.5, 97.5])
-    if low == high:
-        low, high = wilson_interval(round(float(hits.mean()) * n_groups), n_groups)
-    return Interval(float(hits.mean()), float(low), float(high))
+    found = mean_interval(np.asarray(right, float), groups)
+    if found.low < found.high:
+        return found
+    n_groups = len(set(groups))
+    return Interval(found.value, *wilson_interval(round(found.value * n_groups), n_groups))
 
 
 def group_tables(
