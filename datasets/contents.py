@@ -14,6 +14,7 @@ from datasets.models import AudioFile, Release, ReleaseItem, SplitMember
 
 RECORDED = (
     "name", "rule", "labels", "funnel", "left_out", "reliability", "leakage", "description", "licence", "authors", "content_hash",
+    "hash_version",
 )  # fmt: skip
 TRACKS: dict[str, tuple[Kind, str]] = {
     "track_id": (int, "Number of the track in its studio"),
@@ -36,6 +37,11 @@ RATINGS: dict[str, tuple[Kind, str]] = {
     "pseudonym": (str, "The rater, without the person"),
     "word": (str, "The word that the rater chose"),
     "label": (str, "The label that the word belongs to"),
+    "valence": (float, "The point in the plane, if one was set: unpleasant (-1) to pleasant (1)"),
+    "arousal": (float, "The same: calm (-1) to excited (1)"),
+    "confidence": (int, "How sure the rater was: 1 guessing, 2 fairly sure, 3 certain; empty: not said"),
+    "known": (bool, "The rater knew the piece; empty: not asked"),
+    "vocals": (bool, "The rater heard a voice; empty: not asked"),
     "rated_at": (datetime, "When"),
 }
 SPLITS: dict[str, tuple[Kind, str]] = {
@@ -74,7 +80,12 @@ def _record(release: Release) -> dict[str, object]:
         ],
         "release": {name: getattr(release, name) for name in RECORDED} | {"frozen_at": release.frozen_at.isoformat()},
         "splits": list(release.splits.order_by("id").values("name", "seed", "parts")),
+        "errata": _errata(release),
     }
+
+
+def _errata(release: Release) -> list[dict[str, str]]:
+    return [{"text": text, "at": at.isoformat()} for text, at in release.errata.values_list("text", "at")]
 
 
 def _tracks(release: Release) -> Iterator[Row]:
@@ -131,7 +142,7 @@ def _about(release: Release) -> About:
         synthetic=release.dataset.synthetic, rule=release.rule, labels=list(release.labels), licence=release.licence,
         authors=list(release.authors), frozen_on=f"{release.frozen_at:%Y-%m-%d}", content_hash=release.content_hash,
         seed=first.seed if first else None, split=first.name if first else "",
-        torn=len(release.leakage.get("groups_in_two_parts", [])), funnel=list(release.funnel), reliability=dict(release.reliability),
+        leakage=dict(release.leakage), errata=_errata(release), funnel=list(release.funnel), reliability=dict(release.reliability),
         left_out=list(release.left_out), n_tracks=release.items.count(), n_ratings=release.ratings.count(),
         n_raters=release.ratings.values("pseudonym").distinct().count(),
         n_artists=release.items.exclude(artist="").values("artist").distinct().count(),

@@ -239,6 +239,7 @@ def write_export(ticket: Ticket) -> None:
         writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
         writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
         writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
+        writer.add_bytes("errata.csv", bundles.csv_table(["at", "text"], of_release.about.errata))
         refetch.write(of_release, writer)
         FORMATS[Export.Format(export.format)](of_release, writer)
         if export.format in (Export.Format.JSONL, Export.Format.PARQUET, Export.Format.STUDIO):

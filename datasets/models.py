@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
@@ -25,6 +25,9 @@ from datasets.methods.lists import as_clock
 def in_language(name: str, translations: dict[str, str]) -> str:
     """A label's or a word's name in the language of the reader."""
     return translations.get((get_language() or "")[:2]) or name
+
+
+IN_THE_PLANE = [MinValueValidator(-1), MaxValueValidator(1)]
 
 
 class Dataset(models.Model):
@@ -563,7 +566,11 @@ class Release(models.Model):
     description = models.TextField(blank=True)
     licence = models.CharField(max_length=100, blank=True, help_text="Of the labels.")
     authors = models.JSONField(default=list, help_text="Names, in the order of a citation.")
-    content_hash = models.CharField(max_length=64, help_text="SHA-256 over the exported tables and the split.")
+    content_hash = models.CharField(max_length=64, help_text="SHA-256 over what the bundle says.")
+    hash_version = models.PositiveSmallIntegerField(
+        default=2,
+        help_text="What the hash is over. 1: tables, labels, rule, licence, authors and what is left out. 2: the whole record.",
+    )
     frozen_at = models.DateTimeField(auto_now_add=True)
     frozen_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     is_complete = models.BooleanField(default=True, help_text="No: it is still being brought in from another studio.")
@@ -619,6 +626,11 @@ class ReleaseRating(models.Model):
     pseudonym = models.CharField(max_length=60)
     word = models.CharField(max_length=30, blank=True)
     label = models.CharField(max_length=30)
+    valence = models.FloatField(null=True, blank=True, validators=IN_THE_PLANE)
+    arousal = models.FloatField(null=True, blank=True, validators=IN_THE_PLANE)
+    confidence = models.PositiveSmallIntegerField(null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3)])
+    known = models.BooleanField(null=True, help_text="The rater knew the piece. Empty: nobody asked.")
+    vocals = models.BooleanField(null=True, help_text="The rater heard a voice. Empty: nobody asked.")
     rated_at = models.DateTimeField()
 
     class Meta:

@@ -223,7 +223,7 @@ def items_in_order(release: Release) -> Iterator[ReleaseItem]:
 
 def ratings_in_order(release: Release) -> Iterator[dict[str, Any]]:
     """A release's ratings by track and pseudonym, alike whatever order the database gives to text."""
-    columns = ("number", "pseudonym", "word", "label", "rated_at")
+    columns = ("number", "pseudonym", "word", "label", "valence", "arousal", "confidence", "known", "vocals", "rated_at")
     for piece in pieces(release):
         rows = list(release.ratings.filter(number__range=piece).values(*columns))
         yield from sorted(rows, key=itemgetter("number", "pseudonym"))

@@ -1,6 +1,7 @@
 """A release that another studio froze is brought in with its tracks and ratings, and goes out again byte for byte."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def export(release: Release, format: str = "studio") -> bytes:
     assert queue.run_job(asked.job_id, jobs.write_export).state == "done"
     asked.refresh_from_db()
     return asked.file.read()
+
+
+@pytest.fixture
+def release(release):
+    """One of whose raters set points and ticked boxes, and with an erratum."""
+    release.ratings.filter(pseudonym="R0").update(valence=0.5, arousal=-0.25, confidence=3, known=True, vocals=False)
+    release.content_hash = releases.content_hash(release)
+    release.save()
+    releases.add_erratum(release, "The third track is a duet.", by=None)
+    return release
 
 
 @pytest.fixture
@@ -55,6 +66,7 @@ def arrive(content: bytes, dataset: Dataset | None = None) -> tuple[ReleaseImpor
 @pytest.mark.parametrize("format", ["studio", "jsonl", "parquet"])
 def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave, format):
     content, table = export(release, format), export(release, "csv" if format == "studio" else "jsonl")
+    erratum = list(release.errata.values_list("text", "at"))
     leave(release.dataset)
     arrival, job = arrive(content)
     assert job.state == "done", job.reason
@@ -62,6 +74,9 @@ def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave
     assert again.content_hash == release.content_hash == releases.content_hash(again)
     assert {item.number for item in again.items.all()} != set(again.items.values_list("track_id", flat=True))
     assert export(again, format) == content
+    said = Rating.objects.filter(known=True).values_list("valence", "arousal", "confidence", "vocals")
+    assert set(said) == {(0.5, -0.25, 3, False)} and len(said) == 12
+    assert list(again.errata.values_list("text", "at")) == list(erratum)
     if format == "studio":
         assert export(again, "csv") == table
     else:
@@ -161,6 +176,31 @@ def test_a_video_is_fetched_again_by_its_id_alone(release, leave):
     assert Track.objects.filter(dataset=arrival.dataset, source="youtube", state="waiting").count() == 1
 
 
+def test_a_bundle_from_before_points_and_errata_travelled_comes_in(release, leave, tmp_path):
+    """As the first version wrote it: fewer columns, nothing of errata, and a hash over fewer things."""
+    beside = ("valence", "arousal", "confidence", "known", "vocals")
+    release.ratings.update(**dict.fromkeys(beside))
+    release.hash_version = 1
+    release.content_hash = releases.content_hash(release)
+    release.save()
+
+    def without(text: bytes) -> bytes:
+        rows = (json.loads(line) for line in text.splitlines())
+        return b"".join(json.dumps({k: v for k, v in row.items() if k not in beside}).encode() + b"\n" for row in rows)
+
+    def older(text: bytes) -> bytes:
+        said = json.loads(text)
+        del said["errata"], said["release"]["hash_version"]
+        return json.dumps(said).encode()
+
+    content = changed(export(release), tmp_path, "ratings.jsonl", without)
+    content = changed(content, tmp_path, "record.json", older)
+    leave(release.dataset)
+    arrival, job = arrive(content)
+    assert job.state == "done", job.reason
+    assert (arrival.release.hash_version, arrival.release.content_hash) == (1, release.content_hash)
+
+
 def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
     """The bundle with one file edited, and its list of checksums made to fit."""
     path = tmp_path / "edited.zip"
@@ -190,6 +230,12 @@ def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
         ("ratings.jsonl", lambda text: text.replace(b'"label": "', b'"label": "no', 1), "no word or label"),
         ("ratings.jsonl", lambda text: text.replace(b'"rated_at": "20', b'"rated_at": "00', 1), "no value for rated_at"),
         ("ratings.jsonl", lambda text: text.split(b"\n", 1)[1], "not those of its ratings"),
+        ("ratings.jsonl", lambda text: text.replace(b'"valence": 0.5', b'"valence": 1.5', 1), "less than or equal to 1"),
+        ("ratings.jsonl", lambda text: text.replace(b'"valence": 0.5', b'"valence": 0.6', 1), "content hash"),
+        ("ratings.jsonl", lambda text: text.replace(b'"known": true', b'"known": 1', 1), "no value for known"),
+        ("record.json", lambda text: re.sub(rb'"alpha": [-\d.]+', b'"alpha": 0.99', text), "content hash"),
+        ("record.json", lambda text: text.replace(b'"hash_version": 2', b'"hash_version": 1'), "content hash"),
+        ("record.json", lambda text: re.sub(rb'"at": "[^"]+', b'"at": "yesterday', text), "no moment"),
         ("splits.jsonl", lambda text: b"", "content hash"),
         ("splits.jsonl", lambda text: text.replace(b'"train"', b'"zzz"', 1), "no part of a hold-out"),
         ("splits.jsonl", lambda text: text.split(b"\n", 1)[0] + b"\n" + text, "twice in a split"),

@@ -61,16 +61,20 @@ result = {"parts": {name: len(part) for name, part in found.items()}, "label": r
 
 
 def test_jams_reads_every_track_with_every_raters_annotation(unpacked, release):
+    release.ratings.filter(pseudonym="R0").update(valence=0.5, arousal=-0.25, confidence=3, known=True)
     script = """
 import glob, jams
 found = [jams.load(path, validate=True, strict=True) for path in sorted(glob.glob(folder + "/jams/*.jams"))]
 result = {"n": len(found), "annotations": sorted({len(one.annotations) for one in found}),
           "raters": sorted({getattr(a.annotation_metadata.annotator, "id", "") for a in found[0].annotations} - {""}),
-          "consensus": found[0].annotations[-1].data[0].value, "title": found[0].file_metadata.title}
+          "consensus": found[0].annotations[-1].data[0].value, "title": found[0].file_metadata.title,
+          "points": [a.data[0].value for a in found[0].annotations if a.namespace == "mood_thayer"],
+          "sure": found[0].annotations[0].data[0].confidence, "known": found[0].annotations[0].sandbox.known}
 """
     found = read_by(script, unpacked("jams"))
     first = min(release.items.all(), key=lambda item: str(item.track_id))
-    assert (found["n"], found["annotations"]) == (12, [6])
+    assert (found["n"], found["annotations"]) == (12, [7])
+    assert (found["points"], found["sure"], found["known"]) == ([[0.5, -0.25]], 3, True)
     assert found["raters"] == ["R0", "R1", "R2", "R3", "R4"]
     assert (found["consensus"], found["title"]) == (first.label, first.title)
 
@@ -100,6 +104,7 @@ text = lambda value: value.decode() if isinstance(value, bytes) else value
 result = {"name": data.metadata.name, "n": len(rows), "ratings": len(ratings), "label": text(rows[0]["tracks/label"]),
           "errors": sorted(data.metadata.ctx.issues.errors), "platform": data.metadata.data_annotation_platform}
 """
+    release.ratings.filter(pseudonym="R0").update(valence=0.5, arousal=-0.25, confidence=3, known=True)
     found = read_by(script, unpacked("croissant"))
     assert (found["name"], found["n"], found["ratings"], found["errors"]) == ("songs-v1", 12, 60, [])
     assert found["label"] == release.items.order_by("track_id").first().label
@@ -137,6 +142,14 @@ def test_the_datasheet_is_written_from_the_data(unpacked, release):
     text = (unpacked("csv") / "datasheet.md").read_text()
     assert "| positive | 4 |" in text and "12 tracks by 12 artists" in text and release.content_hash in text
     assert "60 ratings of 5 raters" in text
+    assert "No erratum is known" in text
+    release.leakage["clues"] = [{"name": "codec", "n": 12, "accuracy": 0.5, "by_chance": 0.33, "p": 0.02}]
+    release.save()
+    releases.add_erratum(release, "Piece 3 | is a duet.", by=None)
+    folder = unpacked("csv")
+    text = (folder / "datasheet.md").read_text()
+    assert "Piece 3 \\| is a duet." in text and "| codec | 50% | 33% | 0.020 |" in text
+    assert "Piece 3 | is a duet." in (folder / "errata.csv").read_text()
 
 
 @pytest.mark.parametrize("format", ["csv", "jams", "parquet"])

@@ -62,7 +62,10 @@ def test_the_hash_covers_labels_ratings_and_parts(release):
         lambda: release.ratings.filter(pk=release.ratings.first().pk).update(word="bored"),
         lambda: release.items.filter(pk=release.items.first().pk).update(title="other"),
         lambda: release.ratings.filter(pk=release.ratings.first().pk).update(rated_at="2020-01-01T00:00Z"),
+        lambda: release.ratings.filter(pk=release.ratings.first().pk).update(valence=0.1),
         lambda: SplitMember.objects.filter(split__release=release, part="test").update(part="train"),
+        lambda: release.reliability.update(alpha=0.99),
+        lambda: release.funnel.clear(),
     ):
         change()
         after = releases.content_hash(release)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from annotate.errors import AlreadyRated, AnswerRefused, EraseRefused, NothingToUndo, TooFast
 from annotate.models import Assignment, Consensus, Gold, Participation, Question, Questionnaire, Rating
-from annotate.services import freezing, raters, ratings, slots
+from annotate.services import freezing, questionnaires, raters, ratings, slots
 from annotate.services.ratings import Answer, ImportedRating, Listening
 from datasets.errors import WrongState
 from datasets.models import Track, Word
@@ -151,14 +151,19 @@ def test_reinstating_does_not_count_what_came_after_the_questionnaire_was_closed
     assert raters.reinstate(rater, by=admin_person) == 0 and Consensus.objects.get().n_ratings == 0
 
 
-def test_an_import_does_not_fill_a_track_beyond_its_target(make_track, questionnaire, rate):
+def test_an_import_does_not_fill_a_track_beyond_its_target_and_what_is_left_waits_for_a_rule_that_counts_more(
+    make_track, questionnaire, rate
+):
     track = make_track()
     rate(track, "happy happy happy happy")
     word = Word.objects.get(key="sad", label__dataset=questionnaire.dataset)
     rows = [ImportedRating(track.pk, f"x{n}", word, word.label, None, None, None) for n in range(6)]
     ratings.import_ratings(questionnaire, rows)
     assert Consensus.objects.get().votes == {"positive": 4, "negative": 1}
-    assert Rating.objects.filter(not_counted="surplus").count() == 5
+    assert Rating.objects.filter(not_counted="beyond").count() == 5
+    questionnaires.change_rule(questionnaire, questionnaires.Rule(raters=9, fewest=9, threshold=0.5))
+    assert Consensus.objects.get().votes == {"negative": 5, "positive": 4}
+    assert Rating.objects.filter(not_counted="beyond").count() == 1
 
 
 def test_the_clock_of_a_track_reserved_ahead_does_not_run(make_track, questionnaire):

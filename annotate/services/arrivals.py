@@ -28,8 +28,8 @@ def _release_arrived(sender: object, release: Release, numbers: tuple[int, int],
             Consensus.objects.filter(pk=row.pk).update(asked=n, target=n)
     rows = [
         ImportedRating(
-            track_id=row.track_id, rater=row.pseudonym, word=words.get(row.word), label=labels[row.label], valence=None, arousal=None,
-            rated_at=row.rated_at,
+            track_id=row.track_id, rater=row.pseudonym, word=words.get(row.word), label=labels[row.label], valence=row.valence,
+            arousal=row.arousal, rated_at=row.rated_at, confidence=row.confidence, known=bool(row.known), vocals=bool(row.vocals),
         )
         for row in ratings
     ]  # fmt: skip

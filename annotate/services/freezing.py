@@ -71,16 +71,24 @@ def freeze(
         votes = Rating.objects.filter(
             questionnaire=questionnaire, track__in=[item.track.pk for item in prepared.items], kind=Kind.REGULAR, not_counted=""
         )
-        rows = [
-            releases.VoteRow(
-                rating.track_id, rating.rater.pseudonym, rating.word.key if rating.word else "", rating.label.key, rating.rated_at
-            )
-            for rating in votes.select_related("rater", "word", "label").order_by("track_id", "rater__pseudonym")
-        ]
+        rated = votes.select_related("rater", "word", "label").order_by("track_id", "rater__pseudonym")
         return releases.freeze_release(
-            dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=questionnaire.rule, items=prepared.items, ratings=rows,
-            left_out=prepared.left_out, funnel=prepared.funnel, reliability=prepared.summary.as_dict(), parts=parts, by=by,
+            dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=questionnaire.rule, items=prepared.items,
+            ratings=[_as_vote(rating) for rating in rated], left_out=prepared.left_out, funnel=prepared.funnel,
+            reliability=prepared.summary.as_dict(), parts=parts, by=by,
         )  # fmt: skip
+
+
+def _as_vote(rating: Rating) -> releases.VoteRow:
+    def if_asked(ticked: bool) -> bool | None:
+        """A box that stayed empty says no where it was on the page; a rating from elsewhere had no page."""
+        return ticked if ticked or rating.assignment_id else None
+
+    return releases.VoteRow(
+        track_id=rating.track_id, pseudonym=rating.rater.pseudonym, word=rating.word.key if rating.word else "",
+        label=rating.label.key, valence=rating.valence, arousal=rating.arousal, confidence=rating.confidence,
+        known=if_asked(rating.known), vocals=if_asked(rating.vocals), rated_at=rating.rated_at,
+    )  # fmt: skip
 
 
 def _left_out(questionnaire: Questionnaire, taken: set[int], incomplete: Mapping[int, str]) -> list[releases.LeftOut]:

@@ -261,9 +261,12 @@ class ImportedRating:
     rater: str
     word: Word | None
     label: Label
-    valence: float | None
-    arousal: float | None
-    rated_at: datetime | None
+    valence: float | None = None
+    arousal: float | None = None
+    rated_at: datetime | None = None
+    confidence: int | None = None
+    known: bool = False
+    vocals: bool = False
 
 
 @transaction.atomic
@@ -278,14 +281,14 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
     consensuses = list(locked.filter(questionnaire=questionnaire, track__in=tracks))
     room = {row.track_id: row.target - row.n_ratings for row in consensuses}
     known = set(Rating.objects.filter(questionnaire=questionnaire, track__in=tracks).values_list("track_id", "rater_id"))
-    surplus = []
+    beyond = []
     for row in rows:
         if (row.track_id, raters[row.rater].pk) in known:
             raise AlreadyRated(
                 _("Rater %(rater)s has rated track %(track_id)s already; nothing was imported.")
                 % {"rater": row.rater, "track_id": row.track_id}
             )
-        surplus.append(room.get(row.track_id, 0) <= 0)
+        beyond.append(room.get(row.track_id, 0) <= 0)
         room[row.track_id] = room.get(row.track_id, 0) - 1
     Rating.objects.bulk_create(
         [
@@ -297,34 +300,24 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
                 label=row.label,
                 valence=row.valence,
                 arousal=row.arousal,
+                confidence=row.confidence,
+                known=row.known,
+                vocals=row.vocals,
                 rated_at=row.rated_at or timezone.now(),
-                not_counted=Rating.NotCounted.SURPLUS if over else "",
+                not_counted=Rating.NotCounted.BEYOND if over else "",
             )
-            for row, over in zip(rows, surplus, strict=True)
+            for row, over in zip(rows, beyond, strict=True)
         ],
         batch_size=1000,
     )
     for consensus_row in consensuses:
         update_consensus(consensus_row)
-        _count_further(consensus_row, {raters[row.rater].pk for row in rows})
     record(
         questionnaire,
         to="ratings imported",
-        reason=f"{len(rows)} ratings of {len(tracks)} tracks by {len(raters)} raters, {sum(surplus)} of them surplus",
+        reason=f"{len(rows)} ratings of {len(tracks)} tracks by {len(raters)} raters, {sum(beyond)} of them beyond the number that the rule counts",
     )
     return len(rows)
-
-
-def _count_further(row: Consensus, raters: set[int]) -> None:
-    """Imported ratings beyond the usual number count after all where the rule asks further raters."""
-    mine = Rating.objects.filter(
-        questionnaire=row.questionnaire_id, track=row.track_id, rater__in=raters, not_counted=Rating.NotCounted.SURPLUS
-    )
-    while row.n_ratings < row.target and (
-        chosen := list(mine.order_by("pk").values_list("pk", flat=True)[: row.target - row.n_ratings])
-    ):
-        Rating.objects.filter(pk__in=chosen).update(not_counted="")
-        update_consensus(row)
 
 
 def imported_raters(questionnaire: Questionnaire, names: Collection[str]) -> dict[str, Rater]:

@@ -29,6 +29,7 @@ from datasets.methods.bundles import BundleReader, BundleRefused
 from datasets.methods.formats import Kind, tables
 from datasets.models import (
     Dataset,
+    Erratum,
     Job,
     Label,
     Release,
@@ -52,6 +53,8 @@ RECORDING = re.compile(r"audio/(\d{1,18})\.[a-z0-9]{1,5}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 LINK = re.compile(r"https?://|\Z")
 ITEM_FIELDS = tuple(name for name in TRACKS if name not in ("track_id", "part"))
+RATING_FIELDS = tuple(name for name in RATINGS if name != "track_id")
+MAY_BE_EMPTY = ("start_s", "end_s", "valence", "arousal", "confidence", "known", "vocals")
 TRACK_FIELDS = ("title", "artist", "licence", "source_url", "external_id", "sha256")
 
 
@@ -177,8 +180,8 @@ class _Tables:
                     _("A rating of track %(track)s says “%(word)s”, which is no word or label of the dataset.")
                     % {"track": number, "word": f"{row['word']} / {row['label']}"[:80]}
                 )
-            texts = {name: row[name] for name in ("pseudonym", "word", "label")}
-            _clean(ReleaseRating(**texts), ("pseudonym",), _("a rating of track %(track)s") % {"track": number})
+            said = ReleaseRating(**{name: row[name] for name in RATING_FIELDS})
+            _clean(said, ("pseudonym", "valence", "arousal", "confidence"), _("a rating of track %(track)s") % {"track": number})
             counted[number][self.labels.index(row["label"])] += 1
             yield row | {"number": number}
         for number, votes in self.votes.items():
@@ -250,8 +253,8 @@ def rows_of(bundle: BundleReader, name: str, columns: Mapping[str, tuple[Kind, s
             fits = isinstance(value, kind if kind is not float else float | int) and not (
                 kind is not bool and isinstance(value, bool)
             )
-            if kind is float and column in ("start_s", "end_s"):
-                fits = fits or value is None
+            if value is None and column in MAY_BE_EMPTY:
+                row[column], fits = None, True  # a bundle from before there was the column lacks it
             if isinstance(value, float) and not math.isfinite(value):
                 fits = False
             if isinstance(value, int) and abs(value) >= 2**63:
@@ -339,6 +342,9 @@ def store_release(
     _store_ratings(release, bundle, track_of)
     _store_splits(release, said["splits"], bundle, item_of)
     with transaction.atomic():
+        for erratum in said["errata"]:
+            stored = Erratum.objects.create(release=release, text=erratum["text"])
+            Erratum.objects.filter(pk=stored.pk).update(at=datetime.fromisoformat(erratum["at"]))
         Release.every.filter(pk=release.pk).update(is_complete=True)
         audit.record(release, to="brought in", actor=arrival.created_by, reason=f"from {arrival.filename}: {len(item_of)} tracks")
     return release
@@ -375,9 +381,8 @@ def _store_ratings(release: Release, bundle: BundleReader, track_of: Mapping[int
     ratings: list[ReleaseRating] = []
     for row in rows_of(bundle, "ratings", RATINGS):
         number = _known(row, track_of, "ratings")
-        texts = {name: row[name] for name in ("pseudonym", "word", "label", "rated_at")}
-        rating = ReleaseRating(release=release, track_id=track_of[number], number=number, **texts)
-        ratings.append(rating)
+        values = {name: row[name] for name in RATING_FIELDS}
+        ratings.append(ReleaseRating(release=release, track_id=track_of[number], number=number, **values))
         if len(ratings) == PIECE:
             ReleaseRating.objects.bulk_create(ratings)
             ratings.clear()

@@ -43,7 +43,11 @@ ITEM_COLUMNS = (
     "number", "title", "artist", "licence", "source_url", "external_id", "sha256", "duration_s", "start_s", "end_s", "label",
     "agreement", "votes", "is_ruled",
 )  # fmt: skip
-HEAD_COLUMNS = ("labels", "rule", "licence", "authors", "left_out")
+HEAD_OF_OLD = ("labels", "rule", "licence", "authors", "left_out")
+RATING_OF_OLD = ("number", "pseudonym", "word", "label", "rated_at")
+# By the version of the hash; releases of the first keep theirs.
+HEAD_COLUMNS = {1: HEAD_OF_OLD, 2: (*HEAD_OF_OLD, "description", "funnel", "reliability", "leakage", "hash_version")}
+RATING_COLUMNS = {1: RATING_OF_OLD, 2: (*RATING_OF_OLD, "valence", "arousal", "confidence", "known", "vocals")}
 HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
 
 
@@ -66,6 +70,11 @@ class VoteRow:
     pseudonym: str
     word: str
     label: str
+    valence: float | None
+    arousal: float | None
+    confidence: int | None
+    known: bool | None
+    vocals: bool | None
     rated_at: datetime
 
 
@@ -153,8 +162,9 @@ def freeze_release(
     if len(set(groups)) >= N_FOLDS:
         folds = splits.draw_folds(labels, groups, seed=seed, n_folds=N_FOLDS)
         _store_split(release, FOLDS, seed, dict.fromkeys(sorted(set(folds)), 1 / N_FOLDS), rows, folds)
-    Release.objects.filter(pk=release.pk).update(content_hash=content_hash(release))
     release.refresh_from_db()
+    release.content_hash = content_hash(release)
+    release.save(update_fields=["content_hash"])
     record(release, to="frozen", actor=by, reason=f"{len(items)} tracks, {len(ratings)} ratings, seed {seed}")
     return release
 
@@ -256,7 +266,7 @@ def content_hash(release: Release) -> str:
     for number, part in members.values_list("item__number", "part"):
         parts.setdefault(number, []).append(part)
     return hash_of(
-        {name: getattr(release, name) for name in HEAD_COLUMNS},
+        {name: getattr(release, name) for name in HEAD_COLUMNS[release.hash_version]},
         ({name: getattr(item, name) for name in ITEM_COLUMNS} for item in selectors.items_in_order(release)),
         parts,
         selectors.ratings_in_order(release),
@@ -270,12 +280,12 @@ def hash_of(
     ratings: Iterable[Mapping[str, Any]],
 ) -> str:
     """The same from plain rows, as canonical JSON lines; items and ratings in the order of their tables, parts by track number."""
-    digest = hashlib.sha256()
-    _feed(digest, [head[name] for name in HEAD_COLUMNS])
+    digest, version = hashlib.sha256(), head.get("hash_version", 1)
+    _feed(digest, [head[name] for name in HEAD_COLUMNS[version]])
     for item in items:
         _feed(digest, [*(item[name] for name in ITEM_COLUMNS), *parts.get(item["number"], [])])
     for row in ratings:
-        _feed(digest, [row["number"], row["pseudonym"], row["word"], row["label"], row["rated_at"].isoformat()])
+        _feed(digest, [row[name] if name != "rated_at" else row[name].isoformat() for name in RATING_COLUMNS[version]])
     return digest.hexdigest()
 
 

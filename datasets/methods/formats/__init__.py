@@ -6,7 +6,7 @@ Every bundle also holds a README, a datasheet and a script that fetches again wh
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO
+from typing import IO, Any
 
 Row = Mapping[str, object]
 Kind = type[str] | type[int] | type[float] | type[bool] | type[datetime]
@@ -50,7 +50,8 @@ class About:
     content_hash: str
     seed: int | None
     split: str
-    torn: int  # artists or recordings that stand in two parts
+    leakage: dict[str, Any]  # see `services.releases`
+    errata: list[dict[str, str]]  # {text, at}
     funnel: list[dict[str, object]]
     reliability: dict[str, object]
     left_out: list[dict[str, object]]
@@ -94,6 +95,7 @@ Format: {format}
 - ratings: one row a rating, raters under pseudonyms
 - splits: the part of every track in every split (hold-out and folds)
 - left_out.csv: every track that is not in the release, with the reason
+- errata.csv: what was found to be wrong since; the release itself is never changed
 - audio/: the original files, named by track id (only tracks whose licence field is filled, or that are our own)
 - spectrograms/: mel spectrograms as 8-bit grey PNG
 - datasheet.md: where the data comes from, how it was labelled, what it is for

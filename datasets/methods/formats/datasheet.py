@@ -14,6 +14,10 @@ from datasets.methods.formats import About
 def markdown(about: About) -> str:
     reliability = about.reliability
     reasons = Counter(str(row["reason"]).partition(":")[0] for row in about.left_out)
+    clues = [
+        (str(row["name"]), f"{row['accuracy']:.0%}", f"{row['by_chance']:.0%}", f"{row['p']:.3f}")
+        for row in about.leakage.get("clues", [])
+    ]
     parts = [
         f"# Datasheet of {about.name}",
         "Synthetic: composed by a generator, rated by simulated raters. For trying things out, not for findings.\n"
@@ -37,17 +41,25 @@ def markdown(about: About) -> str:
         "## Split",
         _drawn(about),
         _table(["part", "tracks"], list(about.part_counts.items())),
+        "How well a clue beside the sound alone names the label of a track it has not seen:" if clues else "",
+        _table(["clue", "right", "by chance", "p"], clues) if clues else "",
         "## Uses",
         "Say with every accuracy how many tracks it is over, its interval, and what the most frequent label alone reaches.",
         "Emotion here is what these raters perceived; it is not what the composer meant nor what a listener feels.",
         "## Upkeep",
         f"Frozen on {about.frozen_on}, content hash {about.content_hash}. A release is never edited: corrections are a new one.",
+        "Errata:" if about.errata else "No erratum is known.",
+        _table(["on", "what was found to be wrong"], [(row["at"][:10], _cell(row["text"])) for row in about.errata])
+        if about.errata
+        else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _drawn(about: About) -> str:
-    torn = f" {about.torn} artists or recordings stand in two parts." if about.torn else ""
+    n_torn, n_moved = len(about.leakage.get("groups_in_two_parts", [])), len(about.leakage.get("moved", []))
+    torn = f" {n_torn} artists or recordings stand in two parts." if n_torn else ""
+    torn += f" {n_moved} tracks stood in another part of an earlier release." if n_moved else ""
     if about.split == "from a file":
         return f"Fixed by a file.{torn}"
     return (
@@ -69,9 +81,9 @@ def _said(reliability: dict[str, object]) -> str:
     )
 
 
-def _table(head: list[str], rows: Sequence[tuple[str, object]]) -> str:
+def _table(head: list[str], rows: Sequence[tuple[object, ...]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {_cell(name)} | {value} |" for name, value in rows)])
+    return "\n".join([*lines, *(f"| {_cell(str(name))} | {' | '.join(map(str, others))} |" for name, *others in rows)])
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,5 @@
-"""JAMS [1]_: a file a track, with one annotation a rater (her word) and one of the consensus.
+"""JAMS [1]_: a file a track, with an annotation of each rater's word, one of her point in the plane of valence and arousal where she
+set it (`mood_thayer`), and one of the consensus. How sure she was (1 guessing, 2 fairly sure, 3 certain) is the word's confidence.
 
 References
 ----------
@@ -6,6 +7,7 @@ References
 """
 
 import json
+from collections.abc import Iterator
 from itertools import groupby
 
 from datasets.methods.bundles import BundleWriter
@@ -29,12 +31,7 @@ def write(contents: Contents, writer: BundleWriter) -> None:
 def annotated(track: Row, ratings: list[Row], about: About) -> dict[str, object]:
     """One track as a JAMS document."""
     duration = track["duration_s"]
-    annotations = [
-        _annotation(
-            "tag_open", [_said(str(row["word"] or row["label"]), duration)], duration, about, annotator=str(row["pseudonym"])
-        )
-        for row in ratings
-    ]
+    annotations = [annotation for row in ratings for annotation in _of_rater(row, duration, about)]
     settled = [_said(str(track["label"]), duration, confidence=track["agreement"])]
     annotations.append(_annotation("tag_open", settled, duration, about, annotator="", method=about.rule))
     return {
@@ -47,8 +44,17 @@ def annotated(track: Row, ratings: list[Row], about: About) -> dict[str, object]
     }  # fmt: skip
 
 
-def _said(word: str, duration: object, confidence: object = None) -> dict[str, object]:
-    return {"time": 0.0, "duration": duration, "value": word, "confidence": confidence}
+def _of_rater(row: Row, duration: object, about: About) -> Iterator[dict[str, object]]:
+    rater, word = str(row["pseudonym"]), _said(str(row["word"] or row["label"]), duration, confidence=row["confidence"])
+    beside = {name: row[name] for name in ("known", "vocals") if row[name] is not None}
+    yield _annotation("tag_open", [word], duration, about, annotator=rater) | {"sandbox": beside}
+    if row["valence"] is not None and row["arousal"] is not None:
+        point = _said([row["valence"], row["arousal"]], duration)
+        yield _annotation("mood_thayer", [point], duration, about, annotator=rater)
+
+
+def _said(value: str | list[object], duration: object, confidence: object = None) -> dict[str, object]:
+    return {"time": 0.0, "duration": duration, "value": value, "confidence": confidence}
 
 
 def _annotation(

@@ -56,12 +56,14 @@ SCHEMA = _object(
                     "properties": {"groups_in_two_parts": _list(TEXT), "groups_over_releases": _list(TEXT), "moved": _list(WHOLE), "clues": _list(CLUE)},
                     "additionalProperties": False,
                 },
-            }
+            },
+            hash_version={"enum": [1, 2]},
         ),
         "splits": _list(
             _object({"name": TEXT, "seed": WHOLE, "parts": {"type": "object", "additionalProperties": NUMBER}}), minItems=1, maxItems=100
         ),
-    }
+    },
+    errata=_list(_object({"text": {"type": "string", "minLength": 1, "maxLength": 10_000}, "at": TEXT})),
 )  # fmt: skip
 
 
@@ -88,7 +90,10 @@ def read(bundle: BundleReader) -> dict[str, Any]:
         raise BundleRefused(f"{NAME} is nested too deep.") from None
     if error is not None:
         raise BundleRefused(f"{NAME}, {error.json_path}: {error.message[:200]}")
-    _check_moment(found["release"]["frozen_at"])
+    found["release"].setdefault("hash_version", 1)  # of bundles from before there were two
+    found.setdefault("errata", [])
+    for moment in (found["release"]["frozen_at"], *(erratum["at"] for erratum in found["errata"])):
+        _check_moment(moment)
     if list(found["release"]["labels"]) != [label["key"] for label in found["labels"]]:
         raise BundleRefused(f"{NAME}: the labels of the release are not those of its dataset.")
     if len({split["name"] for split in found["splits"]}) < len(found["splits"]):
@@ -102,7 +107,7 @@ def _check_moment(text: str) -> None:
         if moment.tzinfo is None or not datetime(1990, 1, 1, tzinfo=UTC) < moment < datetime.now(UTC) + timedelta(days=1):
             raise ValueError
     except (ValueError, OverflowError):
-        raise BundleRefused(f"{NAME}: “{text[:60]}” is no moment at which a release can have been frozen.") from None
+        raise BundleRefused(f"{NAME}: “{text[:60]}” is no moment at which anything can have been said of a release.") from None
 
 
 def _no_number(text: str) -> float:
