@@ -11,8 +11,9 @@ from unfold.decorators import action
 from annotate.models import Gold, Question, Questionnaire, Rater, Rating
 from annotate.services.questionnaires import apply_rule, reorder, settle_anew
 from datasets.access import user_of
-from datasets.admin import ReadOnlyAdmin
+from datasets.admin import ReadOnlyAdmin, in_words
 from datasets.models import Word
+from datasets.services.audit import record
 
 
 class QuestionInline(StackedInline):
@@ -92,12 +93,21 @@ class QuestionnaireAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Questionnaire, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        record(obj, to="edited" if change else "made", actor=user_of(request), reason=in_words(form))
         if change and not obj.ratings.exists():
             apply_rule(obj)
         elif change and {"ask_more_when_split", "unanimous_at"} & set(form.changed_data):
             settle_anew(obj, by=user_of(request))
         if change and "queue_order" in form.changed_data:
             reorder(obj)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Questions and gold tracks: what was added, changed or taken out."""
+        super().save_formset(request, form, formset, change)
+        done = [f"added {one}" for one in formset.new_objects] + [f"took out {one}" for one in formset.deleted_objects]
+        done += [f"changed {one}: {', '.join(names)}" for one, names in formset.changed_objects]
+        for what in done:
+            record(form.instance, to="edited", actor=user_of(request), reason=what[:500])
 
 
 @admin.register(Rater)

@@ -100,6 +100,7 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) ->
     rows: list[list[object]] = []
     cells = []
     size = 400 // len(labels) - 4
+    is_narrow = size < 80  # no room for more than the share
     for first, one in enumerate(labels):
         line = []
         for second, other in enumerate(labels):
@@ -110,8 +111,10 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) ->
             )
             words = f"{observed[first, second]:.0%}" + ("" if math.isnan(ratio) else f" · {ratio:.1f}×")
             place = {"left": 100 + second * (size + 4), "top": 28 + 40 * first, "x": 100 + second * (size + 4) + size / 2}
-            line.append(place | {"text": words, "shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
+            said = {"text": words.partition(" ")[0] if is_narrow else words, "whole": f"{one} – {other}: {words}"}
+            line.append(place | said | {"shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
         cells.append({"text": one, "y": 46 + 40 * first, "cells": line})
+    rise = 6 * max(map(len, labels)) if is_narrow else 0  # for names that stand upright
     heads = [{"text": label, "x": 100 + place * (size + 4) + size / 2} for place, label in enumerate(labels)]
     title = _("Two raters of one track: how often they chose this pair, and how many times as often as by chance")
     return Figure(
@@ -119,7 +122,14 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) ->
         title,
         ["label", "other", "observed", "by_chance", "ratio"],
         rows,
-        {"heads": heads, "lines": cells, "size": size, "height": 40 * len(labels) + 36},
+        {
+            "heads": heads,
+            "lines": cells,
+            "size": size,
+            "is_narrow": is_narrow,
+            "rise": rise,
+            "height": 40 * len(labels) + 36 + rise,
+        },
     )
 
 

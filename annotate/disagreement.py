@@ -77,10 +77,8 @@ def runs_that_said(release: Release) -> list[tuple[int, str]]:
 
 
 def rounds_of_review(release: Release, *, until: Release | None = None) -> dict[str, int]:
-    """How many tracks each action was taken on, each track by its last; `until` a later release was frozen."""
-    last = Review.objects.filter(release=release).order_by("track", "-id")
-    if until:
-        last = last.filter(at__lte=until.frozen_at)
+    """How many tracks each action was taken on, each track by its last; or, up to `until`, in the whole round between the two."""
+    last = (_of_round(release, until) if until else Review.objects.filter(release=release)).order_by("track", "-id")
     seen: dict[int, str] = {}
     for track, action in last.values_list("track", "action"):
         seen.setdefault(track, action)
@@ -97,9 +95,17 @@ def after_review(before: Release, now: Release) -> dict[str, int]:
     return {"reviewed": len(reviewed), "changed": changed, "left": left, "same": len(reviewed) - changed - left}
 
 
+def _of_round(before: Release, now: Release) -> QuerySet[Review]:
+    """What curators did between two releases about labels that models doubt, on whatever release they looked; and what they had done
+    earlier of tracks that were still with the raters when the first of the two was frozen.
+    """
+    done = Review.objects.filter(release__dataset=now.dataset_id, at__lte=now.frozen_at)
+    return done.filter(Q(at__gt=before.frozen_at) | ~Q(track__in=before.items.values("track")))
+
+
 def prompted(before: Release, now: Release) -> set[int]:
-    """Tracks whose label a curator questioned because of what models said of the earlier release, before the later one was frozen."""
-    asked = Review.objects.filter(release=before, at__lte=now.frozen_at).exclude(action=Review.Action.KEEP)
+    """Tracks whose label a curator questioned because of what models said, before the later release was frozen."""
+    asked = _of_round(before, now).exclude(action=Review.Action.KEEP)
     return set(asked.values_list("track_id", flat=True))
 
 

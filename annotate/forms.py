@@ -15,6 +15,21 @@ from datasets.methods.schemes import Scheme
 from datasets.models import Dataset, Label, Release
 
 
+class ExclusionsForm(forms.Form):
+    """What else a release leaves out; each track with its reason."""
+
+    without_incomplete = forms.BooleanField(
+        required=False,
+        label=_("Leave out tracks whose spectrogram is incomplete"),
+        help_text=_("As the paper did (536 tracks became 361)."),
+    )
+    without_unlicensed = forms.BooleanField(
+        required=False,
+        label=_("Leave out tracks without a licence"),
+        help_text=_("So that everything in it can be passed on with its audio."),
+    )
+
+
 class FreezeForm(forms.Form):
     name = forms.SlugField(
         max_length=60,
@@ -36,15 +51,12 @@ class FreezeForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("One a line, in the order of a citation."),
     )
-    without_incomplete = forms.BooleanField(
-        required=False,
-        label=_("Leave out tracks whose spectrogram is incomplete"),
-        help_text=_("As the paper did; the reason is listed."),
-    )
     parts = forms.FileField(
         required=False,
         label=_("A fixed split"),
-        help_text=_("CSV with the columns track_id and part (train, validation, test). Without it the split is drawn."),
+        help_text=_(
+            "CSV with the columns track_id and part (train, validation, test). Without it 80/10/10 are drawn. Five folds are drawn in any case."
+        ),
     )
 
     def clean_authors(self) -> list[str]:

@@ -86,7 +86,7 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     flips = _flips(now, index, standing, labels, counts)
     titles = dict(Track.objects.filter(pk__in=[flip.track_id for flip in flips[:MOST_FLIPS]]).values_list("pk", "title"))
     n_accepted = int((outcome >= 0).sum())
-    stages = questionnaire.stages_with(raters)
+    stages, totals = questionnaire.stages_with(raters), full.sum(axis=1)
     return Trial(
         n_tracks=len(index),
         n_full=len(full),
@@ -94,10 +94,10 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
         n_split=int((standing == -1).sum()),
         n_open=int((standing == -2).sum()),
         acceptance=n_accepted / len(full) if len(full) else None,
-        chance_acceptance=agreement.sequential_chance_acceptance(stages, k, threshold),
+        chance_acceptance=agreement.chance_acceptance_of(totals, stages, k, threshold, fewest=fewest),
         chance_as_answered=None
         if shares is None
-        else agreement.sequential_chance_acceptance(stages, k, threshold, marginals=list(shares)),
+        else agreement.chance_acceptance_of(totals, stages, k, threshold, fewest=fewest, marginals=list(shares)),
         alpha=number_or_none(alpha),
         alpha_low=number_or_none(low),
         alpha_high=number_or_none(high),

@@ -393,6 +393,7 @@ class Rating(models.Model):
         TAKEN_OUT = "taken out", _("The track was taken out")
         SET_ASIDE = "set aside", _("The rater is set aside")
         BEYOND = "beyond", _("Beyond the number of raters that the rule counts")
+        SAW = "saw", _("The rater had seen what models say of it")
 
     questionnaire = models.ForeignKey(Questionnaire, on_delete=models.CASCADE, related_name="ratings")
     track = models.ForeignKey(Track, on_delete=models.PROTECT, related_name="+")

@@ -84,7 +84,7 @@ def summarise(questionnaire: Questionnaire) -> Summary:
     funnel: list[dict[str, object]] = [
         {"name": gettext("tracks brought in"), "n": questionnaire.dataset.tracks.count()},
         {"name": gettext("converted and rateable"), "n": len(rows)},
-        {"name": gettext("with all %(n)d ratings") % {"n": questionnaire.raters_per_track}, "n": len(full)},
+        {"name": _rated_enough(questionnaire), "n": len(full)},
         {"name": gettext("agreement above %(threshold)s") % {"threshold": f"{questionnaire.threshold:.0%}"}, "n": len(agreed)},
     ]
     if ruled:
@@ -100,10 +100,19 @@ def summarise(questionnaire: Questionnaire) -> Summary:
         alpha_low=number_or_none(low),
         alpha_high=number_or_none(high),
         acceptance=len(agreed) / len(full) if full else None,
-        chance_acceptance=agreement.sequential_chance_acceptance(questionnaire.stages, len(labels), questionnaire.threshold),
+        chance_acceptance=agreement.chance_acceptance_of(
+            counts.sum(axis=1), questionnaire.stages, len(labels), questionnaire.threshold, fewest=questionnaire.fewest
+        ),
         histogram=bars_of(counts, questionnaire.raters_per_track, questionnaire.threshold),
         rule=questionnaire.rule,
     )
+
+
+def _rated_enough(questionnaire: Questionnaire) -> str:
+    n = questionnaire.raters_per_track
+    if questionnaire.unanimous_at or questionnaire.ask_more_when_split or questionnaire.fewest < n:
+        return gettext("with the ratings that the rule asks for")
+    return gettext("with all %(n)d ratings") % {"n": n}
 
 
 def number_or_none(value: float) -> float | None:

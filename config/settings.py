@@ -134,6 +134,7 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.check_sources": {"queue": "fetch"},
     "datasets.tasks.tidy": {"queue": "sweep"},
     "mer.tasks.tidy": {"queue": "sweep"},
+    "mer.tasks.hear_what_came_in": {"queue": "sweep"},
     "mer.tasks.train_run": {"queue": "train"},
     "mer.tasks.train_fold": {"queue": "train"},
     "mer.tasks.hear_unrated": {"queue": "train"},
@@ -144,6 +145,7 @@ CELERY_TASK_ROUTES = {
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
     "tidy": {"task": "datasets.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    "hear-what-came-in": {"task": "mer.tasks.hear_what_came_in", "schedule": 600.0, "options": {"expires": 600}},
     "tidy-runs": {"task": "mer.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -19,6 +19,17 @@ from datasets.services.labels import set_labels
 admin.site.unregister(User)
 
 
+def in_words(form: Any) -> str:
+    """What was changed in a form of the panel, from what to what; texts by their name alone."""
+
+    def said(name: str) -> str:
+        before, now = form.initial.get(name), form.cleaned_data.get(name)
+        is_short = len(f"{before}{now}") <= 60
+        return f"{name}: {before} -> {now}" if is_short and before is not None else name
+
+    return "; ".join(said(name) for name in form.changed_data)[:500]
+
+
 @admin.register(User)
 class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """Accounts are closed, never deleted: the audit log names them. Whatever is changed on one stands in that log, too."""
@@ -81,6 +92,7 @@ class DatasetAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         """A new dataset gets the paper's labels and words."""
         super().save_model(request, obj, form, change)
+        record(obj, to="edited" if change else "made", actor=user_of(request), reason=in_words(form))
         if not change:
             set_labels(obj, PAPER)
 

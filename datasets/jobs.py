@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import shuffle
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,7 @@ from django.core.files import File
 from django.db.models.fields.files import FieldFile
 
 from datasets import contents, selectors
-from datasets.errors import JobCancelled, JobInterrupted, TryLater, WrongState
+from datasets.errors import JobCancelled, JobInterrupted, PolicyRefused, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
 from datasets.methods.formats import tables as table_formats
@@ -138,10 +139,15 @@ def run_import(ticket: Ticket) -> None:
     imports.finish(owner)
 
 
+MOST_UNKNOWN = 10  # videos in a row, from the first on
+
+
 def check_sources(ticket: Ticket) -> None:
     """Ask after the videos of a dataset without fetching them. Each answer is written at once: a second attempt goes on from there."""
     dataset = Dataset.objects.get(pk=ticket.job.subject_id)
     due = links.due(dataset)
+    shuffle(due)  # a video that is not understood stands in nobody's way, today or next time
+    unknown: list[youtube.FetchFailed] = []
     for number, track in enumerate(due):
         ticket.progress(number / len(due), f"{number} of {len(due)}")
         try:
@@ -149,10 +155,15 @@ def check_sources(ticket: Ticket) -> None:
                 youtube.ask(track.external_id, access=imports.access())
         except youtube.FetchFailed as fact:
             if fact.problem in (youtube.Problem.OUTDATED, youtube.Problem.REFUSED):
-                raise  # says nothing of the video
-            links.note(track, gone=str(fact))
+                unknown.append(fact)  # says nothing of the video
+                if len(unknown) == number + 1 == MOST_UNKNOWN:
+                    break  # nor will the others
+            else:
+                links.note(track, gone=str(fact))
         else:
             links.note(track, gone="")
+    if unknown:
+        raise unknown[-1]
 
 
 def _copy(file: FieldFile, local: Path) -> None:
@@ -180,7 +191,11 @@ def convert_track(ticket: Ticket) -> None:
         longest = settings.TRACK_MAX_MINUTES * 60
         start_s, end_s = track.stretch
         converted = audio.convert(source, wav, max_duration_s=longest, start_s=start_s, end_s=end_s, check=ticket.check)
-        tracks.refuse_by_policy(track, converted.duration_s)
+        try:
+            tracks.refuse_by_policy(track, converted.duration_s)
+        except PolicyRefused:
+            Track.objects.filter(pk=track.pk).update(problem=youtube.Problem.POLICY)
+            raise
         ticket.progress(0.8, "Drawing the waveform", force=True)
         measured = audio.measure(wav)
         if measured.silence_share >= MOST_SILENCE and (converted.loudness.integrated_lufs or -70) > -50:

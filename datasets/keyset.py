@@ -61,7 +61,7 @@ def _read(rows: QuerySet[M], field: str, place: str) -> tuple[object, int] | Non
     try:
         value, pk = json.loads(place)
         str(value).encode()  # half a character has no bytes
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     is_text = isinstance(rows.model._meta.get_field(field), CharField)
     fits = isinstance(value, str) and "\0" not in value if is_text else isinstance(value, int | float) and abs(value) < 2**63

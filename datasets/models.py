@@ -235,6 +235,13 @@ class Track(models.Model):
         return self.dataset.range_start_s, self.dataset.range_end_s
 
     @property
+    def heard_until_s(self) -> float | None:
+        """Where its stretch ends in the original: where the list says, or with the recording if that is shorter."""
+        if self.end_s is None or self.duration_s is None:
+            return self.end_s
+        return min(self.end_s, (self.start_s or 0) + self.duration_s)
+
+    @property
     def group(self) -> str:
         return group_of(self.artist, self.pk)
 

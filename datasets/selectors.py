@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections import Counter
@@ -76,8 +77,14 @@ def tracks_of(
     """Tracks by what they are filtered by; an agreement or a mark that is none of the choices filters nothing."""
     tracks = Track.objects.select_related("dataset")
     if search:
+        # SQLite knows small and capital letters of English alone; its regular expressions are Python's.
+        known = search.isascii() or connection.vendor != "sqlite"
+        how, what = ("icontains", search) if known else ("iregex", re.escape(search))
         named = (
-            Q(title__icontains=search) | Q(artist__icontains=search) | Q(external_id__iexact=search) | Q(reference__iexact=search)
+            Q(**{f"title__{how}": what})
+            | Q(**{f"artist__{how}": what})
+            | Q(external_id__iexact=search)
+            | Q(reference__iexact=search)
         )
         if search.isascii() and search.isdecimal() and len(search) < 19:
             named |= Q(pk=int(search))
@@ -118,9 +125,16 @@ def labels_in_use() -> list[tuple[str, str]]:
     return list({label.key: (label.key, str(label)) for label in Label.objects.order_by("dataset_id", "order")}.values())
 
 
+# P. Tol's muted scheme, which the colour-blind tell apart, without its pale ones; for labels that nobody gave a colour.
+PALETTE = ("#332288", "#117733", "#882255", "#999933", "#44aa99", "#aa4499", "#88ccee", "#cc6677", "#ddcc77")
+IN_BASE_CSS = ("positive", "neutral", "negative")
+
+
 def label_colours() -> list[tuple[str, str]]:
-    """(key, colour) of the labels that have one; of two datasets' labels with one key the older one's."""
-    return list(dict(Label.objects.exclude(colour="").order_by("-dataset_id").values_list("key", "colour")).items())
+    """(key, colour) of the labels that have one, given or by their order; of two datasets' labels with one key the older one's."""
+    rows = Label.objects.order_by("-dataset_id", "order").values_list("key", "colour", "order")
+    found = {key: colour or ("" if key in IN_BASE_CSS else PALETTE[order % len(PALETTE)]) for key, colour, order in rows}
+    return [(key, colour) for key, colour in found.items() if colour]
 
 
 def duplicates(state: str = Duplicate.State.OPEN) -> QuerySet[Duplicate]:
@@ -463,11 +477,11 @@ PROBLEMS = {
 UNREAD = _("Playlists and channels that were not reached")
 
 
-UNUSABLE = _("Files that could not be used: each says why")
+UNUSABLE = _("Recordings that could not be used: each says why")
 
 
 def _unusable_files() -> int:
-    return Track.objects.filter(state=Track.State.FAILED, source=Track.Source.FILE).count()
+    return Track.objects.filter(state=Track.State.FAILED, problem="").count()
 
 
 def _unread_lists() -> int:

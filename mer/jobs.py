@@ -133,9 +133,11 @@ AT_ONCE = 25  # recordings for which the model is loaded once
 
 
 def hear_unrated(ticket: Ticket) -> None:
-    """What a promoted run says of the tracks of its dataset that are not in its release."""
+    """What a promoted run says of the tracks of its dataset that are not in its release; nothing, once another one is promoted."""
     run = Run.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
-    waiting = list(selectors.outside(run))
+    if selectors.promoted(run.release.dataset) != run:
+        return
+    waiting = list(selectors.unheard(run))
     for start in range(0, len(waiting), AT_ONCE):
         with tempfile.TemporaryDirectory(prefix="hear-", dir=settings.WORK_DIR) as name:
             paths: dict[str, int] = {}

@@ -313,10 +313,11 @@ def promotions_of(dataset: Dataset) -> QuerySet[Promotion]:
     return Promotion.objects.filter(dataset=dataset).select_related("run__release", "by")
 
 
-def outside(run: Run) -> QuerySet[Track]:
-    """Tracks of the dataset that are ready and not in the run's release: it says something of them when it is promoted."""
+def unheard(run: Run) -> QuerySet[Track]:
+    """Tracks of the dataset that are ready and not in the run's release, of which it has said nothing yet."""
     mine = run.release.items.values("track")
-    return Track.objects.filter(dataset=run.release.dataset_id, state=Track.State.READY).exclude(pk__in=mine).order_by("pk")
+    outside = Track.objects.filter(dataset=run.release.dataset_id, state=Track.State.READY).exclude(pk__in=mine)
+    return outside.exclude(signals__run=run.pk).order_by("pk")
 
 
 def newest_release(run: Run) -> Release | None:

@@ -37,6 +37,11 @@ def learning_curve(job_id: int) -> None:
     queue.run_job(job_id, jobs.learning_curve)
 
 
+@shared_task(time_limit=60)
+def hear_what_came_in() -> None:
+    inferences.hear_what_came_in()
+
+
 @shared_task(time_limit=10 * 60)
 def tidy() -> None:
     inferences.forget_old()

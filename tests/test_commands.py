@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from annotate.models import Rating
+from datasets.methods import youtube
 from datasets.models import Release, Track
 from mer.models import Run
 
@@ -81,6 +82,34 @@ def test_ingest_lists_what_it_refuses_and_takes_the_rest(wav_file, tmp_path, dat
     assert {row["source"].rpartition("/")[2] for row in result["refused"]} == {"bad.mp3", "empty.ogg"}
     again = run("ingest", folder / "good.wav")
     assert (again["ready"], len(again["existing"])) == ([], 1)
+
+
+def test_ingest_takes_every_column_of_a_list_and_the_videos_of_a_playlist(wav_file, tmp_path, dataset, monkeypatch):
+    """Fetching itself is tried elsewhere: here each video fails, and its track says what it was to be."""
+
+    def fails(*args, **kwargs):
+        raise youtube.FetchFailed("not today", youtube.Problem.GONE)
+
+    monkeypatch.setattr(youtube, "fetch", fails)
+    videos = [youtube.Entry("abcdefghij1", "One", 60.0), youtube.Entry("abcdefghij2", "Two", 60.0)]
+    monkeypatch.setattr(youtube, "expand", lambda address, **rest: ("A list", videos))
+    wav_file(2.0, name="song.wav")
+    path = tmp_path / "list.csv"
+    path.write_text(
+        "file,Link,Title,External ID,start,End time,genre,country\n"
+        ",https://youtu.be/abcdefghijk,Rara,x1,10,0:40,pop,Indonesia\n"
+        "song.wav,,Mine,x2,0.5,1.5,jazz,Chile\n"
+        ",https://www.youtube.com/playlist?list=PLabcdefghijklmnop,,,5,,rock,\n"
+    )
+    result = run("ingest", path, "--", "-bWEtTTXHyI", code=1)
+    assert (len(result["ready"]), len(result["refused"])) == (1, 4)
+    columns = ("title", "external_id", "reference", "start_s", "end_s", "genre", "country")
+    assert list(Track.objects.order_by("pk").values_list(*columns)) == [
+        ("Rara", "abcdefghijk", "x1", 10, 40, "pop", "Indonesia"), ("Mine", "x2", "", 0.5, 1.5, "jazz", "Chile"),
+        ("One", "abcdefghij1", "", 5, None, "rock", ""), ("Two", "abcdefghij2", "", 5, None, "rock", ""),
+        ("https://www.youtube.com/watch?v=-bWEtTTXHyI", "-bWEtTTXHyI", "", None, None, "", ""),
+    ]  # fmt: skip
+    assert Track.objects.get(title="Mine").duration_s == pytest.approx(1.0, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,20 @@ def test_the_preview_shows_what_a_row_holds_and_an_external_id_names_one_track(c
     assert "Id in its list" in page and "Stretch of the original" in page
 
 
+def test_names_of_columns_are_read_as_people_write_them_and_what_is_not_used_is_said(client, dataset, curator):
+    data = b"\n,,,\nURL,External ID,Mood,start-time\nhttps://youtu.be/abcdefghijk,x1,sad,1:00\n"
+    [line] = lists.read_table(data, "songs.csv")
+    assert (line.external_id, line.start_s) == ("x1", 60)
+    client.force_login(curator)
+    page = client.post("/imports/", {"dataset": dataset.pk, "table": SimpleUploadedFile("songs.csv", data)}, follow=True)
+    assert "Nothing is taken from the columns: Mood." in text(page)
+
+
+def test_an_address_that_carries_what_nobody_sees_is_read():
+    [line] = lists.read_lines("https://youtu.be/dQw4w9WgXcQ\u200b")
+    assert line.address == "https://youtu.be/dQw4w9WgXcQ"
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [

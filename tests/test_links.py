@@ -55,11 +55,32 @@ def test_after_a_month_it_is_asked_again_and_may_be_back(videos, dataset, answer
 def test_an_answer_that_says_nothing_of_the_video_leaves_it_as_it_was(videos, dataset, answers):
     answers["abcdefghij1"] = youtube.FetchFailed("Unable to extract", youtube.Problem.OUTDATED)
     assert check(dataset).state == "failed"
-    assert Track.objects.filter(source_checked_at=None).count() == 2
+    assert list(Track.objects.filter(source_checked_at=None)) == [videos[1]]
     del answers["abcdefghij1"]
     queue.retry(Job.objects.get())
     queue.run_job(Job.objects.get().pk, jobs.check_sources)
     assert not Track.objects.filter(source_checked_at=None).exists()
+
+
+def test_a_video_that_is_not_understood_stands_in_nobodys_way(videos, dataset, answers):
+    answers["abcdefghij0"] = youtube.FetchFailed("Unable to extract", youtube.Problem.OUTDATED)
+    job = check(dataset)
+    assert job.state == "failed" and "Unable to extract" in job.reason
+    assert list(Track.objects.filter(source_checked_at=None)) == [videos[0]]
+
+
+def test_when_none_of_the_first_is_understood_the_others_are_not_asked_after(dataset, monkeypatch):
+    asked = []
+    for n in range(15):
+        Track.objects.create(dataset=dataset, title=str(n), source="youtube", external_id=f"abcdefghi{n:02}", state="ready")
+
+    def ask(identifier, *, access):
+        asked.append(identifier)
+        raise youtube.FetchFailed("Unable to extract", youtube.Problem.OUTDATED)
+
+    monkeypatch.setattr(youtube, "ask", ask)
+    assert check(dataset).state == "failed"
+    assert len(asked) == jobs.MOST_UNKNOWN
 
 
 def test_being_blocked_pauses_the_queue_and_loses_nothing(videos, dataset, answers):

@@ -46,6 +46,13 @@ def test_a_licence_and_a_fitting_length_come_in(dataset):
     assert bring_in(dataset, licence="CC0-1.0").state == "ready"
 
 
+def test_what_policy_refuses_is_counted_by_ingest_health(client, curator, dataset):
+    Dataset.objects.filter(pk=dataset.pk).update(licence_required=True)
+    assert bring_in(dataset).problem == "policy"
+    client.force_login(curator)
+    assert "Not what is taken here" in client.get("/jobs/health/").content.decode()
+
+
 def test_silence_is_refused_with_its_share(dataset):
     import io
     import wave

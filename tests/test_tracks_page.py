@@ -8,8 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from annotate.models import Consensus
+from datasets import selectors
+from datasets.errors import WrongState
 from datasets.keyset import keyset_page
 from datasets.models import Event, Job, Track
+from datasets.services import tracks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -57,7 +60,7 @@ def test_page_after_page_is_the_whole_list_in_order_and_back_again(many, order):
     "place",
     [
         "x", "[]", "[1]", '[["a"], 1]', '["P", -1]', "[1e400, 1]", "[null, 1]", '["P", "1"]', "[99999999999999999999, 1]", "[NaN, 1]",
-        '["\\u0000", 1]', '["\\ud800", 1]', "[" * 7000, '{"a": 1}',
+        '["\\u0000", 1]', '["\\ud800", 1]', "[" * 7000, "[" * 1000, '{"a": 1}',
     ],
 )  # fmt: skip
 def test_a_place_that_is_none_gives_the_first_page(client, curator, many, place):
@@ -244,6 +247,24 @@ def test_the_menu_says_where_one_is(client, curator, dataset, address, name):
     client.force_login(curator)
     page = client.get(address, follow=True).content.decode()
     assert re.findall(r'aria-current="page">\s*([\w ]+?)\s*</a>', page.partition("</nav>")[0]) == [name]
+
+
+@pytest.mark.parametrize("search", ["éclair", "ÉCLAIR", "über", "Żółć", "żółć", "(ÜBER"])
+def test_search_knows_small_and_capital_letters_of_every_alphabet(make_track, search):
+    make_track("Éclair (ÜBER Żółć")
+    assert selectors.tracks_of(search=search).count() == 1
+
+
+def test_a_track_whose_job_was_cleared_away_is_tried_again(curator, coming):
+    lost, video, _other = coming
+    Track.objects.update(state="failed", reason="long ago")
+    Track.objects.filter(pk=video.pk).update(source="youtube")
+    Job.objects.all().delete()
+    tracks.retry_track(video, by=curator)
+    assert list(Job.objects.values_list("subject_id", "task", "state")) == [(video.pk, tracks.FETCH, "queued")]
+    assert Track.objects.get(pk=video.pk).state == "waiting"
+    with pytest.raises(WrongState, match="add it, and it takes its place"):
+        tracks.retry_track(lost, by=curator)
 
 
 def test_raters_may_do_none_of_it(client, rater, make_track):

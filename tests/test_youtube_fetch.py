@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from socket import AF_INET, SOCK_STREAM
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -86,7 +87,7 @@ def recorded(monkeypatch, site):
     def set_info(path: str = "/sound.wav", **values) -> None:
         def extract(self, url):
             if "error" in values:
-                raise ExtractorError(values["error"], expected=True)
+                raise ExtractorError(values["error"], expected=values.get("expected", True))
             formats = [{"format_id": "140", "url": site + path, "ext": "wav", "vcodec": "none", "acodec": "pcm_s16le"}]
             info = {"id": "-bWEtTTXHyI", "title": "Bengawan Solo =1+1", "channel": "Gesang", "license": "CC BY", "duration": 2}
             return info | values | {"formats": formats}
@@ -172,12 +173,96 @@ def test_a_broken_line_is_tried_again_later_and_at_last_fails(dataset, recorded,
         ("[youtube] x: Requested format is not available. Use --list-formats", "outdated"),
         ("[youtube] x: nsig extraction failed: Some formats may be missing", "outdated"),
         ("unable to download video data: HTTP Error 403: Forbidden", "outdated"),
-        ("[youtube] x: something that nobody has ever read", "outdated"),
+        ("[youtube] x: All player responses are invalid. Your IP is likely being blocked by Youtube", "blocked"),
+        ("[youtube] x: This live event will begin in 3 days.", "policy"),
+        ("[youtube] x: Premieres in 2 hours", "policy"),
+        ("[youtube] x: This live event has ended.", "gone"),
+        ("[youtube] x: This video requires payment to watch.", "gone"),
+        ("[youtube] x: This video is DRM protected", "gone"),
+        ("[youtube] aSSLbcdefgh: Private video", "gone"),
+        ("[youtube] abceofdefgh: Video unavailable", "gone"),
+        ("[youtube] abcdnsigefg: This video has been removed by the uploader", "gone"),
+        ("[youtube] x: This video contains content from Sony Connection Records, who has blocked it on copyright grounds", "gone"),
+        ("unable to write data: [Errno 28] No space left on device", "network"),
+        ("[youtube] x: something that yt-dlp knows and nobody has ever read", "gone"),
     ],
 )
 def test_what_youtube_says_is_of_the_class_of_its_cure(dataset, recorded, said, problem):
     recorded(error=said)
     assert fetch(dataset)[1].problem == problem
+
+
+def test_what_yt_dlp_did_not_expect_says_that_it_is_out_of_date(dataset, recorded):
+    recorded(error="[youtube] x: something that nobody has ever read", expected=False)
+    assert fetch(dataset)[1].problem == "outdated"
+
+
+@pytest.fixture
+def proxy(site, monkeypatch) -> Iterator[str]:
+    """A proxy on this machine, which goes wherever it is told; without it no address at all may be connected to."""
+
+    class Proxy(Site):
+        def do_GET(self) -> None:
+            went.append(self.path)
+            self.path = urlsplit(self.path).path
+            super().do_GET()
+
+        do_HEAD = do_GET
+
+        def do_CONNECT(self) -> None:
+            went.append(self.path)
+            self.send_error(502)
+
+    went: list[str] = []
+    monkeypatch.setattr(network, "resolve", network._getaddrinfo)
+    monkeypatch.setattr(network, "is_public", lambda address: False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(settings, "FETCH_PROXY", f"http://127.0.0.1:{server.server_address[1]}")
+        yield went
+        server.shutdown()
+
+
+def test_a_proxy_in_the_own_network_fetches_for_us(dataset, recorded, proxy):
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.state) == ("done", "converting"), job.reason
+    assert proxy and all("googlevideo.com" in address for address in proxy)
+
+
+@pytest.mark.parametrize(
+    "place", ["http://169.254.169.254/latest/", "https://169.254.169.254/", "http://localhost/x.wav", "https://evil.example/x.wav"]
+)
+def test_no_proxy_is_sent_where_a_download_may_not_go(dataset, recorded, proxy, place):
+    Site.places = {"/sound.wav": place}
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == ("failed", "refused") and "not an allowed host" in track.reason
+    assert all("googlevideo.com" in address for address in proxy)
+
+
+def test_a_proxy_that_no_guard_of_ours_sees_into_is_refused(dataset, recorded, monkeypatch):
+    monkeypatch.setattr(settings, "FETCH_PROXY", "socks5://127.0.0.1:1080")
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.problem) == ("failed", "refused") and "only proxies of http" in track.reason
+
+
+def test_a_file_of_cookies_is_read_and_never_written(dataset, recorded, tmp_path, monkeypatch):
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text("# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t0\tA\tb\n")
+    before = cookies.stat()
+    monkeypatch.setattr(settings, "FETCH_COOKIES_FILE", str(cookies))
+    recorded()
+    assert fetch(dataset)[0].state == "done"
+    assert cookies.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_the_quota_of_recordings_holds_for_videos_too(dataset, recorded, monkeypatch):
+    monkeypatch.setattr(settings, "MEDIA_QUOTA_GB", 1e-9)
+    recorded()
+    job, track = fetch(dataset)
+    assert (job.state, track.state) == ("failed", "failed") and "MEDIA_QUOTA_GB" in track.reason
 
 
 def test_a_bot_check_pauses_the_whole_queue_and_says_so(dataset, recorded, client, curator):

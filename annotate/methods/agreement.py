@@ -128,6 +128,8 @@ def sequential_chance_acceptance(
     >>> round(sequential_chance_acceptance((5, 7), 3, 0.5), 3)
     0.712
     """
+    if len(stages) == 1:
+        return chance_acceptance(stages[0], n_labels, threshold, marginals=marginals)
     if not stages or any(later <= earlier for earlier, later in itertools.pairwise(stages)):
         raise ValueError(f"stages must rise, not {stages}")
     drawn = _marginals(stages[0], n_labels, marginals)
@@ -143,6 +145,32 @@ def sequential_chance_acceptance(
             if ranked[0] / n > threshold and (len(ranked) == 1 or ranked[1] < ranked[0]):
                 accepted += states.pop(votes)
     return min(1.0, accepted)
+
+
+def chance_acceptance_of(
+    totals: ArrayLike,
+    stages: Sequence[int],
+    n_labels: int,
+    threshold: float,
+    *,
+    fewest: int,
+    marginals: Sequence[float] | None = None,
+) -> float:
+    """The same for a rule that settles a track from `fewest` ratings on: the mean over tracks, each by the ratings that it has.
+
+    Parameters
+    ----------
+    totals : int array [shape=(n_tracks,)]. Ratings of each settled track. Without tracks, every one is taken to get stages[0].
+    fewest : int > 0. With fewer than stages[0] but as many as this, a track was settled on what it had.
+    """
+    usual = stages[0]
+    found, times = np.unique(np.clip(np.asarray(totals, dtype=np.int64), min(fewest, usual), usual), return_counts=True)
+    if not found.size:
+        found, times = np.array([usual]), np.array([1])
+    chances = [
+        sequential_chance_acceptance(stages if n == usual else (int(n),), n_labels, threshold, marginals=marginals) for n in found
+    ]
+    return float(np.average(chances, weights=times))
 
 
 def _another_rater(states: dict[tuple[int, ...], float], drawn: list[float], even: bool) -> dict[tuple[int, ...], float]:

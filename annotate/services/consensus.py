@@ -149,6 +149,7 @@ class Standing:
     is_undone: bool
     is_open: bool
     is_set_aside: bool
+    saw: bool  # what models say of the track
     track_state: str
 
 
@@ -158,6 +159,13 @@ SELECT c.id, c.state, c.target, c.asked, c.n_ratings, c.label_id, q.threshold, q
     a.state, a.state IN ('open', 'ahead') AND a.expires_at > %s, a.undone_key IS NOT NULL AND a.undone_key = %s,
     q.is_open,
     (SELECT COUNT(*) FROM annotate_rater WHERE id = a.rater_id AND set_aside_from <= %s),
+    EXISTS (
+        SELECT 1 FROM annotate_rater rater JOIN datasets_sight sight ON sight.user_id = rater.user_id
+        WHERE rater.id = a.rater_id AND (sight.track_id = a.track_id OR EXISTS (
+            SELECT 1 FROM datasets_releaseitem item JOIN datasets_splitmember member ON member.item_id = item.id AND member.part = 'test'
+            WHERE item.release_id = sight.release_id AND item.track_id = a.track_id
+        ))
+    ),
     (SELECT state FROM datasets_track WHERE id = c.track_id)
 FROM annotate_assignment a
 JOIN annotate_consensus c ON c.track_id = a.track_id AND c.questionnaire_id = a.questionnaire_id
@@ -174,11 +182,11 @@ def standing(slot: Assignment, *, key: UUID | None, now: datetime) -> Standing:
     with connection.cursor() as cursor:
         cursor.execute(STANDING + suffix, [moment, key if native or key is None else key.hex, moment, slot.pk])
         (
-            pk, state, target, asked, n, label, threshold, usual, fewest, more, early, order, slot_state, live, undone, is_open, aside, track_state,
+            pk, state, target, asked, n, label, threshold, usual, fewest, more, early, order, slot_state, live, undone, is_open, aside, saw, track_state,
         ) = cursor.fetchone()  # fmt: skip
     row = Consensus(pk=pk, track_id=slot.track_id, state=state, target=target, asked=asked, n_ratings=n, label_id=label)
     row.questionnaire = loaded(
         Questionnaire, id=slot.questionnaire_id, threshold=threshold, raters_per_track=usual, fewest_raters=fewest,
         ask_more_when_split=bool(more), unanimous_at=early, queue_order=order,
     )  # fmt: skip
-    return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), track_state)
+    return Standing(row, slot_state, bool(live), bool(undone), bool(is_open), bool(aside), bool(saw), track_state)

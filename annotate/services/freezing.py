@@ -24,16 +24,10 @@ class Prepared:
     items: list[releases.Item]
     left_out: list[releases.LeftOut]
     summary: selectors.Summary
-
-    @property
-    def funnel(self) -> list[dict[str, object]]:
-        """The questionnaire's steps, and what the exclusions leave of the agreed tracks."""
-        steps = list(self.summary.funnel)
-        cleaned = len(self.items) != steps[-1]["n"]
-        return [*steps, {"name": gettext("complete spectrograms"), "n": len(self.items)}] if cleaned else steps
+    funnel: list[dict[str, object]]  # the questionnaire's steps, and what the exclusions leave of the agreed tracks
 
 
-def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False) -> Prepared:
+def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False, without_unlicensed: bool = False) -> Prepared:
     """`without_incomplete` leaves out tracks whose spectrogram could not be made, as the paper did (536 -> 361)."""
     golds = Gold.objects.filter(questionnaire=questionnaire).values("track")
     states = [Consensus.State.AGREED, Consensus.State.RULED]
@@ -44,20 +38,28 @@ def prepare(questionnaire: Questionnaire, *, without_incomplete: bool = False) -
         for row in settled
         if row.label
     ]
+    unlicensed = {item.track.pk for item in items if without_unlicensed and not item.track.licence.strip()}
+    items = [item for item in items if item.track.pk not in unlicensed]
+    cleaned = [(gettext("with a licence"), len(items))] if unlicensed else []
     incomplete: dict[int, str] = {}
     if without_incomplete:
         sent: Any = release_preparing.send(Release, tracks=[item.track.pk for item in items])
         for _receiver, reasons in sent:
             incomplete.update(reasons)
         items = [item for item in items if item.track.pk not in incomplete]
-    left_out = _left_out(questionnaire, {item.track.pk for item in items}, incomplete)
-    return Prepared(items, left_out, selectors.summarise(questionnaire))
+        cleaned.append((gettext("complete spectrograms"), len(items)))
+    why = dict.fromkeys(unlicensed, "Without a licence") | {
+        pk: f"Spectrogram incomplete: {text}" for pk, text in incomplete.items()
+    }
+    summary = selectors.summarise(questionnaire)
+    funnel = [*summary.funnel, *({"name": name, "n": n} for name, n in cleaned)]
+    return Prepared(items, _left_out(questionnaire, {item.track.pk for item in items}, why), summary, funnel)
 
 
 @transaction.atomic
 def freeze(
     questionnaire: Questionnaire, *, name: str, seed: int, description: str = "", licence: str = "", authors: Sequence[str] = (),
-    parts: Mapping[int, str] | None = None, without_incomplete: bool = False, by: User | None = None,
+    parts: Mapping[int, str] | None = None, without_incomplete: bool = False, without_unlicensed: bool = False, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
 
@@ -67,7 +69,7 @@ def freeze(
     # Nothing moves while it is frozen: whatever changes a rating locks its track's row.
     list(Consensus.objects.select_for_update().filter(questionnaire=questionnaire).order_by("track_id").values_list("pk"))
     with translation.override("en"):
-        prepared = prepare(questionnaire, without_incomplete=without_incomplete)
+        prepared = prepare(questionnaire, without_incomplete=without_incomplete, without_unlicensed=without_unlicensed)
         votes = Rating.objects.filter(
             questionnaire=questionnaire, track__in=[item.track.pk for item in prepared.items], kind=Kind.REGULAR, not_counted=""
         )
@@ -91,7 +93,7 @@ def _as_vote(rating: Rating) -> releases.VoteRow:
     )  # fmt: skip
 
 
-def _left_out(questionnaire: Questionnaire, taken: set[int], incomplete: Mapping[int, str]) -> list[releases.LeftOut]:
+def _left_out(questionnaire: Questionnaire, taken: set[int], excluded: Mapping[int, str]) -> list[releases.LeftOut]:
     states = {row.track_id: row for row in Consensus.objects.filter(questionnaire=questionnaire)}
     golds = set(Gold.objects.filter(questionnaire=questionnaire).values_list("track_id", flat=True))
     rows = []
@@ -101,8 +103,8 @@ def _left_out(questionnaire: Questionnaire, taken: set[int], incomplete: Mapping
             reason = f"{track.get_state_display()}: {track.reason}" if track.reason else track.get_state_display()
         elif track.pk in golds:
             reason = "Gold track: its emotion was given, not agreed on"
-        elif track.pk in incomplete:
-            reason = f"Spectrogram incomplete: {incomplete[track.pk]}"
+        elif track.pk in excluded:
+            reason = excluded[track.pk]
         elif row is None or row.state == Consensus.State.OPEN:
             reason = f"Too few ratings: {row.n_ratings if row else 0} of {row.target if row else questionnaire.raters_per_track}"
         else:

@@ -64,7 +64,7 @@ def reorder(questionnaire: Questionnaire) -> None:
     unsure: dict[int, float] = {}
     if questionnaire.queue_order == Questionnaire.QueueOrder.UNCERTAIN:
         signals = Signal.objects.filter(track__dataset=questionnaire.dataset_id, part="")
-        unsure = {row.track_id: doubt.entropy(row.probabilities) for row in signals.order_by("run")}  # the latest run's
+        unsure = {row.track_id: doubt.entropy(row.probabilities) for row in signals}  # the promoted run's
     elif questionnaire.queue_order == Questionnaire.QueueOrder.DISPUTED:
         unsure = {row.track_id: doubt.entropy(row.votes) for row in rows if row.n_ratings}
     for row in rows:
@@ -153,7 +153,7 @@ def rule_on(row: Consensus, *, label: Label | None, reason: str, by: User, over:
     over : also where the raters agree. Whoever has seen predictions does not rule on what tests them.
     """
     row = consensus.lock(row.questionnaire_id, row.track_id)
-    if label is not None and saw_the_test(by, row.track):
+    if saw_the_test(by, row.track):
         raise WrongState(
             _(
                 "You have seen what models say of this track, which tests them or may come to: a ruling of yours would no longer be blind. Send the track back to the raters, or let somebody rule who has not looked."

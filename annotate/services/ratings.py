@@ -195,6 +195,8 @@ def _why_not_counted(slot: Assignment, now: Standing, moment: datetime) -> str:
         return Rating.NotCounted.TAKEN_OUT
     if now.is_set_aside:
         return Rating.NotCounted.SET_ASIDE
+    if now.saw:  # after the track was given out: before, it is not
+        return Rating.NotCounted.SAW
     if slot.kind != Kind.REGULAR:
         return ""
     # A live lease is the rater's own place. One that ran out is only good while nobody else has taken it.

@@ -202,6 +202,13 @@ FROM (
         WHERE met.rater_id = %(rater)s AND met.questionnaire_id = %(questionnaire)s AND met.state <> 'expired'
     )
     AND c.track_id NOT IN (SELECT gold.track_id FROM annotate_gold gold WHERE gold.questionnaire_id = %(questionnaire)s)
+    AND (NOT EXISTS (SELECT 1 FROM datasets_sight sight WHERE sight.user_id = %(user)s) OR c.track_id NOT IN (
+        SELECT sight.track_id FROM datasets_sight sight WHERE sight.user_id = %(user)s AND sight.track_id IS NOT NULL
+        UNION SELECT item.track_id FROM datasets_sight sight
+        JOIN datasets_releaseitem item ON item.release_id = sight.release_id
+        JOIN datasets_splitmember member ON member.item_id = item.id AND member.part = 'test'
+        WHERE sight.user_id = %(user)s
+    ))
     ORDER BY c.missing, c.position {fence}
 ) pool
 WHERE pool.free > 0 AND pool.artist <> %(artist)s
@@ -213,9 +220,12 @@ NO_ARTIST = "\n"  # nobody's name: a line break is not kept in one
 def _candidates(questionnaire: Questionnaire, rater: Rater, now: datetime) -> list[int]:
     """Tracks with a free slot that this rater has not met: fewest missing first, another artist than the last where possible.
 
+    Who has seen what models say of a track, or of the test part of a release, is not given it: it is rated blind.
+
     Among equals the order is shuffled per rater by the questionnaire's seed, so that raters do not all meet the same first.
     """
-    here: dict[str, Any] = {"questionnaire": questionnaire.pk, "rater": rater.pk, "pool": POOL, "artist": NO_ARTIST}
+    here: dict[str, Any] = {"questionnaire": questionnaire.pk, "rater": rater.pk, "user": rater.user_id or 0, "pool": POOL}
+    here["artist"] = NO_ARTIST
     here["now"] = connection.ops.adapt_datetimefield_value(now)
     sql = CANDIDATES.format(fence="OFFSET 0" if connection.vendor == "postgresql" else "")
     with connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from annotate import selectors
-from annotate.forms import FreezeForm
+from annotate.forms import ExclusionsForm, FreezeForm
 from annotate.models import Assignment, Questionnaire
 from annotate.services import freezing, questionnaires, slots
 from datasets.access import HtmxHttpRequest, curator_action, curator_required, panel_base, reader_required, user_of
@@ -18,6 +18,8 @@ from datasets.models import Track
 from datasets.responses import attempt_each
 from datasets.selectors import difference, label_table, labels_of, releases_of
 from datasets.views.tracks import back_to_list, chosen_tracks
+
+MOST_ARTISTS = 100  # in the table of the preview
 
 
 @require_safe
@@ -45,28 +47,33 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     """What a release would hold, and how it differs from the last; posting freezes it."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
     form = FreezeForm(request.POST or None, request.FILES or None, dataset_name=questionnaire.dataset.name)
+    exclusions = ExclusionsForm(request.POST or request.GET)
+    exclusions.is_valid()  # two boxes: nothing in them can be wrong
     if request.method == "POST" and form.is_valid():
         try:
-            release = freezing.freeze(questionnaire, by=user_of(request), **form.cleaned_data)
+            release = freezing.freeze(questionnaire, by=user_of(request), **form.cleaned_data, **exclusions.cleaned_data)
         except MERError as fact:
             form.add_error(None, str(fact))
         else:
             messages.success(request, _("“%(name)s” is frozen.") % {"name": release.name})
             return redirect("datasets:release", release.name)
-    prepared = freezing.prepare(questionnaire, without_incomplete=bool(request.POST.get("without_incomplete")))
+    prepared = freezing.prepare(questionnaire, **exclusions.cleaned_data)
     last = releases_of(questionnaire.dataset).first()
     labels = [label.key for label in questionnaire.dataset.labels.all()]
+    n_artists = len({item.track.artist for item in prepared.items})
     ctx = {
         "questionnaire": questionnaire,
         "summary": prepared.summary,
         "n": len(prepared.items),
         "funnel": prepared.funnel,
         "per_label": label_table(labels, [(item.label, "") for item in prepared.items]),
-        "per_artist": label_table(labels, [(item.label, item.track.artist) for item in prepared.items], most=12),
+        "per_artist": label_table(labels, [(item.label, item.track.artist) for item in prepared.items], most=MOST_ARTISTS),
+        "more_artists": max(0, n_artists - MOST_ARTISTS),
         "reasons": Counter(row.reason.partition(":")[0] for row in prepared.left_out).most_common(),
         "last": last,
         "difference": difference(labels_of(last), {item.track.pk: item.label for item in prepared.items}) if last else None,
         "form": form,
+        "exclusions": exclusions,
     }
     return render(request, "annotate/freeze.html", ctx)
 

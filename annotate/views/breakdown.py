@@ -9,6 +9,7 @@ from annotate import breakdown as figures
 from annotate.models import Questionnaire
 from datasets.access import reader_required
 from datasets.methods.bundles import csv_table
+from datasets.selectors import label_colours
 
 
 @require_safe
@@ -32,5 +33,5 @@ def breakdown_data(request: HttpRequest, pk: int, name: str, format: str) -> Htt
     if format == "csv":
         rows = (dict(zip(figure.columns, row, strict=True)) for row in figure.rows)
         return HttpResponse(csv_table(figure.columns, rows), content_type="text/csv; charset=utf-8", headers=headers)
-    picture = render(request, f"annotate/figures/{figure.name}.svg", {"figure": figure, "alone": True})
+    picture = render(request, f"annotate/figures/{figure.name}.svg", {"figure": figure, "alone": True, "colours": label_colours()})
     return HttpResponse(picture.content, content_type="image/svg+xml", headers=headers)

@@ -20,7 +20,7 @@ from annotate.services import reviews
 from datasets.access import curator_action, reader_required, user_of
 from datasets.errors import MERError
 from datasets.models import Release
-from datasets.selectors import difference, labels_of, release_before, wav_of
+from datasets.selectors import difference, labels_of, release_before, releases_of, wav_of
 from datasets.services.signals import note_sight
 
 PER_PAGE = 50
@@ -63,7 +63,7 @@ def disagreement(request: HttpRequest, name: str) -> HttpResponse:
         note_sight(release, user_of(request))
     ctx = {
         "release": release, "asked": asked, "page": page, "rows": doubt.doubts(release, list(page), run=asked.run),
-        "runs": doubt.runs_that_said(release), "done": doubt.rounds_of_review(release), "counts": doubt.counts(release),
+        "runs": doubt.runs_that_said(release), "newest": releases_of(release.dataset).first(), "done": doubt.rounds_of_review(release), "counts": doubt.counts(release),
         "actions": Review.Action,
     }  # fmt: skip
     return render(request, "annotate/disagreement.html", ctx)

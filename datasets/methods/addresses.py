@@ -30,6 +30,26 @@ REFUSED_PATHS = {
     "source": "shorts that share a sound",
     "feed": "a feed",
     "gaming": "a feed",
+    **dict.fromkeys(
+        (
+            "post",
+            "premium",
+            "signin",
+            "podcasts",
+            "oembed",
+            "account",
+            "ads",
+            "about",
+            "t",
+            "redirect",
+            "music",
+            "movies",
+            "news",
+            "sports",
+            "kids",
+        ),
+        "a page of YouTube's own",
+    ),
 }
 FEEDS = {
     "history": "the history of an account",
@@ -176,9 +196,12 @@ def _of_mirror(text: str, segments: list[str], query: dict[str, list[str]]) -> A
 
 def _of_youtube(text: str, segments: list[str], query: dict[str, list[str]]) -> Address:
     first, second = (*segments, "", "")[:2]
+    first = first.lower() if first.lower() in ("watch", "playlist", "shorts", "embed", *REFUSED_PATHS) else first
     listed = query.get("list", [""])[0]
     if not segments:
         raise _refused(text, "YouTube's home page")
+    if first == "attribution_link" and (inner := query.get("u", [""])[0]).startswith("/watch?"):
+        return _of_youtube(text, ["watch"], parse_qs(inner.partition("?")[2]))
     if first in ("watch", "watch_popup"):
         return _list(text, listed) if listed and "v" not in query else _video(text, query.get("v", [second])[0])
     if first == "embed" and (second == "live_stream" or "channel" in query):

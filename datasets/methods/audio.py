@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import DatasetsError
 from datasets.methods import fingerprints, mp3
+from datasets.methods.lists import as_clock
 
 SAMPLE_RATE = 22_050  # Hz; librosa's default, the rate of the paper's spectrograms
 N_PEAKS = 400  # as many as a phone's screen can show
@@ -159,7 +160,7 @@ def convert(
     except subprocess.TimeoutExpired:
         raise AudioUnreadable(f"Decoding took longer than {timeout_s:.0f} seconds and was stopped.") from None
     if not target.exists() or target.stat().st_size <= 44:
-        raise AudioUnreadable(_why_nothing(said))
+        raise AudioUnreadable(_too_short_for(start_s, said) or _why_nothing(said))
     duration_s = wav_duration(target)
     if duration_s < MIN_DURATION_S:
         raise AudioUnreadable(f"The recording is {duration_s:.2f} seconds long; at least {MIN_DURATION_S} are needed.")
@@ -276,6 +277,14 @@ def _encode(
     if not target.exists() or not target.stat().st_size:
         lines = said.strip().splitlines()
         raise AudioUnreadable(f"No copy for players could be made ({lines[-1][:200] if lines else 'no reason given'}).")
+
+
+def _too_short_for(start_s: float | None, said: str) -> str:
+    """Why a stretch is empty that begins after the end of what is else a recording; else nothing."""
+    claimed_s = _probe(said).claimed_s if STREAM.search(said) else None
+    if not start_s or claimed_s is None or claimed_s > start_s:
+        return ""
+    return f"The recording is {as_clock(claimed_s)} long; the stretch to be taken begins at {as_clock(start_s)}."
 
 
 def _why_nothing(said: str) -> str:

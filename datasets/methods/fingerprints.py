@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 ITEM_S = 1365 / 11_025  # chromaprint's hop at its own sampling rate
 LONGEST_S = 300  # of a recording that is fingerprinted
 SAMPLED = 16  # one in so many values is a key under which a recording is looked up
+SHORT, SAMPLED_OF_SHORT = 1000, 4  # a recording of fewer values (two minutes), of which one in 16 could miss a short overlap
 MOST_DIFFERENT = 0.30  # share of differing bits; unrelated music has about 0.5, the same at 48 kbit/s under 0.05
 SHORTEST_OVERLAP = 80  # items, about 10 s
 LEAST_SHARE = 0.5  # of the shorter recording that must lie under the longer one
@@ -49,7 +50,8 @@ def keys(items: Items) -> list[int]:
     """A sample of the distinct values, sorted: the same value is in or out whatever recording it is in (sampling by hash)."""
     values = np.unique(items)
     mixed = (values.astype(np.uint64) * np.uint64(2_654_435_761)) & np.uint64(0xFFFFFFFF)  # Knuth's multiplicative hash
-    return [int(value) for value in values[(mixed >> np.uint64(12)) % np.uint64(SAMPLED) == 0]]
+    sampled = SAMPLED if items.size >= SHORT else SAMPLED_OF_SHORT  # the keys of the one rate are keys of the other
+    return [int(value) for value in values[(mixed >> np.uint64(12)) % np.uint64(sampled) == 0]]
 
 
 def match(first: Items, second: Items) -> Match | None:

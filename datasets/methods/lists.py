@@ -10,16 +10,17 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import time
 from pathlib import Path
+from typing import Any
 from unicodedata import category
 
 from datasets.errors import SourceRefused
 
 COLUMNS = ("file", "url", "title", "artist", "licence", "genre", "country", "external_id", "start", "end")
-OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country"}  # fmt: skip
+OTHER_NAMES = {"link": "url", "address": "url", "alamat": "url", "judul": "title", "artis": "artist", "license": "licence", "lisensi": "licence", "negara": "country", "start_time": "start", "end_time": "end", "mulai": "start", "selesai": "end"}  # fmt: skip
 MOST_LETTERS = {"url": 500, "title": 300, "artist": 300, "licence": 100, "genre": 100, "country": 100, "external_id": 100}
 MOST_ROWS = 20_000
 MOST_CELLS = 4_000_000
@@ -30,19 +31,8 @@ MOST_TAGS = 2_000_000  # twenty thousand rows of ten cells have about 1.6 millio
 
 
 @dataclass(frozen=True)
-class Entry:
-    line: int
-    file: Path | None
-    url: str
-    title: str
-    artist: str
-    licence: str
-    external_id: str
-
-
-@dataclass(frozen=True)
 class Line:
-    """One row of a pasted or uploaded list; `problem` says what is wrong with it, else it is empty."""
+    """One row of a list; `problem` says what is wrong with it, else it is empty. file : in the place of an address, on the server."""
 
     number: int
     address: str
@@ -55,39 +45,40 @@ class Line:
     start_s: float | None = None
     end_s: float | None = None
     problem: str = ""
+    file: Path | None = None
 
 
-def read_list(path: Path) -> list[Entry]:
-    """Every row of a CSV on the server, in order. SourceRefused names the line and what is wrong with it; then nothing is taken."""
+def read_list(path: Path) -> list[Line]:
+    """Every row of a list on the server, in order. SourceRefused names the line and what is wrong with it; then nothing is taken."""
+    rows = read_cells(path.read_bytes(), str(path))
+    names = _columns(rows[0][1])
+    if not {"file", "url"} & set(names):
+        raise SourceRefused(f"{path} needs a column file or url; it has: {', '.join(filter(None, names))[:200] or 'none'}.")
+    return [_on_the_server(path, number, _named(names, cells)) for number, cells in rows[1:]]
+
+
+def _on_the_server(path: Path, number: int, row: dict[str, str]) -> Line:
+    named = row.get("file", "").strip()
+    if bool(named) == bool(row.get("url", "").strip()):
+        raise SourceRefused(f"{path}, line {number}: give either a file or a url.")
+    line = _line(number, row, needs_address=not named)
+    if line.problem:
+        raise SourceRefused(f"{path}, line {number}: {line.problem}")
+    if not named:
+        return line
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = [name.strip().lower() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            if not {"file", "url"} & set(columns):
-                raise SourceRefused(f"{path} needs a column file or url; it has: {', '.join(columns) or 'none'}.")
-            return [_entry(path, reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceRefused(f"{path} cannot be read as a UTF-8 CSV list: {error}") from None
-
-
-def _entry(path: Path, line: int, row: dict[str, str | None]) -> Entry:
-    values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-    if bool(values["file"]) == bool(values["url"]):
-        raise SourceRefused(f"{path}, line {line}: give either a file or a url.")
-    try:
-        file = (path.parent / values["file"]).resolve() if values["file"] else None
-        known = file is None or file.is_file()
+        file = (path.parent / named).resolve()
+        known = file.is_file()
     except (OSError, ValueError) as error:
-        raise SourceRefused(f"{path}, line {line}: {values['file'][:80]!r} is no file name ({error}).") from None
+        raise SourceRefused(f"{path}, line {number}: {named[:80]!r} is no file name ({error}).") from None
     if not known:
-        raise SourceRefused(f"{path}, line {line}: there is no file {file}.")
-    return Entry(line, file, values["url"], values["title"], values["artist"], values["licence"], values["external_id"])
+        raise SourceRefused(f"{path}, line {number}: there is no file {file}.")
+    return replace(line, file=file)
 
 
 def read_lines(text: str) -> list[Line]:
     """Addresses as they are pasted: one a line; empty lines and those that begin with # are left out."""
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    lines = [(number, _plain(line)) for number, line in enumerate(text.splitlines(), 1)]
     return _few([found for number, line in lines if line and not line.startswith("#") for found in _pasted(number, line)])
 
 
@@ -118,6 +109,7 @@ def read_cells(data: bytes, filename: str) -> list[tuple[int, list[str]]]:
         raise SourceRefused(
             f"{filename} is no list: give a .csv, .tsv or .xlsx file (a spreadsheet of another kind: save it as .xlsx)."
         )
+    rows = [(number, cells) for number, cells in rows if any(map(str.strip, cells))]
     if not rows:
         raise SourceRefused(f"{filename} has no rows.")
     return rows
@@ -132,12 +124,27 @@ def read_table(data: bytes, filename: str) -> list[Line]:
         The file cannot be read as what its name says, has no column url, no rows, or too many.
     """
     rows = read_cells(data, filename)
-    names = [OTHER_NAMES.get(cell.strip().lower(), cell.strip().lower()) for cell in rows[0][1]]
+    names = _columns(rows[0][1])
     if "url" not in names:
         if len(rows[0][1]) == 1:
             return read_lines("\n".join(cells[0] for _number, cells in rows))
-        raise SourceRefused(f"{filename} needs a column url; its first row has: {', '.join(names)[:200]}.")
-    return _few([_line(number, _named(names, cells)) for number, cells in rows[1:] if any(map(str.strip, cells))])
+        raise SourceRefused(f"{filename} needs a column url; its first row has: {', '.join(filter(None, names))[:200]}.")
+    return _few([_line(number, _named(names, cells)) for number, cells in rows[1:]])
+
+
+def unused_columns(data: bytes, filename: str) -> list[str]:
+    """Columns of a list that `read_table` takes nothing from, by the names that they have."""
+    head = read_cells(data, filename)[0][1]
+    names = _columns(head)
+    if "url" not in names:
+        return []
+    return [cell.strip()[:60] for cell, name in zip(head, names, strict=True) if name and (name not in COLUMNS or name == "file")]
+
+
+def _columns(head: Sequence[str]) -> list[str]:
+    """The names in a list's first row, as ours: “External ID” is external_id, and there are other words for some."""
+    plain = [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in head]
+    return [OTHER_NAMES.get(name, name) for name in plain]
 
 
 TOO_MANY = "more cells"
@@ -246,7 +253,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _line(number: int, row: dict[str, str]) -> Line:
+def _line(number: int, row: dict[str, str], *, needs_address: bool = True) -> Line:
     values = {name: _plain(row.get(name, "")) for name in COLUMNS}
     problem, times = "", {}
     for name in ("start", "end"):
@@ -264,9 +271,9 @@ def _line(number: int, row: dict[str, str]) -> Line:
     for name, most in MOST_LETTERS.items():
         if len(values[name]) > most:
             problem = f"Column {name} has {len(values[name]):,} letters; at most {most} are kept: shorten it."
-    if not values["url"]:
+    if needs_address and not values["url"]:
         problem = "There is no address in this row."
-    texts = {name: values[name][:100] for name in ("licence", "genre", "country", "external_id")}
+    texts: dict[str, Any] = {name: values[name][:100] for name in ("licence", "genre", "country", "external_id")}
     address, title, artist = values["url"][:500], values["title"][:300], values["artist"][:300]
     return Line(number, address, title, artist, start_s=start, end_s=end, problem=problem, **texts)
 

@@ -3,6 +3,7 @@
 What goes wrong falls into classes with different cures, because the same error on every one of 614 videos is no news of the videos.
 """
 
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from datasets.errors import DatasetsError
 from datasets.methods import addresses, network
@@ -64,7 +66,8 @@ class Access:
             "ffmpeg_location": os.devnull,
             "external_downloader": {"default": "native"},
             "allowed_extractors": ["youtube", "youtube:tab", "youtube:playlist"],
-            **({"cookiefile": self.cookies_file} if self.cookies_file else {}),
+            # As a text, so that the file, often a mounted secret, is never written to.
+            **({"cookiefile": io.StringIO(Path(self.cookies_file).read_text())} if self.cookies_file else {}),
             **({"proxy": self.proxy} if self.proxy else {}),
             **({"ratelimit": self.rate_limit} if self.rate_limit else {}),
             **({"sleep_interval": self.sleep_s, "max_sleep_interval": 2 * self.sleep_s} if self.sleep_s else {}),
@@ -107,12 +110,14 @@ def expand(address: addresses.Address, *, access: Access, most: int) -> tuple[st
     return str(info.get("title") or address.identifier), entries
 
 
-def _hosts(access: Access) -> tuple[str, ...]:
-    """The allowed hosts, and the proxy's where there is one."""
-    from urllib.parse import urlsplit
-
-    proxy = urlsplit(access.proxy).hostname if access.proxy else None
-    return (*access.hosts, proxy) if proxy else access.hosts
+def _proxy(access: Access) -> str:
+    """The proxy's host. One of another kind is told where to go past our guard, so that it is refused."""
+    if not access.proxy:
+        return ""
+    found = urlsplit(access.proxy)
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise FetchFailed(f"FETCH_PROXY is “{found.scheme}://…”: only proxies of http:// and https:// are used.", Problem.REFUSED)
+    return found.hostname
 
 
 OURS = ("https", "http", "http_dash_segments")  # what yt-dlp downloads through our guard, without a program beside it
@@ -224,7 +229,7 @@ def _door(access: Access, options: dict[str, Any]) -> Iterator[Any]:
     import yt_dlp
 
     try:
-        with network.only_to(_hosts(access)), yt_dlp.YoutubeDL(access.options() | options) as downloader:
+        with network.only_to(access.hosts, proxy=_proxy(access)), yt_dlp.YoutubeDL(access.options() | options) as downloader:
             yield downloader
     except (yt_dlp.utils.YoutubeDLError, network.ConnectionRefusedByPolicy) as error:
         raise _failure(error) from None
@@ -248,20 +253,24 @@ SIGNS: tuple[tuple[Problem, str], ...] = (
     (Problem.REFUSED, r"not an allowed host|inside a network of its own"),
     (
         Problem.BLOCKED,
-        r"not a bot|HTTP Error 429|Too Many Requests|rate.?limited|unusual traffic|captcha|content isn.t available, try again later",
+        r"not a bot|HTTP Error 429|Too Many Requests|rate.?limited|unusual traffic|captcha|content isn.t available, try again later"
+        r"|likely being blocked",
     ),
+    (Problem.POLICY, r"live event will begin|\bpremieres? (?:in|will)|offline\b.*\blive|^Offline"),
     (
         Problem.NETWORK,
-        r"urlopen|connection|resolve|timed? ?out|Transport|HTTP Error 5|incomplete|bytes read|Errno|reset by|SSL|EOF",
+        r"urlopen error|HTTPS?Connection|connection (?:was )?(?:reset|refused|aborted|broken|timed|closed)|failed to (?:resolve|establish)"
+        r"|name resolution|name or service|\btimed? ?out\b|TransportError|HTTP Error 5\d\d|IncompleteRead|bytes read|\[Errno|reset by peer"
+        r"|\bSSL\b|\bEOF\b|server disconnected|remote end closed",
     ),
     (
         Problem.OUTDATED,
-        r"JavaScript runtime|signature|nsig|PO Token|Unable to extract|Requested format is not available|report this issue"
+        r"JavaScript runtime|signature extraction|nsig|PO Token|Unable to extract|Requested format is not available|report this issue"
         r"|Only images are available|HTTP Error 403",
     ),
     (
         Problem.GONE,
-        r"private|unavailable|not available|removed|terminated|does not exist|\bage\b|age.restricted|members|copyright|country"
+        r"private|unavailable|live event has ended|requires payment|\bDRM\b|not available|removed|terminated|does not exist|\bage\b|age.restricted|members|copyright|country"
         r"|\bgeo|sign in|premieres|HTTP Error 4(?:04|10)",
     ),
 )
@@ -270,13 +279,19 @@ SIGNS: tuple[tuple[Problem, str], ...] = (
 def _failure(error: BaseException) -> FetchFailed:
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).removeprefix("ERROR: ")
     text = re.sub(r"; please report this issue.*", "; please report this issue", text, flags=re.DOTALL)
-    problem = next((kind for kind, sign in SIGNS if re.search(sign, text, re.IGNORECASE)), Problem.OUTDATED)
+    text = re.sub(r"^(?:\[[\w:]+\] (?:[\w-]+: )?)+", "", text)  # an id may read like anything
+    if "No space left" in text:
+        return FetchFailed("There is no space left on the worker's disk for the download.", Problem.NETWORK)
+    said = getattr(error, "exc_info", None) or (None, None)
+    # What yt-dlp expects to meet says something of the video; what it does not expect, of yt-dlp.
+    otherwise = Problem.GONE if getattr(said[1], "expected", False) else Problem.OUTDATED
+    problem = next((kind for kind, sign in SIGNS if re.search(sign, text, re.IGNORECASE)), otherwise)
     words = {
         Problem.NETWORK: "YouTube was not reached; is this machine online?",
         Problem.BLOCKED: "YouTube asks whether this is a person, or limits the number of videos",
         Problem.OUTDATED: "yt-dlp does not understand YouTube's answer. An admin should look at the ingest page: is it out of date?",
     }
-    text = re.sub(r"^\[[\w:]+\] (?:[\w-]+: )?|HTTPS?Connection\w*\(.*?\): ?|\s*\(caused by .*$", "", text, flags=re.DOTALL)
+    text = re.sub(r"HTTPS?Connection\w*\(.*?\): ?|\s*\(caused by .*$", "", text, flags=re.DOTALL)
     return FetchFailed(f"{words.get(problem, 'YouTube could not be fetched')}: {_whole_words(text, 300)}", problem)
 
 

@@ -126,6 +126,7 @@ def unfold(row: ImportRow, title: str, entries: Sequence[Entry]) -> None:
         ImportRow(
             owner=row.owner, number=row.number, address=addresses.video(entry.identifier).url, kind="video", identifier=entry.identifier,
             title=entry.title[:300], artist=row.artist, licence=row.licence, genre=row.genre, country=row.country,
+            start_s=row.start_s, end_s=row.end_s,
         )
         for entry in entries
     ]  # fmt: skip

@@ -44,6 +44,12 @@ def write_signals(release: Release, said: Sequence[Said], *, run: int, run_name:
         signals_written.send(Release, release=release, run=run)
 
 
+def forget_outside(release: Release) -> None:
+    """What runs said of tracks of the dataset that are in no release of theirs: no run is promoted any more, or another one is."""
+    Signal.objects.filter(release__dataset=release.dataset_id, part="", quality=None).delete()
+    signals_written.send(Release, release=release, run=None)
+
+
 def note_sight(release: Release, user: User) -> None:
     """This person sees what runs say of the release's tracks: from now on others rule on its test tracks."""
     Sight.objects.get_or_create(release=release, user=user)
@@ -55,8 +61,11 @@ def note_sight_of(track: Track, user: User) -> None:
 
 
 def saw_the_test(user: User, track: Track) -> bool:
-    """Whether the person has seen predictions on a release that has the track in its test part, or on a track that no release has yet."""
-    if Sight.objects.filter(track=track, user=user).exists() and not ReleaseItem.objects.filter(track=track).exists():
-        return True
+    """Whether the person has seen predictions on a release that has the track in its test part; or on the track itself, where one tests
+    it or none has it yet.
+    """
     tested = SplitMember.objects.filter(item__track=track, part=SplitMember.Part.TEST)
+    saw_it = Sight.objects.filter(track=track, user=user).exists()
+    if saw_it and (tested.exists() or not ReleaseItem.objects.filter(track=track).exists()):
+        return True
     return tested.filter(item__release__in=Sight.objects.filter(user=user).values("release")).exists()

@@ -41,8 +41,8 @@ def default_dataset() -> Dataset:
 
 
 def add_file(
-    *, dataset: Dataset, file: File[bytes], filename: str, title: str = "", artist: str = "", licence: str = "", external_id: str = "",
-    source_url: str = "", source: str = Track.Source.FILE, by: User | None = None, wake_worker: bool = True,
+    *, dataset: Dataset, file: File[bytes], filename: str, title: str = "", artist: str = "", licence: str = "", genre: str = "",
+    country: str = "", external_id: str = "", start_s: float | None = None, end_s: float | None = None, source_url: str = "", source: str = Track.Source.FILE, by: User | None = None, wake_worker: bool = True,
 ) -> Job:  # fmt: skip
     """Keep an uploaded or local file as a new track's original and queue its conversion.
 
@@ -59,6 +59,10 @@ def add_file(
         title=(title or Path(filename).stem or _("Untitled"))[:300],
         artist=artist[:300],
         licence=licence[:100],
+        genre=genre[:100],
+        country=country[:100],
+        start_s=start_s,
+        end_s=end_s,
         source=source,
         source_url=source_url[:500],
         external_id=external_id[:100],
@@ -227,7 +231,7 @@ def start_step(track: Track, state: str) -> None:
     """Fetching or converting begins (or begins again after a dead worker or a retry)."""
     allowed = (Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING, Track.State.FAILED)
     change_state(track, to=state, allowed=allowed)
-    Track.objects.filter(pk=track.pk).update(reason="")
+    Track.objects.filter(pk=track.pk).update(reason="", problem="")
 
 
 def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], sha256: str) -> None:
@@ -235,6 +239,7 @@ def finish_fetch(track: Track, fetched: youtube.Fetched, original: File[bytes], 
     twin = track.dataset.tracks.filter(sha256=sha256).exclude(pk=track.pk).first()
     if twin:
         raise _exists(track.dataset, "The same recording", twin)
+    guard_size(fetched.title[:100], original.size)
     name = put_file(track, AudioFile.Kind.ORIGINAL, original, audio.safe_suffix(fetched.path.name))
     with transaction.atomic():
         record_file(track, AudioFile.Kind.ORIGINAL, name, size=original.size, sha256=sha256)
@@ -380,10 +385,20 @@ def cancel_track(track: Track, *, by: User) -> None:
 def retry_track(track: Track, *, by: User) -> None:
     """Try the work again that a track failed at."""
     job = _work_on(track).first()
-    track.refresh_from_db(fields=["state"])
-    if track.state != Track.State.FAILED or job is None:
+    track.refresh_from_db()
+    if track.state != Track.State.FAILED:
         raise WrongState(_("“%(title)s” has not failed: there is nothing to try again.") % {"title": track.title})
-    queue.retry(job, by=by)
+    if job is not None:
+        return queue.retry(job, by=by)
+    is_here = track.files.filter(kind=AudioFile.Kind.ORIGINAL).exists()
+    if not is_here and track.source != Track.Source.YOUTUBE:
+        raise WrongState(_("The file of “%(title)s” is not here: add it, and it takes its place.") % {"title": track.title})
+    with transaction.atomic():  # its job was cleared away with other old ones
+        change_state(track, to=Track.State.WAITING, allowed=(Track.State.FAILED,), actor=by, reason="Tried again")
+        Track.objects.filter(pk=track.pk).update(reason="")
+        task, title = (CONVERT, f"Convert “{track.title}”") if is_here else (FETCH, f"Fetch {track.source_url}")
+        queue.enqueue(task, track, title=title, url=_url(track), by=by)
+    return None
 
 
 def _job_failed(sender: object, job: Job, **kwargs: object) -> None:

@@ -32,7 +32,10 @@ def import_add(request: HttpRequest) -> HttpResponse:
                 messages.warning(
                     request, _("The list is not UTF-8 and was read as Windows-1252: look whether the titles are right.")
                 )
-            name = upload.name if upload else _("%(n)d pasted addresses") % {"n": len(lines)}
+            if unused := lists.unused_columns(content, upload.name) if upload else []:
+                messages.warning(request, _("Nothing is taken from the columns: %(columns)s.") % {"columns": ", ".join(unused)})
+            pasted = ngettext("%(n)d pasted address", "%(n)d pasted addresses", len(lines)) % {"n": len(lines)}
+            name = upload.name if upload else pasted
             common = {key: data[key] for key in ("dataset", "artist", "licence")}
             return redirect(imports.create_import(name=name, lines=lines, by=user_of(request), **common))
         except MERError as fact:

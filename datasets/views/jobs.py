@@ -39,9 +39,9 @@ def job_list(request: HttpRequest) -> HttpResponse:
 @require_safe
 @reader_required
 def job_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
-    """The progress of one job; it reloads itself while the job moves, and tells the page when it ends."""
+    """The progress of one job, alone or within a page; it reloads itself while the job moves, and tells the page when it ends."""
     job = get_object_or_404(Job, pk=pk)
-    response = render(request, "datasets/job_panel.html", {"job": job})
+    response = render(request, "datasets/job_panel.html" if request.htmx else "datasets/job.html", {"job": job})
     if request.htmx and not job.is_active:
         response["HX-Refresh"] = "true"
     return response

@@ -14,12 +14,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from datasets.errors import WrongState
-from datasets.models import Job, Track
+from datasets.models import Dataset, Job, Track
 from datasets.services import queue, tracks
 from datasets.services.signals import Said, note_sight, note_sight_of, write_signals
 from mer import selectors
 from mer.errors import PredictionImpossible
-from mer.models import Inference, Run
+from mer.models import Inference, Promotion, Run
 
 INFER, HEAR = "mer.tasks.infer", "mer.tasks.hear_unrated"
 
@@ -75,14 +75,20 @@ def finish(inference: Inference, answer: Mapping[str, Any], *, peaks: Sequence[i
 
 
 def hear_unrated(run: Run, *, by: User | None = None) -> Job | None:
-    """Queue what the run says of the tracks of its dataset that are not in its release; nothing to do is no error."""
-    if not selectors.outside(run).exists():
+    """Queue what the run says of the tracks of its dataset that it has not heard; nothing to do is no error."""
+    if not selectors.unheard(run).exists():
         return None
     title = f"{run.name} hears tracks outside of {run.release.name}"
     try:
         return queue.enqueue(HEAR, run, title=title, url=run.get_absolute_url(), by=by)
     except WrongState:  # it does so already
         return None
+
+
+def hear_what_came_in() -> int:
+    """Let promoted runs hear the tracks that came in since; returns how many of them do."""
+    runs = [selectors.promoted(dataset) for dataset in Dataset.objects.filter(pk__in=Promotion.objects.values("dataset"))]
+    return sum(hear_unrated(run) is not None for run in runs if run)
 
 
 def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]]) -> None:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Dataset, Release
 from datasets.services.audit import record
+from datasets.services.signals import forget_outside
 from mer import selectors
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Promotion, Run
@@ -48,6 +49,7 @@ def promote(run: Run, *, by: User | None = None, reason: str = "") -> Promotion:
         raise WrongState(_("%(run)s is promoted already.") % {"run": run.name})
     made = Promotion.objects.create(dataset=dataset, run=run, by=by, reason=reason.strip()[:500])
     record(run, to="promoted", actor=by, reason=reason)
+    forget_outside(run.release)  # what the one before said: the queue goes by this one
     inferences.hear_unrated(run, by=by)
     return made
 
@@ -60,6 +62,7 @@ def step_down(run: Run, *, by: User | None = None, reason: str = "") -> Promotio
         raise WrongState(_("%(run)s is not promoted.") % {"run": run.name})
     made = Promotion.objects.create(dataset=dataset, run=None, by=by, reason=reason.strip()[:500])
     record(run, to="no longer promoted", actor=by, reason=reason)
+    forget_outside(run.release)
     return made
 
 

@@ -476,3 +476,9 @@ def test_the_loudness_of_many_channels_is_that_of_the_stereo_that_raters_hear(tm
     copy = audio.streaming_copy(path, tmp_path, converted, max_duration_s=60)
     heard = audio.convert(copy, tmp_path / "heard.wav", max_duration_s=60)
     assert converted.loudness.integrated_lufs == pytest.approx(heard.loudness.integrated_lufs, abs=0.5)
+
+
+def test_a_stretch_that_begins_after_the_end_is_told_from_a_broken_file(wav_file, tmp_path):
+    source = wav_file(2.0)
+    with pytest.raises(audio.AudioUnreadable, match="The recording is 0:02 long; the stretch to be taken begins at 1:40"):
+        audio.convert(source, tmp_path / "x.wav", max_duration_s=600, start_s=100.0)

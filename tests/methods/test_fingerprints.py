@@ -62,6 +62,21 @@ def test_another_beginning_is_the_same_and_says_where_it_begins(pieces, tmp_path
     assert fingerprints.match(second, first).offset_s == pytest.approx(-9, abs=0.3)
 
 
+def test_two_short_cuts_that_share_twenty_seconds_meet_in_a_key(pieces, tmp_path):
+    found = []
+    for number, piece in enumerate(pieces):
+        first = items_of(encoded(piece, tmp_path / f"{number}.mp3", "-t", "30"), tmp_path)
+        second = items_of(encoded(piece, tmp_path / f"{number}.ogg", "-ss", "10"), tmp_path)
+        assert fingerprints.match(first, second) is not None
+        found.append(bool(set(fingerprints.keys(first)) & set(fingerprints.keys(second))))
+    assert all(found)
+
+
+def test_the_keys_of_a_long_recording_are_keys_of_a_short_one_too():
+    items = np.random.default_rng(1).integers(0, 2**32, size=fingerprints.SHORT, dtype=np.uint32)
+    assert set(fingerprints.keys(items)) & set(map(int, items[:-1])) <= set(fingerprints.keys(items[:-1]))
+
+
 def test_different_pieces_are_different(pieces, tmp_path):
     printed = [items_of(piece, tmp_path) for piece in pieces]
     for index, one in enumerate(printed):

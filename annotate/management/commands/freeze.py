@@ -30,12 +30,15 @@ class Command(StudioCommand):
             action="store_true",
             help="Leave out tracks whose spectrogram could not be made, as the paper did.",
         )
+        parser.add_argument("--without-unlicensed", action="store_true", help="Leave out tracks without a licence.")
         parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         name = options["name"]
         dataset = find_dataset(options["dataset"])
-        about = {key: options[key] for key in ("seed", "licence", "authors", "description", "without_incomplete")}
+        about = {
+            key: options[key] for key in ("seed", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
+        }
         parts = _parts(options["split"]) if options["split"] else None
         release = freezing.freeze(questionnaires.questionnaire_of(dataset), name=name, parts=parts, **about)
         n = release.items.count()

@@ -1,17 +1,20 @@
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.files import File
 from django.core.management.base import CommandParser
 
 from datasets import jobs
 from datasets.errors import MERError, SourceRefused, TrackExists
 from datasets.management.command import StudioCommand
-from datasets.methods.lists import Entry, read_list
+from datasets.methods import addresses, youtube
+from datasets.methods.lists import Line, read_list
 from datasets.models import Dataset, Job, Track
-from datasets.services import queue, tracks
+from datasets.services import imports, queue, tracks
 
 AUDIO = {
     ".mp1",
@@ -40,13 +43,13 @@ AUDIO = {
 
 
 class Command(StudioCommand):
-    help = "Bring tracks in: a YouTube video, audio files, a folder of them, or a CSV list. Fetches and converts them here, without a worker."
+    help = "Bring tracks in: a YouTube video, playlist or channel, audio files, a folder of them, or a list. Fetches and converts them here, without a worker."
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument(
             "source",
             nargs="+",
-            help="A YouTube address, an audio file, a folder, or a .csv list (columns file or url, title, artist, licence, external_id).",
+            help="A YouTube address or a video's id, an audio file, a folder, or a list (.csv, .tsv or .xlsx; columns file or url, title, artist, licence, genre, country, start, end, external_id).",
         )
         parser.add_argument(
             "--dataset",
@@ -57,12 +60,15 @@ class Command(StudioCommand):
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         self.skipped: list[str] = []
-        entries = [entry for source in options["source"] for entry in self._entries(source)]
+        entries = [entry for source in options["source"] for line in self._entries(source) for entry in self._unfolded(line)]
         dataset = self._dataset(options["dataset"])
         ready, existing, refused = [], [], []
         for number, entry in enumerate(entries, 1):
-            what = entry.url or str(entry.file)
+            what = entry.address or str(entry.file)
             self.progress(f"{number} of {len(entries)}: {what}")
+            if entry.problem:
+                refused.append({"source": what, "reason": entry.problem})
+                continue
             try:
                 job = self._run(self._add(dataset, entry, options))
             except TrackExists as fact:
@@ -102,7 +108,7 @@ class Command(StudioCommand):
             return tracks.default_dataset()
         return Dataset.objects.filter(name=name).first() or tracks.create_dataset(name=name)
 
-    def _entries(self, source: str) -> Iterator[Entry]:
+    def _entries(self, source: str) -> Iterator[Line]:
         path = Path(source)
         try:
             is_folder = path.is_dir()
@@ -111,31 +117,51 @@ class Command(StudioCommand):
         if is_folder:
             for file in sorted(file for file in path.rglob("*") if file.is_file()):
                 if file.suffix.lower() in AUDIO:
-                    yield Entry(0, file, "", "", "", "", "")
+                    yield Line(0, "", file=file)
                 else:
                     self.skipped.append(str(file))
-        elif path.suffix.lower() == ".csv" and path.is_file():
+        elif path.suffix.lower() in (".csv", ".tsv", ".xlsx") and path.is_file():
             yield from read_list(path)
         elif path.is_file():
-            yield Entry(0, path, "", "", "", "", "")
-        elif "/" in source and not path.exists() and ("://" in source or source.startswith(("youtu", "www."))):
-            yield Entry(0, None, source, "", "", "", "")
+            yield Line(0, "", file=path)
         else:
-            raise SourceRefused(f"“{source}” is neither a file, a folder, a .csv list nor a YouTube address.")
+            try:
+                yield Line(0, addresses.parse(source).url)
+            except addresses.AddressRefused as fact:
+                if "://" in source or source.startswith(("youtu", "www.")):
+                    yield Line(0, source[:500], problem=str(fact))
+                    return
+                raise SourceRefused(f"“{source[:200]}” is neither a file, a folder, a list nor an address. {fact}") from None
 
-    def _add(self, dataset: Dataset, entry: Entry, options: dict[str, Any]) -> Job:
+    def _unfolded(self, line: Line) -> Iterator[Line]:
+        """The videos of a playlist or a channel in its place, under what the line says of them all."""
+        try:
+            found = addresses.parse(line.address) if line.file is None else None
+            if found is None or found.kind == "video":
+                yield line
+                return
+            self.progress(f"Reading {found.url}")
+            _title, entries = youtube.expand(found, access=imports.access(), most=settings.PLAYLIST_MAX)
+        except MERError as fact:
+            yield replace(line, problem=str(fact))
+            return
+        if not entries:
+            yield replace(line, problem=f"The {found.kind} has no videos that can be seen.")
+        for entry in entries:
+            yield replace(line, address=addresses.video(entry.identifier).url, title=entry.title, external_id="")
+
+    def _add(self, dataset: Dataset, entry: Line, options: dict[str, Any]) -> Job:
         common: dict[str, Any] = {
             "title": entry.title,
             "artist": entry.artist or options["artist"],
             "licence": entry.licence or options["licence"],
-        }
+            "wake_worker": False,
+        } | {name: getattr(entry, name) for name in ("genre", "country", "start_s", "end_s")}
         if entry.file is None:
-            return tracks.add_youtube(dataset=dataset, address=entry.url, wake_worker=False, **common)
+            return tracks.add_youtube(dataset=dataset, address=entry.address, reference=entry.external_id, **common)
         with entry.file.open("rb") as file:
             stored = File(file, name=entry.file.name)
-            return tracks.add_file(
-                dataset=dataset, file=stored, filename=entry.file.name, external_id=entry.external_id, wake_worker=False, **common
-            )
+            return tracks.add_file(dataset=dataset, file=stored, filename=entry.file.name, external_id=entry.external_id, **common)
 
     def _run(self, job: Job) -> Job:
         """Do the queued work here, the conversion after a fetch too; where a worker was faster, wait for it."""
