@@ -1,5 +1,6 @@
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -44,8 +45,15 @@ class GoldInline(TabularInline):
         return found
 
 
+class QuestionnaireForm(forms.ModelForm):  # type: ignore[type-arg]
+    def add_prefix(self, field_name: str) -> str:
+        """Unfold takes a field `dataset` for a table of its own, and does not save the form."""
+        return super().add_prefix("of_dataset" if field_name == "dataset" else field_name)
+
+
 @admin.register(Questionnaire)
 class QuestionnaireAdmin(ModelAdmin):
+    form = QuestionnaireForm
     list_display = ["name", "dataset", "raters_per_track", "threshold", "is_open"]
     actions_detail = ["preview", "freeze", "raters"]
     inlines = [QuestionInline, GoldInline]

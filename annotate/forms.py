@@ -32,20 +32,24 @@ class ExclusionsForm(forms.Form):
 
 class FreezeForm(forms.Form):
     name = forms.SlugField(
+        label=_("Name"),
         max_length=60,
         help_text=_("Letters, digits, - and _. It cannot be changed later."),
         error_messages={"invalid": _("“%(value)s” cannot be a release's name: use letters, digits, - and _ only.")},
     )
-    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text=_("The same tracks and seed give the same split."))
+    seed = forms.IntegerField(
+        label=_("Seed"), min_value=0, max_value=2**31 - 1, help_text=_("The same tracks and seed give the same split.")
+    )
 
     def __init__(self, *args: Any, dataset_name: str = "", **kwargs: Any) -> None:
         number = Release.objects.filter(dataset__name=dataset_name).count() + 1
         initial = {"name": f"{slugify(dataset_name) or 'release'}-v{number}", "seed": secrets.randbelow(10_000)}
         super().__init__(*args, **({"initial": initial} | kwargs))
 
-    description = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
-    licence = forms.CharField(required=False, max_length=100, help_text=_("Of the labels, e.g. CC-BY-4.0."))
+    description = forms.CharField(label=_("Description"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}))
+    licence = forms.CharField(label=_("Licence"), required=False, max_length=100, help_text=_("Of the labels, e.g. CC-BY-4.0."))
     authors = forms.CharField(
+        label=_("Authors"),
         required=False,
         max_length=2000,
         widget=forms.Textarea(attrs={"rows": 2}),

@@ -21,9 +21,13 @@ class SeveralFilesField(forms.FileField):
 
 
 class AddTracksForm(forms.Form):
-    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
-    artist = forms.CharField(required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split."))
-    licence = forms.CharField(required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded."))
+    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None, label=_("Dataset"))
+    artist = forms.CharField(
+        label=_("Artist"), required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split.")
+    )
+    licence = forms.CharField(
+        label=_("Licence"), required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded.")
+    )
     recordings = SeveralFilesField(
         required=False,
         label=_("Audio files"),
@@ -64,7 +68,7 @@ class UploadForm(forms.Form):
 
 
 class ImportForm(forms.Form):
-    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None)
+    dataset = forms.ModelChoiceField(Dataset.objects.all(), empty_label=None, label=_("Dataset"))
     addresses = forms.CharField(
         required=False,
         max_length=2_000_000,
@@ -80,8 +84,8 @@ class ImportForm(forms.Form):
         ),
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,.xlsx"}),
     )
-    artist = forms.CharField(required=False, max_length=300, help_text=_("For rows that name none."))
-    licence = forms.CharField(required=False, max_length=100, help_text=_("For rows that name none."))
+    artist = forms.CharField(label=_("Artist"), required=False, max_length=300, help_text=_("For rows that name none."))
+    licence = forms.CharField(label=_("Licence"), required=False, max_length=100, help_text=_("For rows that name none."))
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -121,4 +125,4 @@ class DescriptionForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's ow
 
 
 class ReasonForm(forms.Form):
-    reason = forms.CharField(max_length=500, widget=forms.TextInput(attrs={"placeholder": "e.g. has vocals"}))
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput(attrs={"placeholder": _("e.g. has vocals")}))

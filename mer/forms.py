@@ -1,6 +1,8 @@
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from datasets.forms import SeveralFilesField
@@ -9,6 +11,11 @@ from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
 from mer.services import runs
 
 DEFAULT = TrainingParams()
+
+
+def translated(choices: Mapping[str, str]) -> list[tuple[str, Promise]]:
+    """(value, name) with names that are marked for the catalogue where they stand."""
+    return [(value, _(words)) for value, words in choices.items()]
 
 
 class PredictForm(forms.Form):
@@ -47,9 +54,9 @@ class PredictForm(forms.Form):
 
 
 class TrainForm(forms.Form):
-    network = forms.ChoiceField(choices=list(NETWORKS.items()))
-    input = forms.ChoiceField(choices=list(INPUTS.items()))
-    recipe = forms.ChoiceField(choices=list(RECIPES.items()))
+    network = forms.ChoiceField(label=_("Network"), choices=translated(NETWORKS))
+    input = forms.ChoiceField(label=_("Input"), choices=translated(INPUTS))
+    recipe = forms.ChoiceField(label=_("Recipe"), choices=translated(RECIPES))
     folds = forms.BooleanField(
         required=False, label=_("In five folds"), help_text=_("Every track is tested once: steadier figures, five times the work.")
     )
@@ -63,6 +70,10 @@ class TrainForm(forms.Form):
         help_text=_("From how the raters’ votes are shared, not from the label alone. Linear models always do."),
     )
     epochs = forms.IntegerField(
-        min_value=1, max_value=500, initial=DEFAULT.epochs, help_text=_("Training stops earlier when validation stops improving.")
+        label=_("Epochs, at most"),
+        min_value=1,
+        max_value=500,
+        initial=DEFAULT.epochs,
+        help_text=_("Training stops earlier when validation stops improving."),
     )
-    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)
+    seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)

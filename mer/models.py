@@ -212,7 +212,7 @@ class Inference(models.Model):
     file = models.FileField(upload_to=_heard_path, max_length=200, blank=True, help_text="Kept until it is heard.")
     label = models.CharField(max_length=30, blank=True)
     probabilities = models.JSONField(default=dict)
-    windows = models.JSONField(default=list, help_text="[[begins at second, {label: probability}]]")
+    windows = models.JSONField(default=list, help_text="[[begins at second, ends at second, {label: probability}]]")
     peaks = models.JSONField(default=list, help_text="Of the waveform, as of a track's.")
     duration_s = models.FloatField(null=True)
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")

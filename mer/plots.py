@@ -54,8 +54,8 @@ def learning_curves(epochs: Sequence[Epoch]) -> list[Curve]:
     epochs = [row for row in epochs if row.fold == fold]
     top = max(max(row.loss, row.val_loss) for row in epochs) * 1.05 or 1
     return [
-        _curve("Accuracy by epoch", epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),
-        _curve("Loss by epoch", epochs, ("loss", "val_loss"), top, "{:.2f}"),
+        _curve(gettext("Accuracy by epoch"), epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),
+        _curve(gettext("Loss by epoch"), epochs, ("loss", "val_loss"), top, "{:.2f}"),
     ]
 
 
@@ -168,11 +168,10 @@ class Along:
 def along(asked: Inference) -> Along:
     width, height = 720, 160
     total = asked.duration_s or 1.0
-    windows = asked.windows or [[0.0, asked.probabilities]]
-    edges = [float(start) for start, _said in windows] + [total]
+    windows = asked.windows or [[0.0, total, asked.probabilities]]
     bands: dict[str, list[tuple[float, float, float, float]]] = {label: [] for label in asked.probabilities}
     rows = []
-    for (start, said), stop in zip(windows, edges[1:], strict=True):
+    for start, stop, said in windows:
         top = 0.0
         for label, share in said.items():
             x, wide = width * start / total, width * max(0.0, stop - start) / total

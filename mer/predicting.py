@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,13 @@ from mer.services.runs import named
 
 @dataclass(frozen=True)
 class Prediction:
-    """probabilities : by label, over the track. windows : (second at which it begins, probabilities) of each picture or stretch, in
-    order; empty where a model hears the track as a whole and it is shorter than two stretches."""
+    """probabilities : by label, over the track as the model learned to hear it. windows : (second at which it begins, and ends,
+    probabilities) of each picture or stretch along the track, in order; what has no sound, or is too short, is in none. Empty where a
+    model hears the track as a whole and it is shorter than two stretches."""
 
     label: str
     probabilities: dict[str, float]
-    windows: list[tuple[float, dict[str, float]]]
+    windows: list[tuple[float, float, dict[str, float]]]
 
 
 def predictor(run: Run) -> Callable[[Path], Prediction]:
@@ -44,12 +45,15 @@ def predictor(run: Run) -> Callable[[Path], Prediction]:
             wav = Path(folder, "track.wav")
             audio.convert(path, wav, max_duration_s=settings.TRACK_MAX_MINUTES * 60)
             mean, found = says(audio.read_wav(wav))
-        return Prediction(labels[int(mean.argmax())], named(labels, mean), [(start, named(labels, row)) for start, row in found])
+        along = [(start, end, named(labels, row)) for start, end, row in found]
+        return Prediction(labels[int(mean.argmax())], named(labels, mean), along)
 
     return predict
 
 
-Said = tuple[NDArray[np.float64], list[tuple[float, NDArray[np.float64]]]]  # of the whole, and of each window with its first second
+Said = tuple[
+    NDArray[np.float64], list[tuple[float, float, NDArray[np.float64]]]
+]  # of the whole; of each window, with its first and last second
 Says = Callable[[NDArray[np.float32]], Said]
 SAMPLE_RATE = SpectrogramParams().sr
 
@@ -61,9 +65,9 @@ def _of_members(run: Run) -> Callable[[Path], Prediction]:
     def predict(path: Path) -> Prediction:
         found = [member(path) for member in members]
         mean = _mean([one.probabilities for one in found])
-        starts = [start for start, _said in found[0].windows]
-        same = all([start for start, _said in one.windows] == starts for one in found)
-        windows = [(start, _mean([one.windows[place][1] for one in found])) for place, start in enumerate(starts)] if same else []
+        spans = [[window[:2] for window in one.windows] for one in found]
+        same = all(one == spans[0] for one in spans)
+        windows = [(*span, _mean([one.windows[place][2] for one in found])) for place, span in enumerate(spans[0])] if same else []
         return Prediction(max(mean, key=lambda label: mean[label]), mean, windows)
 
     return predict
@@ -94,9 +98,14 @@ def _of_features(run: Run) -> Says:
         """Over the whole recording, as it learned; and window by window where there are several, to see how it goes along."""
         width = SpectrogramParams().window_samples
         starts = range(0, len(y) - width + 1, width) if len(y) >= 2 * width else range(0)
-        return heard(y), [(round(start / SAMPLE_RATE, 2), heard(y[start : start + width])) for start in starts]
+        return heard(y), [(*_span(start, start + width, len(y)), heard(y[start : start + width])) for start in starts]
 
     return says
+
+
+def _span(start: float, end: float, n: int) -> tuple[float, float]:
+    """In seconds, of samples, within a recording of n."""
+    return round(start / SAMPLE_RATE, 2), round(min(end, n) / SAMPLE_RATE, 2)
 
 
 def _musicnn() -> Callable[[NDArray[np.float32]], dict[str, float]]:
@@ -117,10 +126,17 @@ def _of_pictures(run: Run, params: SpectrogramParams) -> Says:
             path.write_bytes(stored.read())
         network = networks.load(path)
 
+    # A network that learned from beginnings alone answers by the beginning; how it goes along is heard in windows of the same length.
+    further = replace(params, input="whole") if params.input == "full" else params
+
+    def answers(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return np.asarray(network.predict(resize_pictures(pictures), verbose=0), dtype=np.float64)
+
     def says(y: NDArray[np.float32]) -> Said:
-        found = spectrograms.pictures(y, params)
-        probabilities = np.asarray(network.predict(resize_pictures(found), verbose=0), dtype=np.float64)
-        windows = [(round(number * params.window_s, 2), row) for number, row in enumerate(probabilities)]
-        return probabilities.mean(axis=0), windows
+        starts, found = spectrograms.pictures_at(y, further)
+        along = answers(found)
+        mean = along.mean(axis=0) if further is params else answers(spectrograms.pictures(y, params))[0]
+        spans = [_span(start * SAMPLE_RATE, (start + params.window_s) * SAMPLE_RATE, len(y)) for start in starts]
+        return mean, [(*span, row) for span, row in zip(spans, along, strict=True)]
 
     return says

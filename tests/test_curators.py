@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
 
+from annotate.models import Consensus
 from annotate.services import freezing
 from datasets.errors import WrongState
 from datasets.models import Event, Job, Sight, Signal
@@ -107,6 +108,58 @@ def test_a_promoted_run_hears_the_tracks_outside_of_its_release(release, make_tr
     assert queue.run_job(job.pk, jobs.hear_unrated).state == "done"
     row = Signal.objects.get(run=run.pk, track=new)
     assert row.part == "" and row.quality is None
+    assert inferences.hear_what_came_in() == 0
+    later = make_track("Later")
+    assert inferences.hear_what_came_in() == 1
+    assert queue.run_job(Job.objects.filter(task=inferences.HEAR).latest("pk").pk, jobs.hear_unrated).state == "done"
+    assert Signal.objects.filter(run=run.pk, track=later).exists()
+
+
+def test_the_queue_goes_by_the_promoted_run_alone(release, make_track, questionnaire, curator):
+    questionnaire.queue_order = "uncertain"
+    questionnaire.save()
+    one, two = make_track("One"), make_track("Two")
+    unsure, sure = dict.fromkeys(LABELS, 1 / 3), dict(zip(LABELS, (0.98, 0.01, 0.01), strict=True))
+
+    def first() -> str:
+        return Consensus.objects.filter(track__in=[one, two]).order_by("position").first().track.title
+
+    runs = trained(release), trained(release, seed=2)
+    for run, answers in zip(runs, ({one.pk: unsure, two.pk: sure}, {one.pk: sure, two.pk: unsure}), strict=True):
+        promotions.promote(run, by=curator)
+        inferences.write_heard(run, answers)
+    assert first() == "Two"
+    promotions.promote(runs[0], by=curator)
+    assert not Signal.objects.filter(part="").exists() and selectors.unheard(runs[0]).count() == 2
+    inferences.write_heard(runs[0], {one.pk: unsure, two.pk: sure})
+    assert first() == "One"
+    promotions.step_down(runs[0], by=curator)
+    assert Consensus.objects.filter(track__in=[one, two], position__lt=1 << 30).count() == 0
+
+
+def test_a_job_is_watched_on_a_page_of_its_own(release, client, curator):
+    job = trained(release).job
+    client.force_login(curator)
+    page = client.get(f"/jobs/{job.pk}/").content.decode()
+    assert "<html" in page and "stylesheet" in page and "/jobs/" in page
+    assert "<html" not in client.get(f"/jobs/{job.pk}/", headers={"HX-Request": "true"}).content.decode()
+
+
+def test_what_an_admin_changes_of_a_questionnaire_is_saved_and_in_the_audit_log(client, admin_person, questionnaire):
+    client.force_login(admin_person)
+    address = f"/admin/annotate/questionnaire/{questionnaire.pk}/change/"
+    form = client.get(address).context["adminform"].form
+    data = {form.add_prefix(name): value for name, value in form.initial.items() if value is not None and value is not False}
+    for prefix in ("questions", "golds"):
+        data |= {f"{prefix}-{name}": 0 for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    data |= {"minimum_s": 7, "questions-TOTAL_FORMS": 1, "questions-0-text": "How old is it?", "questions-0-key": "age"}
+    answer = client.post(address, data | {"questions-0-kind": "text", "questions-0-order": 0, "_save": "Save"})
+    assert answer.status_code == 302, answer.context["errors"]
+    questionnaire.refresh_from_db()
+    assert (questionnaire.minimum_s, questionnaire.questions.get().text) == (7, "How old is it?")
+    said = Event.objects.filter(subject="questionnaire", to_state="edited", actor=admin_person).values_list("reason", flat=True)
+    assert set(said) == {"minimum_s: 0 -> 7", "added How old is it?"}
+
 
 
 def test_the_same_again_has_the_same_parameters_and_on_the_newest_release_its_data(release, questionnaire, curator):
@@ -278,7 +331,7 @@ def test_a_file_is_asked_about_and_not_kept(release, client, curator, monkeypatc
 
     def answers(ticket, run, paths):
         said = {"positive": 0.7, "neutral": 0.2, "negative": 0.1}
-        yield {"file": str(paths[0]), "label": "positive", "probabilities": said, "windows": [[0.0, said], [1.5, said]]}
+        yield {"file": str(paths[0]), "label": "positive", "probabilities": said, "windows": [[0.0, 1.5, said], [1.5, 3.0, said]]}
 
     monkeypatch.setattr(jobs, "_answers", answers)
     name = asked.file.name

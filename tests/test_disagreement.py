@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 
 from annotate import disagreement
 from annotate.models import Consensus, Review
-from annotate.services import freezing, questionnaires, reviews
+from annotate.services import freezing, questionnaires, raters, ratings, reviews, slots
 from datasets.errors import ValueRefused, WrongState
 from datasets.models import Event, Label, Sight, Signal, SplitMember
 from datasets.services import signals, tracks
@@ -111,6 +113,40 @@ def test_a_track_of_no_release_is_not_ruled_on_by_who_saw_what_a_model_says_of_i
     questionnaires.rule_on(row, label=label, reason="calm", by=admin_person)
 
 
+def test_a_sight_of_a_track_is_remembered_when_a_release_tests_it(make_track, rate, questionnaire, release, curator, admin_person):
+    track = make_track("New")
+    rate(track, "happy happy happy sad sad")
+    signals.note_sight_of(track, curator)
+    parts = dict.fromkeys([*release.items.values_list("track", flat=True), track.pk], "train") | {track.pk: "test"}
+    freezing.freeze(questionnaire, name="songs-v2", seed=1, parts=parts)
+    questionnaires.ask_for_more(track, more=1)
+    rate(track, "sad")
+    row, label = Consensus.objects.get(track=track), Label.objects.get(dataset=track.dataset, key="negative")
+    assert row.state == "split"
+    with pytest.raises(WrongState, match="would no longer be blind"):
+        questionnaires.rule_on(row, label=label, reason="sad", by=curator)
+    questionnaires.rule_on(row, label=label, reason="sad", by=admin_person)
+    with pytest.raises(WrongState, match="would no longer be blind"):
+        questionnaires.rule_on(row, label=None, reason="", by=curator)
+
+
+def test_who_has_seen_predictions_does_not_rate_what_they_are_about(doubted, questionnaire, curator, make_track):
+    item = of_part(doubted, "test")
+    known = make_track("Heard by a model")
+    rater = raters.rater_of(curator)
+    reviews.review(item, action="more", by=curator)
+    offered = slots._candidates(questionnaire, rater, timezone.now())
+    assert {item.track_id, known.pk} <= set(offered)
+    slot = slots.reserve_next(questionnaire, rater)
+    signals.note_sight(doubted, curator)
+    signals.note_sight_of(known, curator)
+    assert not {item.track_id, known.pk} & set(slots._candidates(questionnaire, rater, timezone.now()))
+    given = ratings.submit_rating(slot, word_key="sad")
+    assert given.not_counted == "saw" and Consensus.objects.get(track=slot.track_id).n_ratings in (0, 5)
+    other = raters.rater_of(User.objects.create_user("blind"))
+    assert {item.track_id, known.pk} <= set(slots._candidates(questionnaire, other, timezone.now()))
+
+
 def test_a_ruling_over_raters_who_agree_holds_and_can_be_taken_back(doubted, curator, rate):
     item = of_part(doubted, "train")
     other = Label.objects.get(dataset=doubted.dataset, key="neutral" if item.label != "neutral" else "positive")
@@ -186,6 +222,27 @@ def test_the_next_release_tells_what_the_round_changed(doubted, client, curator,
     after = disagreement.after_review(doubted, again)
     assert after["reviewed"] == 1 and sum(after[name] for name in ("changed", "same", "left")) == 1
     assert "Prompted by models" in page and "Krippendorff" in page
+
+
+def test_what_was_prompted_on_an_older_release_counts_in_the_round_in_which_it_was_done(doubted, curator, questionnaire):
+    items = [item for item in disagreement.items_in_doubt(doubted) if parts_of(doubted)[item.track_id] == "train"]
+    reviews.review(items[0], action="more", by=curator)  # still with the raters when the next one is frozen
+    second = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    label = Label.objects.get(dataset=doubted.dataset, key="neutral" if items[1].label != "neutral" else "positive")
+    reviews.review(items[1], action="rule", label=label, reason="calm", by=curator)  # on the page of the first release
+    third = freezing.freeze(questionnaire, name="songs-v3", seed=1)
+    assert disagreement.prompted(doubted, second) == {items[0].track_id}
+    assert disagreement.prompted(second, third) == {items[0].track_id, items[1].track_id}
+    assert disagreement.rounds_of_review(second, until=third)["rule"] == 1
+    fourth = freezing.freeze(questionnaire, name="songs-v4", seed=1)
+    assert disagreement.prompted(third, fourth) == {items[0].track_id}, "it is with the raters still"
+
+
+def test_an_old_release_points_to_the_newest(doubted, client, curator, questionnaire):
+    freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    client.force_login(curator)
+    page = client.get(reverse("annotate:disagreement", args=[doubted.name])).content.decode()
+    assert "There is a newer release" in page and reverse("annotate:disagreement", args=["songs-v2"]) in page
 
 
 def test_what_happens_after_the_freeze_does_not_change_what_the_round_tells(doubted, client, curator, questionnaire):

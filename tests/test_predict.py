@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import soundfile
 from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -59,9 +60,26 @@ def test_a_network_answers_for_every_window_and_for_the_track(release, tmp_path,
     networks.crnn(3, dropout=0.2).save(path)
     run.network_file.save("network.keras", ContentFile(path.read_bytes()))
     found = predicting.predictor(run)(wav_file(100.0))
-    assert [start for start, _ in found.windows] == [0, 47.55]
+    assert [(start, end) for start, end, _ in found.windows] == [(0, 47.55), (47.55, 95.11)]
     for label in release.labels:
-        assert found.probabilities[label] == pytest.approx(np.mean([row[label] for _, row in found.windows]), abs=1e-5)
+        assert found.probabilities[label] == pytest.approx(np.mean([row[label] for *_, row in found.windows]), abs=1e-5)
+    quiet = wav_file(150.0)
+    y, rate = soundfile.read(quiet)
+    y[48 * rate : 95 * rate] = y[47 * rate : 96 * rate] = 0
+    soundfile.write(quiet, y, rate)
+    assert [start for start, *_ in predicting.predictor(run)(quiet).windows] == [0, 95.11], (
+        "a window without sound is left out in its place"
+    )
+
+
+def test_a_network_of_beginnings_answers_by_the_beginning_and_is_heard_along_the_song(release, tmp_path, wav_file):
+    run = runs.create_run(release=release, training=TrainingParams.of("crnn"), spectrograms=SpectrogramParams(), wake_worker=False)
+    path = tmp_path / "network.keras"
+    networks.crnn(3, dropout=0.2).save(path)
+    run.network_file.save("network.keras", ContentFile(path.read_bytes()))
+    found = predicting.predictor(run)(wav_file(130.0))
+    assert [(start, end) for start, end, _ in found.windows] == [(0, 47.55), (47.55, 95.11), (95.11, 130.0)]
+    assert found.probabilities == pytest.approx(found.windows[0][2], abs=1e-5)
 
 
 def test_a_run_without_a_model_says_why(measured, song):  # noqa: F811

@@ -1,11 +1,12 @@
 """Can the data tell two models apart? Paired tests on the same tracks, with the verdict in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import comb
 
 import numpy as np
 
+from datasets.methods.messages import N_, Sentence, in_words
 from mer.methods import metrics
 from mer.methods.metrics import Interval
 
@@ -21,8 +22,8 @@ class Verdict:
     only_first: int
     only_second: int
     p: float
-    words: str
     names: tuple[str, str] = ("", "")
+    said: tuple[Sentence, ...] = ()
     p_adjusted: float | None = None
     accuracy: Interval | None = None
     macro_f1: Interval | None = None
@@ -30,6 +31,11 @@ class Verdict:
     n_rounds: int = 0
     n_draws: int = 0
     n_groups: int | None = None
+
+    @property
+    def words(self) -> str:
+        """In English; pages say it in the language of their reader."""
+        return in_words(self.said)
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str]) -> Verdict:
@@ -47,30 +53,44 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str
     c = sum(bool(two) and not one for one, two in zip(first, second, strict=True))
     discordant = b + c
     p = min(1.0, 2 * sum(comb(discordant, k) for k in range(min(b, c) + 1)) / 2**discordant)
-    verdict = Verdict(n, b, c, p, "", names)
-    return replace(verdict, words=_in_words(verdict, p, "exact McNemar"))
+    verdict = Verdict(n, b, c, p, names)
+    return replace(verdict, said=(_sentence(verdict, p),))
 
 
-def _in_words(verdict: Verdict, p: float, test: str) -> str:
-    names, n = verdict.names, verdict.n
-    if not n:
-        return f"{names[0]} and {names[1]} have no test track in common: nothing can be said of the two."
-    said = "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.05 else f"p = {p:.2f}"
+def _p(p: float, digits: int | None = None) -> str:
+    digits = digits or (3 if p < 0.05 else 2)
+    return "p < 0.001" if p < 0.001 else f"p = {p:.{digits}f}"
+
+
+EXACT: Sentence = (N_("exact McNemar"), {})
+
+
+def _sentence(verdict: Verdict, p: float, test: Sentence = EXACT) -> Sentence:
+    one, other = verdict.names
+    values = {"one": one, "other": other, "n": verdict.n, "test": test, "p": _p(p)}
+    if not verdict.n:
+        return N_("%(one)s and %(other)s have no test track in common: nothing can be said of the two."), values
     # Tracks of one artist are not independent, as McNemar's test takes them to be: the interval over artists has to say the same.
     interval = verdict.accuracy
     apart = interval is None or interval.low > 0 or interval.high < 0
     if p < 0.05 and apart:
-        better, worse = names if verdict.only_first > verdict.only_second else names[::-1]
-        return f"{better} is better than {worse} on these {n} tracks ({test} {said})."
+        better, worse = (one, other) if verdict.only_first > verdict.only_second else (other, one)
+        return N_("%(better)s is better than %(worse)s on these %(n)s tracks (%(test)s %(p)s)."), values | {
+            "better": better,
+            "worse": worse,
+        }
     if p < 0.05:
-        return (
-            f"{n} tracks can’t tell {names[0]} and {names[1]} apart: track by track they differ ({test} {said}), but that may be a few"
-            " artists alone, for the interval over artists holds zero."
-        )
+        return N_(
+            "%(n)s tracks can’t tell %(one)s and %(other)s apart: track by track they differ (%(test)s %(p)s), but that may be a few artists alone, for the interval over artists holds zero."
+        ), values
     if interval is not None and apart:
-        better, worse = names if interval.low > 0 else names[::-1]
-        return f"{n} tracks hint that {better} is better than {worse}, no more: the interval over artists leaves out zero, but {test} {said}."
-    return f"{n} track{'' if n == 1 else 's'} can’t tell {names[0]} and {names[1]} apart ({test} {said})."
+        better, worse = (one, other) if interval.low > 0 else (other, one)
+        return N_(
+            "%(n)s tracks hint that %(better)s is better than %(worse)s, no more: the interval over artists leaves out zero, but %(test)s %(p)s."
+        ), values | {"better": better, "worse": worse}
+    if verdict.n == 1:
+        return N_("One track can’t tell %(one)s and %(other)s apart (%(test)s %(p)s)."), values
+    return N_("%(n)s tracks can’t tell %(one)s and %(other)s apart (%(test)s %(p)s)."), values
 
 
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -81,7 +101,10 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
         replace(
             verdict,
             p_adjusted=p,
-            words=_in_words(verdict, p, f"exact McNemar, adjusted for {len(verdicts)} comparisons (Holm),") + _differences(verdict),
+            said=(
+                _sentence(verdict, p, (N_("exact McNemar, adjusted for %(n)s comparisons (Holm),"), {"n": len(verdicts)})),
+                *_differences(verdict),
+            ),
         )
         for verdict, p in zip(verdicts, holm([verdict.p for verdict in verdicts]), strict=True)
     ]
@@ -106,26 +129,36 @@ def with_differences(
     verdict = replace(
         verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p, n_rounds=len(rounds), n_draws=len(draws), n_groups=len(set(groups))
     )  # fmt: skip
-    return replace(verdict, words=_in_words(verdict, verdict.p, "exact McNemar") + _differences(verdict))
+    return replace(verdict, said=(_sentence(verdict, verdict.p), *_differences(verdict)))
 
 
-def _differences(verdict: Verdict) -> str:
+def _differences(verdict: Verdict) -> Iterator[Sentence]:
     accuracy, macro_f1 = verdict.accuracy, verdict.macro_f1
     if accuracy is None or macro_f1 is None:
-        return ""
-    points = [f"{100 * value:+.1f}" for value in (accuracy.value, accuracy.low, accuracy.high)]
+        return
+    points, low, high = (f"{100 * value:+.1f}" for value in (accuracy.value, accuracy.low, accuracy.high))
+    f1, f1_low, f1_high = (f"{value:+.3f}" for value in (macro_f1.value, macro_f1.low, macro_f1.high))
+    values = {"points": points, "low": low, "high": high, "f1": f1, "f1_low": f1_low, "f1_high": f1_high}
     if np.isnan(accuracy.low) or np.isnan(macro_f1.low):
-        words = f" Accuracy differs by {points[0]} points, macro-F1 by {macro_f1.value:+.3f}; no interval, for no draw of artists differs from another."
+        yield (
+            N_(
+                "Accuracy differs by %(points)s points, macro-F1 by %(f1)s; no interval, for no draw of artists differs from another."
+            ),
+            values,
+        )
     else:
-        words = f" Accuracy differs by {points[0]} points (95% {points[1]} to {points[2]}), "
-        words += f"macro-F1 by {macro_f1.value:+.3f} ({macro_f1.low:+.3f} to {macro_f1.high:+.3f})."
+        yield (
+            N_("Accuracy differs by %(points)s points (95%% %(low)s to %(high)s), macro-F1 by %(f1)s (%(f1_low)s to %(f1_high)s)."),
+            values,
+        )
         if verdict.n_groups is not None and verdict.n_groups < metrics.FEW_GROUPS:
-            words += f" With {verdict.n_groups} artists only, these intervals are too narrow."
+            yield N_("With %(n)s artists only, these intervals are too narrow."), {"n": verdict.n_groups}
     if verdict.p_resampled is not None:
-        rounds = f"{verdict.n_rounds} rounds ({verdict.n_draws} drawings of the folds)" if verdict.n_draws > 1 else "the folds"
-        p = "p < 0.001" if verdict.p_resampled < 0.001 else f"p = {verdict.p_resampled:.3f}"
-        words += f" Corrected resampled t over {rounds}: {p}."
-    return words
+        over = {"p": _p(verdict.p_resampled, 3), "rounds": verdict.n_rounds, "draws": verdict.n_draws}
+        if verdict.n_draws > 1:
+            yield N_("Corrected resampled t over %(rounds)s rounds (%(draws)s drawings of the folds): %(p)s."), over
+        else:
+            yield N_("Corrected resampled t over the folds: %(p)s."), over
 
 
 def paired_bootstrap(

@@ -7,6 +7,8 @@ Approach. Adv. Sci. Technol. Eng. Syst. J. 6(2), 716-721, 2021. doi:10.25046/aj0
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from datasets.methods.messages import N_
+
 Input = Literal["full", "clips", "whole"]
 Recipe = Literal["robust", "paper"]
 
@@ -94,23 +96,23 @@ class TrainingParams:
 
 
 NETWORKS: dict[str, str] = {
-    "ensemble": "Ensemble: features and MusiCNN, or runs of choice",
-    "features": "Hand-made features, linear model",
-    "transfer": "MusiCNN embeddings, linear model",
-    "compact": "Compact CNN: global pooling, random masks",
-    "compact-crnn": "Compact CRNN: small convolutions and a GRU, random masks, mixup",
-    "cnn": "CNN (Table 2)",
-    "crnn": "CRNN (after Table 3, reading A)",
-    "mel": "Mel means, linear model: a baseline",
+    "ensemble": N_("Ensemble: features and MusiCNN, or runs of choice"),
+    "features": N_("Hand-made features, linear model"),
+    "transfer": N_("MusiCNN embeddings, linear model"),
+    "compact": N_("Compact CNN: global pooling, random masks"),
+    "compact-crnn": N_("Compact CRNN: small convolutions and a GRU, random masks, mixup"),
+    "cnn": N_("CNN (Table 2)"),
+    "crnn": N_("CRNN (after Table 3, reading A)"),
+    "mel": N_("Mel means, linear model: a baseline"),
 }
 ENSEMBLE = ("features", "transfer")  # what an ensemble without chosen runs averages a model on each of
 PICTURELESS = {"ensemble", "features", "transfer", "mel"}  # they hear the whole recording, not a picture of its beginning
 INPUTS: dict[str, str] = {
-    "full": "Full song: the first 47.55 s (Algorithm 1)",
-    "clips": "Clips of 45 s, pooled",
-    "whole": "The whole song in windows of 47.55 s, pooled",
+    "full": N_("Full song: the first 47.55 s (Algorithm 1)"),
+    "clips": N_("Clips of 45 s, pooled"),
+    "whole": N_("The whole song in windows of 47.55 s, pooled"),
 }
-RECIPES: dict[str, str] = {"robust": "Robust: clamped to 80 dB", "paper": "Paper: stretched to its own extremes"}
+RECIPES: dict[str, str] = {"robust": N_("Robust: clamped to 80 dB"), "paper": N_("Paper: stretched to its own extremes")}
 IMAGE_SHAPE = (128, 256)  # Algorithm 1: mel bands x time steps
 INPUT_SHAPE = (126, 258)  # Tables 2 and 3; the picture is resized to it, as Keras' image loader does with target_size
 N_SLICES = 6  # 258 = 6 x 43: the time steps that the CRNN reads one after the other

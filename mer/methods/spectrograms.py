@@ -52,12 +52,20 @@ def pictures(y: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.ui
     SpectrogramImpossible
         The track is too short, or silent.
     """
-    found = [window for window in windows(y, params) if np.any(window)]
+    return pictures_at(y, params)[1]
+
+
+def pictures_at(y: NDArray[np.float32], params: SpectrogramParams) -> tuple[list[float], NDArray[np.uint8]]:
+    """The same with the second at which each begins."""
+    every = windows(y, params)
+    places = [place for place, window in enumerate(every) if np.any(window)]
+    found = [every[place] for place in places]
     if not found:
         raise SpectrogramImpossible(f"Silent: the first {params.window_s:.2f} s hold no sound.")
     drawn = [to_picture(_transform(window, params), params) for window in found]
     missing = params.time_steps - params.columns
-    return np.stack([np.pad(picture, ((0, 0), (0, missing)), constant_values=255) for picture in drawn])
+    padded = np.stack([np.pad(picture, ((0, 0), (0, missing)), constant_values=255) for picture in drawn])
+    return [place * params.window_s for place in places], padded
 
 
 def mel_spectrogram(y: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.float32]:

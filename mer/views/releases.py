@@ -164,7 +164,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
             messages.success(request, _("%(n)d runs are queued; they go on when you close this page.") % {"n": len(made)})
             return redirect(f"{reverse('mer:run_list')}?release={release.name}")
     estimates = [
-        (words, *(selectors.minutes_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
+        (_(words), *(selectors.minutes_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
         for network, words in NETWORKS.items()
     ]
     ctx = {"release": release, "form": form, "n": release.items.count(), "estimates": estimates, "epochs": DEFAULT.epochs}

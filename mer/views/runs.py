@@ -17,6 +17,7 @@ from datasets.responses import attempt, posted
 from datasets.selectors import events_of
 from datasets.services.signals import note_sight
 from mer import plots, selectors
+from mer.forms import translated
 from mer.methods.params import INPUTS, NETWORKS, RECIPES
 from mer.models import Run
 from mer.services import promotions, runs
@@ -36,8 +37,8 @@ def run_list(request: HttpRequest) -> HttpResponse:
     found = selectors.runs_to_show(release, filters)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     ctx = {
-        "page": page, "releases": releases, "release": release, "filters": filters, "networks": NETWORKS.items(),
-        "inputs": INPUTS.items(), "recipes": RECIPES.items(), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
+        "page": page, "releases": releases, "release": release, "filters": filters, "networks": translated(NETWORKS),
+        "inputs": translated(INPUTS), "recipes": translated(RECIPES), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
         "promoted": selectors.promoted(release.dataset) if release else None,
         "plots": plots.both_whiskers(selectors.figures_of(list(page)), human=selectors.one_rater(release)) if release and found else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),
