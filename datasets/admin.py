@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -35,6 +36,14 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
     """Accounts are closed, never deleted: the audit log names them. Whatever is changed on one stands in that log, too."""
 
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
+    filter_horizontal = ()
+    # Rights come with the groups (curators, guests); single permissions would be a second way to give them.
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        (_("Person"), {"fields": ["first_name", "last_name", "email"]}),
+        (_("Rights"), {"fields": ["is_active", "is_staff", "is_superuser", "groups"]}),
+        (_("Dates"), {"fields": ["last_login", "date_joined"]}),
+    ]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -105,11 +114,11 @@ class TrackAdmin(ReadOnlyAdmin):
     actions_detail = ["open_page"]
     actions_list = ["add_tracks"]
 
-    @action(description="Open its page")
+    @action(description=_("Open its page"))
     def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("datasets:track", self.found(request, object_id).pk)
 
-    @action(description="Add tracks")
+    @action(description=_("Add tracks"))
     def add_tracks(self, request: HttpRequest) -> HttpResponse:
         return redirect("datasets:track_add")
 
@@ -119,7 +128,7 @@ class ReleaseAdmin(ReadOnlyAdmin):
     list_display = ["name", "dataset", "frozen_at", "frozen_by"]
     actions_detail = ["export"]
 
-    @action(description="Export")
+    @action(description=_("Export"))
     def export(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """To the release's page, where the bundle is asked for, watched and downloaded."""
         release = self.found(request, object_id)
@@ -133,11 +142,11 @@ class JobAdmin(ReadOnlyAdmin):
     actions_detail = ["open_page"]
     actions_list = ["all_jobs"]
 
-    @action(description="Watch it, cancel it or try it again")
+    @action(description=_("Watch it, cancel it or try it again"))
     def open_page(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect("datasets:job_panel", self.found(request, object_id).pk)
 
-    @action(description="All jobs, live")
+    @action(description=_("All jobs, live"))
     def all_jobs(self, request: HttpRequest) -> HttpResponse:
         return redirect("datasets:job_list")
 

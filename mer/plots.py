@@ -265,9 +265,11 @@ def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow
         ),
     ]  # fmt: skip
     return [
-        FigureRow(name, _said(row["value"], form), f"{_said(row['low'], form)}–{_said(row['high'], form)}")
+        FigureRow(
+            name, _said(row["value"], form), "–" if row["low"] is None else f"{_said(row['low'], form)}–{_said(row['high'], form)}"
+        )
         for name, row, form in names
-    ]
+    ]  # fmt: skip
 
 
 def _said(value: float | None, form: str) -> str:

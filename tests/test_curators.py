@@ -161,7 +161,6 @@ def test_what_an_admin_changes_of_a_questionnaire_is_saved_and_in_the_audit_log(
     assert set(said) == {"minimum_s: 0 -> 7", "added How old is it?"}
 
 
-
 def test_the_same_again_has_the_same_parameters_and_on_the_newest_release_its_data(release, questionnaire, curator):
     run = trained(release, epochs=7, seed=3)
     again = promotions.train_again(run, by=curator)

@@ -2,7 +2,7 @@
 (() => {
   // What sticks out of its box can be scrolled by keyboard, too.
   const reachable = () => document.querySelectorAll(".scroll").forEach((box) => {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    if (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   });
   const chosen = localStorage.getItem("theme");

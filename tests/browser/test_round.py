@@ -31,9 +31,9 @@ def demo_is_trained(studio) -> None:
     raise AssertionError("the demo's runs did not end")
 
 
-def accessible(page: Page) -> list[str]:
+def accessible(page: Page, within: str = "main", rules: list[str] = RULES) -> list[str]:
     page.evaluate(AXE)
-    result = page.evaluate("rules => axe.run('main', {runOnly: rules})", RULES)
+    result = page.evaluate("([within, rules]) => axe.run(within, {runOnly: rules})", [within, rules])
     return [f"{page.url}: {row['id']}: {row['nodes'][0]['html'][:200]}" for row in result["violations"]]
 
 
@@ -115,6 +115,19 @@ def test_the_curators_pages_have_no_fault_that_axe_knows(studio, log_in, scheme)
     for address in addresses:
         page.goto(address)
         faults += accessible(page)
+    assert faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_panel_has_no_fault_against_wcag_that_axe_knows(log_in, scheme):
+    page = log_in("admin", scheme=scheme)
+    faults = []
+    for address in (
+        "", "annotate/questionnaire/", "annotate/questionnaire/1/change/", "datasets/event/", "datasets/job/", "datasets/job/1/change/",
+        "datasets/dataset/1/change/", "mer/run/", "auth/user/", "auth/user/1/change/",
+    ):  # fmt: skip
+        page.goto(f"/admin/{address}")
+        faults += accessible(page, "body", [rule for rule in RULES if rule.startswith("wcag")])
     assert faults == []
 
 
