@@ -10,8 +10,9 @@ import sqlite3
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +20,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.utils import timezone
 
 from datasets.errors import MERError
@@ -33,20 +34,39 @@ class BackupRefused(MERError):
     """It cannot be made, trusted or put back; the message says why and what to do."""
 
 
-def file_names() -> set[str]:
+@dataclass(frozen=True)
+class Dump:
+    """The database as it is at one moment: its copy, the files that its rows name, and how many rows its tables have."""
+
+    path: Path
+    names: list[str]
+    counts: dict[str, int]
+
+
+Query = Callable[[str], Iterable[tuple[Any, ...]]]
+
+
+def _query(sql: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+def _file_names(query: Query) -> list[str]:
     """Every stored file that a row names."""
-    names: set[str] = set()
+    found: set[str] = set()
     for model in apps.get_models():
         for field in model._meta.concrete_fields:
             if isinstance(field, models.FileField):
-                names |= set(model._base_manager.exclude(**{field.attname: ""}).values_list(field.attname, flat=True))
-    return names
+                column, table = field.column, model._meta.db_table
+                found |= {name for (name,) in query(f"SELECT {column} FROM {table} WHERE {column} <> ''")}  # noqa: S608
+    return sorted(found)
 
 
-def counts() -> dict[str, int]:
+def _counts(query: Query) -> dict[str, int]:
     """Rows by table, as far as they are the study's: sessions and the like come and go."""
-    mine = [model for model in apps.get_models() if model._meta.app_label in ("auth", "datasets", "annotate", "mer")]
-    return {model._meta.db_table: model._base_manager.count() for model in mine}
+    mine = [model._meta.db_table for model in apps.get_models() if model._meta.app_label in ("auth", "datasets", "annotate", "mer")]
+    return {table: next(iter(query(f"SELECT COUNT(*) FROM {table}")))[0] for table in mine}  # noqa: S608
 
 
 def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
@@ -54,23 +74,25 @@ def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
     if path.exists():
         raise BackupRefused(f"{path} exists already: choose another name, or move it away.")
     part = path.with_name(path.name + ".part")
-    part.touch(mode=0o600)
+    try:
+        part.touch(mode=0o600)
+    except OSError as error:
+        raise BackupRefused(f"{part} cannot be written ({error.strerror}): name a file in a folder that is there.") from None
     try:
         with tempfile.TemporaryDirectory(dir=settings.WORK_DIR) as folder:
             tell("The database")
-            database = _dump(Path(folder))
+            dump = _dump(Path(folder))
             with tarfile.open(part, "w") as tar:
                 writer = _Writer(tar)
-                with database.open("rb") as file:
-                    writer.add(f"database/{database.name}", file, database.stat().st_size)
+                with dump.path.open("rb") as file:
+                    writer.add(f"database/{dump.path.name}", file, dump.path.stat().st_size)
                 key = settings.DATA_DIR / "secret_key"
                 if key.exists():
                     content = key.read_bytes()
                     writer.add("secret_key", io.BytesIO(content), len(content))
                 missing = []
-                names = sorted(_names_in(database) if connection.vendor == "sqlite" else file_names())
-                for number, name in enumerate(names, 1):
-                    tell(f"File {number} of {len(names)}")
+                for number, name in enumerate(dump.names, 1):
+                    tell(f"File {number} of {len(dump.names)}")
                     try:
                         with default_storage.open(name) as file:
                             writer.add(f"files/{name}", file, file.size)
@@ -78,7 +100,7 @@ def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
                         missing.append(name)
                 manifest = {
                     "format": FORMAT, "made_at": timezone.now().isoformat(), "vendor": connection.vendor, "missing": missing,
-                    "counts": counts(), "sha256": writer.sums,
+                    "counts": dump.counts, "sha256": writer.sums,
                 }  # fmt: skip
                 content = json.dumps(manifest, indent=1).encode()
                 writer.add(MANIFEST, io.BytesIO(content), len(content))
@@ -113,30 +135,23 @@ class _Hashing:
         return block
 
 
-def _dump(folder: Path) -> Path:
-    """The database as it is at one moment."""
+def _dump(folder: Path) -> Dump:
+    """While people work: what is counted and named is what is in the copy."""
     if connection.vendor == "sqlite":
         path = folder / "db.sqlite3"
         connection.ensure_connection()
         with closing(sqlite3.connect(path)) as copy:
             connection.connection.backup(copy, pages=4096)
             copy.execute("PRAGMA journal_mode=DELETE")
-        return path
+            return Dump(path, _file_names(copy.execute), _counts(copy.execute))
     path = folder / "db.dump"
-    _run_tool("pg_dump", "--format=custom", "--no-owner", f"--file={path}", f"--dbname={_address()}")
-    return path
-
-
-def _names_in(database: Path) -> set[str]:
-    """The files that the rows of the copy name: the running studio goes on."""
-    found: set[str] = set()
-    with closing(sqlite3.connect(database)) as copy:
-        for model in apps.get_models():
-            for field in model._meta.concrete_fields:
-                if isinstance(field, models.FileField):
-                    table, column = model._meta.db_table, field.column
-                    found |= {row[0] for row in copy.execute(f'SELECT "{column}" FROM "{table}" WHERE "{column}" <> ""')}  # noqa: S608
-    return found
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SELECT pg_export_snapshot()")
+            (snapshot,) = cursor.fetchone()
+        _run_tool("pg_dump", "--format=custom", "--no-owner", f"--snapshot={snapshot}", f"--file={path}", f"--dbname={_address()}")
+        return Dump(path, _file_names(_query), _counts(_query))
 
 
 def _address() -> str:
@@ -247,7 +262,17 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
             raise BackupRefused(f"{path} holds no database.")
         tell("The database")
         _load(database)
+    found = _counts_of(manifest["counts"])
+    if wrong := {table: (n, found[table]) for table, n in manifest["counts"].items() if found[table] != n}:
+        lines = "; ".join(f"{table}: {n} rows in the backup, {now} here" for table, (n, now) in wrong.items())
+        raise BackupRefused(f"What was put back is not what the backup counted ({lines}). Do not use it: take another backup.")
     return manifest
+
+
+def _counts_of(tables: Iterable[str]) -> dict[str, int]:
+    """As they were put back, before they are brought up to date."""
+    here = set(connection.introspection.table_names())
+    return {table: _query(f'SELECT COUNT(*) FROM "{table}"')[0][0] if table in here else 0 for table in tables}  # noqa: S608
 
 
 def _load(database: Path) -> None:

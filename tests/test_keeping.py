@@ -1,5 +1,6 @@
 """Backup and restore: everything comes back, damage is noticed, nothing is overwritten; and the way up from the last version's tables."""
 
+import io
 import json
 import os
 import re
@@ -90,7 +91,24 @@ def test_neither_a_backup_nor_a_studio_in_use_is_overwritten(filled, tmp_path):
     path = tmp_path / "studio.tar"
     manage(filled, "backup", str(path))
     assert "exists already" in manage(filled, "backup", str(path), fails=True)
+    assert "name a file in a folder that is there" in manage(filled, "backup", str(tmp_path / "no" / "studio.tar"), fails=True)
     assert "is not empty" in manage(filled, "restore", str(path), fails=True)
+
+
+def test_a_backup_that_puts_back_other_rows_than_it_counted_fails(filled, tmp_path):
+    path, other = tmp_path / "studio.tar", tmp_path / "other.tar"
+    manage(filled, "backup", str(path))
+    with tarfile.open(path) as source, tarfile.open(other, "w") as target:
+        for member in source:
+            content = source.extractfile(member).read()
+            if member.name == keeping.MANIFEST:
+                manifest = json.loads(content)
+                assert manifest["counts"]["datasets_track"] == 1
+                manifest["counts"]["datasets_track"] = 2
+                content = json.dumps(manifest).encode()
+            member.size = len(content)
+            target.addfile(member, io.BytesIO(content))
+    assert "datasets_track: 2 rows in the backup, 1 here" in manage(tmp_path / "new", "restore", str(other), fails=True)
 
 
 @pytest.mark.parametrize("name", ["files/../../evil", "database//tmp/evil", "files//evil", "database/other", "elsewhere"])
@@ -117,7 +135,8 @@ def test_on_postgresql_it_is_dumped_and_put_back(tmp_path):
     manage(old, "migrate", "-v0", **extra)
     manage(old, "shell", "-c", FILL, **extra)
     path = tmp_path / "studio.tar"
-    manage(old, "backup", str(path), **extra)
+    said = manage(old, "backup", str(path), "--json", **extra)
+    assert json.loads(said.splitlines()[-1])["counts"]["datasets_track"] == 1
     manage(old, "flush", "--no-input", **extra)
     new = tmp_path / "new"
     manage(new, "restore", str(path), **extra)
