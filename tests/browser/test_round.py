@@ -11,8 +11,10 @@ from tests.browser.test_raters_way import AXE, RULES, listen
 pytestmark = [pytest.mark.browser, pytest.mark.stack]
 # Nothing waits for raters but what the curator sends back.
 PREPARE = """
+from django.contrib.auth.models import User
 from django.db.models import F
 from annotate.models import *
+User.objects.create(username="rater-2", password=User.objects.get(username="rater").password)  # who has seen no prediction either
 Questionnaire.objects.filter(dataset__name="Demo").update(
     minimum_s=0, tracks_per_rater=None, gold_every=0, repeat_every=0, with_consent=False, with_background=False, with_sound_check=False,
     with_guidelines=False, with_practice=False, is_open=True)
@@ -68,7 +70,7 @@ def test_a_whole_round_from_the_panel_to_the_next_release(studio, log_in):
         expect(curator.locator(".messages")).to_contain_text("Sent back to the raters")
     assert len(set(titles)) == 3
 
-    for name in ("rater", "admin"):
+    for name in ("rater", "rater-2"):
         person = log_in(name, width=390, height=844)
         person.goto("/rate/")
         for number in range(3):
