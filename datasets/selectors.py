@@ -255,6 +255,16 @@ def part_table(split: Split) -> PartTable:
     return PartTable(labels, rows)
 
 
+def parts_without(split: Split) -> list[tuple[str, list[str]]]:
+    """Parts or folds of a split in which labels of its release do not occur, and which: (name, labels)."""
+    found: dict[str, set[str]] = {}
+    for part, label in split.members.values_list("part", "item__label").distinct():
+        found.setdefault(part, set()).add(label)
+    names = {part.value: str(part.label) for part in SplitMember.Part}
+    missing = {part: [label for label in split.release.labels if label not in here] for part, here in sorted(found.items())}
+    return [(names.get(part, part), labels) for part, labels in missing.items() if labels]
+
+
 @dataclass(frozen=True)
 class Difference:
     """What a release holds that the one before it did not, and the other way round; relabelled: (track, label before, label now)."""

@@ -119,6 +119,11 @@ class Run(models.Model):
         return bool(self.params.get("shuffle_labels"))
 
     @property
+    def can_predict(self) -> bool:
+        """Whether it is finished and keeps a model, or is the mean of runs that do."""
+        return self.state == "done" and bool(self.network_file or self.members)
+
+    @property
     def in_folds(self) -> bool:
         """Whether every track is tested once, by a model that was trained without its fold."""
         return bool(self.split.name == FOLDS)

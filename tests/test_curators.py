@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotate.models import Consensus
 from annotate.services import freezing
+from datasets import selectors as ground
 from datasets.errors import WrongState
 from datasets.models import Event, Job, Sight, Signal
 from datasets.services import queue
@@ -135,6 +136,20 @@ def test_the_queue_goes_by_the_promoted_run_alone(release, make_track, questionn
     assert first() == "One"
     promotions.step_down(runs[0], by=curator)
     assert Consensus.objects.filter(track__in=[one, two], position__lt=1 << 30).count() == 0
+
+
+def test_a_part_that_lacks_a_label_says_so(release, questionnaire, client, curator):
+    parts, met = {}, set()
+    for track, label in release.items.values_list("track", "label"):  # of two labels the first track each is held out
+        parts[track] = {"neutral": "test", "negative": "validation"}.get(label, "train") if label not in met else "train"
+        met.add(label)
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1, parts=parts)
+    client.force_login(curator)
+    for address in (f"/releases/{later.name}/train/", trained(later).get_absolute_url()):
+        page = client.get(address).content.decode()
+        assert page.count("holds no track of these labels") == 2 and "Validation" in page
+    everywhere = {track: ("train", "validation", "test")[number // 3 % 3] for number, track in enumerate(sorted(parts))}
+    assert ground.parts_without(freezing.freeze(questionnaire, name="songs-v3", seed=1, parts=everywhere).splits.first()) == []
 
 
 def test_a_job_is_watched_on_a_page_of_its_own(release, client, curator):

@@ -48,7 +48,7 @@ def ask(
 
 def guard_model(run: Run) -> None:
     """Raises PredictionImpossible for a run that keeps no model."""
-    if run.state != "done" or (not run.network_file and not run.members):
+    if not run.can_predict:
         why = _("it was tested in folds and keeps no model") if run.in_folds else _("it is not finished")
         raise PredictionImpossible(
             _("%(run)s cannot predict: %(why)s. Train on the hold-out split, and use that run.") % {"run": run.name, "why": why}

@@ -40,7 +40,7 @@ def promote(run: Run, *, by: User | None = None, reason: str = "") -> Promotion:
     dataset = Dataset.objects.select_for_update().get(pk=run.release.dataset_id)
     if run.state != "done" or run.is_control:
         raise WrongState(_("%(run)s cannot be promoted: only a finished run that learned from the labels can.") % {"run": run.name})
-    if not run.network_file and not run.members:
+    if not run.can_predict:
         raise WrongState(
             _("%(run)s was tested in folds and keeps no model. Train the same on the hold-out split, and promote that.")
             % {"run": run.name}

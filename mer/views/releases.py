@@ -17,7 +17,7 @@ from datasets.errors import MERError
 from datasets.methods.bundles import csv_table
 from datasets.models import Release
 from datasets.responses import attempt
-from datasets.selectors import can_curate, release_before
+from datasets.selectors import can_curate, parts_without, release_before
 from datasets.services.signals import note_sight
 from mer import plots, replay, selectors
 from mer.forms import DEFAULT, TrainForm
@@ -167,7 +167,14 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
         (_(words), *(selectors.minutes_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
         for network, words in NETWORKS.items()
     ]
-    ctx = {"release": release, "form": form, "n": release.items.count(), "estimates": estimates, "epochs": DEFAULT.epochs}
+    hold_out = release.splits.order_by("id").first()
+    ctx = {"parts_without": parts_without(hold_out) if hold_out else []} | {
+        "release": release,
+        "form": form,
+        "n": release.items.count(),
+        "estimates": estimates,
+        "epochs": DEFAULT.epochs,
+    }
     return render(request, "mer/train.html", ctx)
 
 

@@ -14,7 +14,7 @@ from datasets.errors import MERError
 from datasets.methods.bundles import csv_table
 from datasets.models import Release
 from datasets.responses import attempt, posted
-from datasets.selectors import events_of
+from datasets.selectors import events_of, parts_without
 from datasets.services.signals import note_sight
 from mer import plots, selectors
 from mer.forms import translated
@@ -71,6 +71,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "newest": selectors.newest_release(run),
         "opened": events_of("run", run.pk).filter(to_state=runs.OPENED).select_related("actor").order_by("pk"),
         "made_with": selectors.params_that_count(run),
+        "parts_without": parts_without(run.split),
     }
     return render(request, "mer/run.html", ctx)
 
