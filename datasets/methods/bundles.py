@@ -6,6 +6,7 @@ Tables are CSV for people and spreadsheets: a cell that a spreadsheet would run 
 import csv
 import hashlib
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from datasets.errors import DatasetsError
 
 SUMS = "SHA256SUMS"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike
 
 
@@ -118,7 +119,7 @@ def verify(path: Path, on_file: Callable[[int, int], None] | None = None) -> lis
     """
     try:
         bundle = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGE as error:
         return [f"{path} cannot be read as a bundle: {error}"]
     with bundle:
         if problems := _built_wrong(path, bundle):
