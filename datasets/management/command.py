@@ -3,12 +3,15 @@ exit code that tells (0 all done, 1 something was refused or failed)."""
 
 import json
 import sys
+import time
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from datasets.errors import MERError
-from datasets.models import Dataset, Release
+from datasets.models import Dataset, Job, Release
+from datasets.services import queue
 from datasets.services.tracks import default_dataset
 
 
@@ -39,6 +42,19 @@ class StudioCommand(BaseCommand):
         """A line that overwrites itself in a terminal, and is left out elsewhere."""
         if self.stderr.isatty():
             self.stderr.write(f"\r\x1b[K{text}", ending="")
+
+
+def finish(job_id: int, body: Callable[[queue.Ticket], None]) -> Job:
+    """Do queued work here. Where another process is at it, wait for that; should it have died, take it over.
+
+    A job that comes back queued waits for another try, or its queue is paused.
+    """
+    while True:
+        done = queue.run_job(job_id, body) or Job.objects.get(pk=job_id)
+        if done.state != Job.State.RUNNING:
+            return done
+        time.sleep(0.5)
+        queue.sweep()
 
 
 def find_release(name: str) -> Release:

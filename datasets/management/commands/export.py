@@ -5,9 +5,10 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from datasets import jobs
-from datasets.management.command import StudioCommand, find_release
+from datasets.errors import WrongState
+from datasets.management.command import StudioCommand, find_release, finish
 from datasets.models import Export, Job
-from datasets.services import queue, releases
+from datasets.services import releases
 
 
 class Command(StudioCommand):
@@ -25,9 +26,12 @@ class Command(StudioCommand):
             raise CommandError(f"{out} is a folder: name the zip file to write.")
         if not out.parent.is_dir():
             raise CommandError(f"There is no folder {out.parent} to write into.")
-        export = releases.request_export(release, format=options["format"], wake_worker=False)
+        try:
+            export = releases.request_export(release, format=options["format"], wake_worker=False)
+        except WrongState:  # it is being written, or was by a process that died
+            export = Export.objects.get(release=release, format=options["format"])
         self.progress("Writing the bundle …")
-        job = queue.run_job(releases.job_of(export).pk, jobs.write_export) or Job.objects.get(pk=releases.job_of(export).pk)
+        job = finish(releases.job_of(export).pk, jobs.write_export)
         if job.state != Job.State.DONE:
             raise CommandError(f"The bundle was not written: {job.reason or job.get_state_display()}")
         export.refresh_from_db()

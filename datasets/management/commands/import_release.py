@@ -5,9 +5,9 @@ from django.core.files import File
 from django.core.management.base import CommandError, CommandParser
 
 from datasets import jobs
-from datasets.management.command import StudioCommand, find_dataset
+from datasets.management.command import StudioCommand, find_dataset, finish
 from datasets.models import Job
-from datasets.services import arrivals, queue
+from datasets.services import arrivals
 
 
 class Command(StudioCommand):
@@ -29,7 +29,7 @@ class Command(StudioCommand):
                 File(file, name=path.name), path.name, dataset=dataset, by=None, wake_worker=False, any_size=True
             )
         self.progress("Reading the bundle …")
-        job = queue.run_job(arrivals.job_of(arrival).pk, jobs.bring_in_release) or Job.objects.get(pk=arrivals.job_of(arrival).pk)
+        job = finish(arrivals.job_of(arrival).pk, jobs.bring_in_release)
         self.progress("")
         if job.state != Job.State.DONE:
             raise CommandError(f"{path.name} was not brought in: {job.reason or job.get_state_display()}")

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from datasets import jobs
 from datasets.errors import MERError, SourceRefused, TrackExists
-from datasets.management.command import StudioCommand
+from datasets.management.command import StudioCommand, finish
 from datasets.methods import addresses, youtube
 from datasets.methods.lists import Line, read_list
 from datasets.models import Dataset, Job, Track
@@ -83,7 +82,10 @@ class Command(StudioCommand):
             if job.state == Job.State.DONE:
                 ready.append(job.subject_id)
             else:
-                refused.append({"source": what, "reason": job.reason or job.get_state_display()})
+                waits = (
+                    Track.objects.filter(pk=job.subject_id).values_list("reason", flat=True).first()
+                )  # of one that is tried again later
+                refused.append({"source": what, "reason": job.reason or waits or job.get_state_display()})
         self.progress("")
         lines = [f"{len(ready)} tracks are ready in “{dataset}”, {len(existing)} were there before, {len(refused)} were refused."]
         lines += [f"  refused: {row['source']}: {row['reason']}" for row in refused]
@@ -164,12 +166,9 @@ class Command(StudioCommand):
             return tracks.add_file(dataset=dataset, file=stored, filename=entry.file.name, external_id=entry.external_id, **common)
 
     def _run(self, job: Job) -> Job:
-        """Do the queued work here, the conversion after a fetch too; where a worker was faster, wait for it."""
+        """Do the queued work here, the conversion after a fetch too."""
         bodies = {tracks.FETCH: jobs.fetch_track, tracks.CONVERT: jobs.convert_track}
-        done = queue.run_job(job.pk, bodies[job.task])
-        while done is None or done.is_active:
-            time.sleep(0.5)
-            done = Job.objects.get(pk=job.pk)
+        done = finish(job.pk, bodies[job.task])
         if job.task == tracks.FETCH and done.state == Job.State.DONE:
             following = Job.objects.filter(task=tracks.CONVERT, subject="track", subject_id=job.subject_id).first()
             return self._run(following) if following else done

@@ -3,9 +3,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from datasets.management.command import StudioCommand, find_release
+from datasets.management.command import StudioCommand, find_release, finish
 from datasets.models import Job
-from datasets.services import queue
 from mer import jobs, replay
 from mer.methods.params import RECIPES, TrainingParams
 from mer.services import runs
@@ -57,6 +56,6 @@ class Command(StudioCommand):
         )
         assert run.job is not None
         self.progress(f"{step.title}, {step.spectrograms.input} …")
-        job = queue.run_job(run.job.pk, jobs.train_run)
-        if job is None or job.state != Job.State.DONE:
-            self.stderr.write(f"{step.title}, {step.spectrograms.input}: {job.reason if job else 'a worker has taken it'}")
+        job = finish(run.job.pk, jobs.train_run)
+        if job.state != Job.State.DONE:
+            self.stderr.write(f"{step.title}, {step.spectrograms.input}: {job.reason or job.get_state_display()}")

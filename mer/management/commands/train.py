@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from datasets.management.command import StudioCommand, find_release
+from datasets.management.command import StudioCommand, find_release, finish
 from datasets.models import Job
 from datasets.services import queue
 from mer import jobs, selectors
@@ -89,9 +89,9 @@ class Command(StudioCommand):
     def _trained(self, run: Run) -> tuple[dict[str, Any], str]:
         assert run.job is not None
         began = time.monotonic()
-        job = queue.run_job(run.job.pk, self._train)
-        if job is None or job.state != Job.State.DONE:
-            raise CommandError(f"{run.name} was not trained: {job.reason if job else 'a worker has taken it'}")
+        job = finish(run.job.pk, self._train)
+        if job.state != Job.State.DONE:
+            raise CommandError(f"{run.name} was not trained: {job.reason or job.get_state_display()}")
         self.progress("")
         run = selectors.runs_of().get(pk=run.pk)
         runs.note_opened([run], by=None)
