@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from django.db.models import Count
@@ -86,7 +87,11 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
     flips = _flips(now, index, standing, labels, counts)
     titles = dict(Track.objects.filter(pk__in=[flip.track_id for flip in flips[:MOST_FLIPS]]).values_list("pk", "title"))
     n_accepted = int((outcome >= 0).sum())
-    stages, totals = questionnaire.stages_with(raters), full.sum(axis=1)
+    early = questionnaire.unanimous_at
+    rule: dict[str, Any] = {
+        "stages": questionnaire.stages_with(raters), "threshold": threshold, "fewest": fewest,
+        "unanimous_at": early if consensus.is_safe_stop(early, usual=raters, threshold=threshold) else 0,
+    }  # fmt: skip
     return Trial(
         n_tracks=len(index),
         n_full=len(full),
@@ -94,10 +99,10 @@ def try_rule(questionnaire: Questionnaire, *, raters: int, fewest: int, threshol
         n_split=int((standing == -1).sum()),
         n_open=int((standing == -2).sum()),
         acceptance=n_accepted / len(full) if len(full) else None,
-        chance_acceptance=agreement.chance_acceptance_of(totals, stages, k, threshold, fewest=fewest),
+        chance_acceptance=agreement.chance_acceptance_of(full.reshape(-1, k), **rule),
         chance_as_answered=None
         if shares is None
-        else agreement.chance_acceptance_of(totals, stages, k, threshold, fewest=fewest, marginals=list(shares)),
+        else agreement.chance_acceptance_of(full.reshape(-1, k), **rule, marginals=list(shares)),
         alpha=number_or_none(alpha),
         alpha_low=number_or_none(low),
         alpha_high=number_or_none(high),

@@ -101,7 +101,11 @@ def summarise(questionnaire: Questionnaire) -> Summary:
         alpha_high=number_or_none(high),
         acceptance=len(agreed) / len(full) if full else None,
         chance_acceptance=agreement.chance_acceptance_of(
-            counts.sum(axis=1), questionnaire.stages, len(labels), questionnaire.threshold, fewest=questionnaire.fewest
+            counts,
+            questionnaire.stages,
+            questionnaire.threshold,
+            fewest=questionnaire.fewest,
+            unanimous_at=questionnaire.unanimous_at,
         ),
         histogram=bars_of(counts, questionnaire.raters_per_track, questionnaire.threshold),
         rule=questionnaire.rule,

@@ -1,7 +1,9 @@
 """The REST API under /api/v1/: everything the pages do, the API does. Each app serves its own resources."""
 
+import logging
 from typing import Any
 
+from django.db import DataError
 from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.routers import DefaultRouter
@@ -10,8 +12,10 @@ from rest_framework.views import exception_handler as default_handler
 from annotate import api as annotate
 from annotate.errors import AlreadyRated, NothingToUndo, NotInvited, SlotGone, TooFast, WayNotDone
 from datasets import api as datasets
-from datasets.errors import MERError, NameTaken, TrackExists, WrongState
+from datasets.errors import MERError, NameTaken, TrackExists, WrongState, is_of_storage
 from mer import api as mer
+
+logger = logging.getLogger(__name__)
 
 CONFLICTS = (WrongState, NameTaken, TrackExists, SlotGone, AlreadyRated, TooFast, NothingToUndo, WayNotDone)
 
@@ -41,4 +45,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         code = status.HTTP_409_CONFLICT if isinstance(error, CONFLICTS) else status.HTTP_400_BAD_REQUEST
         wait = {"wait_s": error.wait_s} if isinstance(error, TooFast) else {}
         return Response({"detail": str(error)} | wait, status=code)
+    if isinstance(error, DataError):
+        return Response({"detail": "The request holds a value that cannot be stored."}, status=status.HTTP_400_BAD_REQUEST)
+    if is_of_storage(error):
+        logger.error("The storage failed", exc_info=error)
+        detail = {"detail": "The studio's storage did not answer. Nothing was lost: try again in a minute."}
+        return Response(detail, status=status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "10"})
     return default_handler(error, context)

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +190,8 @@ def check_backup(path: Path) -> dict[str, Any]:
                 found[member.name] = digest.hexdigest()
     except (tarfile.TarError, OSError, ValueError) as error:
         raise BackupRefused(f"{path} is no backup of a studio: {error}") from None
-    if not manifest or manifest.get("format") != FORMAT:
+    is_whole = isinstance(manifest, dict) and {"vendor", "counts", "sha256"} <= manifest.keys()
+    if not is_whole or manifest.get("format") != FORMAT:
         raise BackupRefused(f"{path} has no {MANIFEST} that this version knows: it was cut off, or is no backup.")
     for name, sha256 in manifest["sha256"].items():
         if found.get(name) != sha256:
@@ -240,6 +241,7 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
         raise BackupRefused(
             f"The backup is of {manifest['vendor']}, this studio runs on {connection.vendor}: set DATABASE_URL to match."
         )
+    _guard_files(path, manifest["sha256"], tell)
     with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=settings.WORK_DIR) as folder:
         database: Path | None = None
         for number, (member, file) in enumerate(_members(tar), 1):
@@ -267,6 +269,23 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
         lines = "; ".join(f"{table}: {n} rows in the backup, {now} here" for table, (n, now) in wrong.items())
         raise BackupRefused(f"What was put back is not what the backup counted ({lines}). Do not use it: take another backup.")
     return manifest
+
+
+def _guard_files(path: Path, sums: Mapping[str, str], tell: Tell) -> None:
+    """Files of another studio are not overwritten; those of an attempt before this one are the same."""
+    for name, sha256 in sums.items():
+        top, _, inner = name.partition("/")
+        if top != "files" or not default_storage.exists(inner):
+            continue
+        tell(f"Comparing {inner}")
+        with default_storage.open(inner) as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != sha256:
+            raise BackupRefused(
+                f"The storage holds another {inner}: it is not empty. Restore {path} into a fresh folder (or a fresh bucket)."
+            )
 
 
 def _counts_of(tables: Iterable[str]) -> dict[str, int]:

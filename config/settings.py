@@ -219,6 +219,11 @@ S3_OPTIONS = {
     "default_acl": None,  # private: the studio hands out the bytes, after asking for the right
     "file_overwrite": True,
 }
+if S3_BUCKET:
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    # A storage that says nothing must not hold the threads that answer pages.
+    S3_OPTIONS["client_config"] = Config(connect_timeout=3, read_timeout=20, retries={"max_attempts": 2})
 STORAGES = {
     "default": {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": S3_OPTIONS}
     if S3_BUCKET

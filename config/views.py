@@ -1,6 +1,6 @@
 import sys
 
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from annotate.models import Consensus, Rating
 from datasets.access import is_admin
+from datasets.errors import is_of_storage
 from datasets.models import Job, Release, Track
 from datasets.selectors import can_inspect, fetch_alarms
 from mer.models import Run
@@ -82,8 +83,15 @@ def _steps() -> list[dict[str, object]]:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A database that does not answer is 503: it passes, and whoever asked may ask again. Anything else is our own fault."""
-    away = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    """A database or a storage that does not answer is 503: it passes, and whoever asked may ask again. A value that no database column
+    takes is the request's fault; anything else is our own.
+    """
+    error = sys.exc_info()[1]
     # Without the request: what pages say about their reader would need the database.
-    page = render_to_string("503.html" if away else "500.html")
-    return HttpResponse(page, status=503 if away else 500, headers={"Retry-After": "10"} if away else {})
+    if isinstance(error, DataError):
+        return HttpResponse(render_to_string("400.html"), status=400)
+    away = isinstance(error, OperationalError | InterfaceError)
+    if away or is_of_storage(error):
+        page = render_to_string("503.html", {"is_storage": not away})
+        return HttpResponse(page, status=503, headers={"Retry-After": "10"})
+    return HttpResponse(render_to_string("500.html"), status=500)

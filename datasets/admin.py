@@ -50,13 +50,13 @@ class AccountAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        said = ", ".join(form.changed_data) if change else "made"
-        record(obj, to="account changed" if change else "account made", actor=user_of(request), reason=f"{obj.username}: {said}")
+        said = ", ".join(form.changed_data) if change else ""  # no name: accounts are erased, the log stays
+        record(obj, to="account changed" if change else "account made", actor=user_of(request), reason=said)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         response: HttpResponse = super().user_change_password(request, id, form_url)
         if request.method == "POST" and response.status_code == 302 and (changed := self.get_object(request, id)):
-            record(changed, to="password changed", actor=user_of(request), reason=changed.username)
+            record(changed, to="password changed", actor=user_of(request), reason="")
         return response
 
 

@@ -1,6 +1,11 @@
 """The facts that can stop work in this app. Each message names the value and the way out: people read it."""
 
 
+def is_of_storage(error: BaseException | None) -> bool:
+    """Whether the place of the files failed: a folder that is away, a full disk, a bucket that does not answer."""
+    return isinstance(error, OSError) or type(error).__module__.startswith("botocore.")
+
+
 class MERError(Exception):
     """Root of every error that a person is meant to read."""
 

@@ -37,6 +37,7 @@ def sweep_folders() -> None:
         ("export", LEFT_FOR_S),
     ):
         queue.remove_left(kind, left_for_s)
+    queue.remove_left("", LEFT_FOR_S)  # anything else, also what a killed web process took in
     folders = {folder.name.removeprefix("fetch-"): folder for folder in settings.WORK_DIR.glob("fetch-*")}
     waiting = Track.objects.filter(token__in=list(folders), state__in=[Track.State.WAITING, Track.State.FETCHING])
     for token in set(folders) - set(waiting.values_list("token", flat=True)):

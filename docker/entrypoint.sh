@@ -3,6 +3,9 @@
 set -eu
 what="${1:-web}"
 [ "$#" -gt 0 ] && shift
+DATA_DIR="${DATA_DIR:-$PWD/data}"
+PATH="$PWD/.venv/bin:$PATH" # where it was installed without an image
+export DATA_DIR PATH
 mkdir -p "$DATA_DIR/tmp"
 celery="python -W ignore::RuntimeWarning:celery.platforms -m celery --quiet --app config"
 case "$what" in

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -199,6 +200,20 @@ def test_the_proxy_speaks_tls_alone_and_keeps_what_is_inside_inside(hosts):
     with pytest.raises(urllib.error.HTTPError) as moved:
         opener.open(plain, timeout=5)
     assert moved.value.code == 301 and moved.value.headers["Location"].startswith("https://localhost")
+
+
+def test_senders_that_fall_silent_hold_up_nobody_behind_the_proxy(hosts):
+    """More of them than the web process has threads: the proxy waits for them, and passes on what is whole."""
+    silent = []
+    for _ in range(24):
+        sender = UNCHECKED.wrap_socket(socket.create_connection(("127.0.0.1", hosts.port)), server_hostname="localhost")
+        sender.sendall(b"POST /login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\nx")
+        silent.append(sender)
+    began = time.monotonic()
+    assert [hosts.get("/healthz")[0] for _ in range(5)] == [200] * 5
+    assert time.monotonic() - began < 20  # they are silent for thirty
+    for sender in silent:
+        sender.close()
 
 
 def test_a_form_behind_the_proxy_is_accepted_from_its_own_address_and_from_no_other(hosts):

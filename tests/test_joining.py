@@ -5,11 +5,14 @@ import re
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from annotate.errors import NotInvited
 from annotate.models import Gold, Invite, Participation, Question, Questionnaire, Rater, Rating
 from annotate.services import raters, ratings, slots
+from config import demo
 from datasets.models import Event, Word
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -211,3 +214,30 @@ def test_the_admin_s_own_texts_come_in_both_languages(client, rater, questionnai
     client.force_login(rater)
     assert "How does it feel?" in text(client.get("/rate/", follow=True))
     assert "Bagaimana rasanya?" in text(client.get("/rate/", follow=True, headers={"accept-language": "id"}))
+
+
+def test_an_account_that_an_admin_made_is_erased_with_its_name_in_every_log(client, admin_person, questionnaire):
+    client.force_login(admin_person)
+    name = "siti.rahma@example.org"
+    made = {"username": name, "password1": "long-enough-4711", "password2": "long-enough-4711", "usable_password": "true"}
+    assert client.post("/admin/auth/user/add/", made).status_code == 302
+    client.logout()
+    client.post("/login/", {"username": name, "password": "wrong"})
+    assert client.post("/login/", {"username": name, "password": "long-enough-4711"}).status_code == 302
+    raters.erase(raters.rater_of(User.objects.get(username=name)), by=None)
+    for model in apps.get_models():
+        for row in model._base_manager.values_list():
+            assert name not in str(row), model
+
+
+def test_a_guest_is_not_invited(client, invite):
+    guest = User.objects.create_user("guest")
+    guest.groups.add(demo.guests())
+    client.force_login(guest)
+    assert "Guests look; they do not rate" in text(client.post(link(invite), {"agree": "1"}))
+    assert not Participation.objects.exists()
+    Participation.objects.create(
+        questionnaire=invite.questionnaire, rater=raters.rater_of(guest)
+    )  # from before somebody made her a guest
+    with pytest.raises(NotInvited):
+        raters.participation_of(guest, invite.questionnaire)

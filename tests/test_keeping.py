@@ -93,6 +93,14 @@ def test_neither_a_backup_nor_a_studio_in_use_is_overwritten(filled, tmp_path):
     assert "exists already" in manage(filled, "backup", str(path), fails=True)
     assert "name a file in a folder that is there" in manage(filled, "backup", str(tmp_path / "no" / "studio.tar"), fails=True)
     assert "is not empty" in manage(filled, "restore", str(path), fails=True)
+    new = tmp_path / "new"
+    manage(new, "migrate", "-v0")
+    (stored,) = (filled / "media").rglob("*.wav")
+    other = new / stored.relative_to(filled)
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"another studio's")
+    assert "The storage holds another" in manage(new, "restore", str(path), fails=True)
+    assert other.read_bytes() == b"another studio's"
 
 
 def test_a_backup_that_puts_back_other_rows_than_it_counted_fails(filled, tmp_path):

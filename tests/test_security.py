@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -18,6 +19,7 @@ from datasets.errors import SourceRefused, ValueRefused
 from datasets.models import ApiToken, Event
 from datasets.services import tokens
 from datasets.tracing import Trace, tracing
+from tests.conftest import tone
 
 pytestmark = pytest.mark.django_db
 
@@ -192,7 +194,7 @@ def test_accounts_are_closed_not_deleted_and_what_changes_on_them_is_in_the_audi
     assert Event.objects.filter(subject="user", to_state="password changed").exists()
     made = {"username": "baru", "password1": "long-enough-4711", "password2": "long-enough-4711", "usable_password": "true"}
     assert client.post("/admin/auth/user/add/", made).status_code == 302
-    assert Event.objects.filter(subject="user", to_state="account made", reason="baru: made").exists()
+    assert Event.objects.filter(subject="user", to_state="account made", subject_id=User.objects.get(username="baru").pk).exists()
 
 
 def test_code_cannot_change_or_delete_a_row_of_the_audit_log(curator):
@@ -255,3 +257,46 @@ def test_what_json_cannot_say_is_refused_by_name(client, rater, body):
     for address in ("/api/v1/assignments/", "/api/v1/ratings/undo/", "/api/v1/ratings/"):
         response = client.post(address, body, content_type="application/json")
         assert response.status_code == 400 and b"JSON" in response.content
+
+
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "address",
+    ["/api/v1/releases/%00/", "/api/v1/releases/a%00b/", "/api/v1/doubts/?release=%00", "/admin/datasets/event/?subject__exact=%00",
+     "/admin/datasets/track/?q=%00&state=%00", "/tracks/?search=%00&state=%00"],
+)  # fmt: skip
+def test_a_nul_in_an_address_is_no_fault_of_ours(client, admin_person, address):
+    client.force_login(admin_person)
+    client.raise_request_exception = False
+    assert client.get(address).status_code < 500
+
+
+@pytest.mark.database
+def test_values_that_no_column_takes_are_refused(client, curator, db):
+    client.raise_request_exception = False
+    assert client.post("/login/", {"username": "x" * 300, "password": "x"}).status_code < 500
+    client.force_login(curator)
+    for address, body in (
+        ("tracks", {"dataset": "\0"}),
+        ("runs", {"release": "\0", "network": "cnn"}),
+        ("doubts", {"release": "\0"}),
+    ):
+        assert client.post(f"/api/v1/{address}/", body, content_type="application/json").status_code < 500
+    assert client.post("/uploads/%00/").status_code < 500
+
+
+def test_a_storage_that_is_away_is_told_on_pages_and_in_the_api(client, curator, make_track, monkeypatch, settings):
+    track = make_track()
+
+    def away(self, name, *args):
+        raise OSError(f"{name}: the folder is away")
+
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._open", away)
+    monkeypatch.setattr("django.core.files.storage.FileSystemStorage._save", away)
+    client.raise_request_exception = False
+    client.force_login(curator)
+    page = client.get(f"/tracks/{track.pk}/audio/")
+    assert page.status_code == 503 and "The storage does not answer" in page.content.decode() and page["Retry-After"]
+    sent = SimpleUploadedFile("a.wav", tone(1.0, seed=9), content_type="audio/wav")
+    answer = client.post("/api/v1/tracks/", {"dataset": track.dataset.name, "file": sent})
+    assert answer.status_code == 503 and "storage did not answer" in answer.json()["detail"]

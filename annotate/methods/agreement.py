@@ -7,7 +7,8 @@ counts : int array [shape=(n_tracks, n_labels)], how many raters chose each labe
 
 import itertools
 from collections.abc import Sequence
-from math import comb
+from functools import reduce
+from math import comb, factorial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -106,86 +107,100 @@ def _sequences(length: int, drawn: Sequence[float], most: int) -> float:
     return ways[length]
 
 
-MOST_STATES = 300_000
-
-
 def sequential_chance_acceptance(
     stages: Sequence[int], n_labels: int, threshold: float, *, marginals: Sequence[float] | None = None
 ) -> float:
     """The same for a rule that asks further raters while a track is split, exact: (5, 7) asks a sixth and a seventh once.
 
+    What the second stage adds is what it accepts less what both accept. The latter is counted by generating functions in two variables, votes
+    until the first stage and votes after it: a label's own limits at both stages bound its powers.
+
     Parameters
     ----------
-    stages : int, rising. Numbers of ratings at which the rule looks at a track that is not accepted yet.
+    stages : one or two int, rising. Numbers of ratings at which the rule looks at a track that is not accepted yet.
 
     Raises
     ------
     ValueError
-        Stages that do not rise, or more ways to vote than can be walked through (many labels with uneven marginals).
+        Stages that do not rise, or more than two.
 
     Examples
     --------
     >>> round(sequential_chance_acceptance((5, 7), 3, 0.5), 3)
     0.712
     """
+    if not 1 <= len(stages) <= 2 or any(later <= earlier for earlier, later in itertools.pairwise(stages)):
+        raise ValueError(f"stages must be one or two that rise, not {stages}")
+    once = chance_acceptance(stages[0], n_labels, threshold, marginals=marginals)
     if len(stages) == 1:
-        return chance_acceptance(stages[0], n_labels, threshold, marginals=marginals)
-    if not stages or any(later <= earlier for earlier, later in itertools.pairwise(stages)):
-        raise ValueError(f"stages must rise, not {stages}")
+        return once
     drawn = _marginals(stages[0], n_labels, marginals)
+    later = chance_acceptance(stages[1], n_labels, threshold, marginals=marginals)
+    return min(1.0, once + later - _accepted_twice(stages[0], stages[1], drawn, threshold))
+
+
+def _accepted_twice(first: int, last: int, drawn: Sequence[float], threshold: float) -> float:
+    """Probability that the votes are accepted at both numbers of ratings, whatever the labels are that win."""
+    more, n_labels = last - first, len(drawn)
+    weights = [[[p ** (k + j) / factorial(k) / factorial(j) for j in range(more + 1)] for k in range(first + 1)] for p in drawn]
+    tables = [np.array(table) for table in weights]
+    k, j = np.indices((first + 1, more + 1))
     even = max(drawn) - min(drawn) < 1e-12
-    states: dict[tuple[int, ...], float] = {(): 1.0} if even else {(0,) * n_labels: 1.0}
-    accepted, n = 0.0, 0
-    for stage in stages:
-        while n < stage:
-            states = _another_rater(states, drawn, even)
-            n += 1
-        for votes in list(states):
-            ranked = sorted(votes, reverse=True)
-            if ranked[0] / n > threshold and (len(ranked) == 1 or ranked[1] < ranked[0]):
-                accepted += states.pop(votes)
-    return min(1.0, accepted)
+    pairs = [(0, 0), *([(0, 1)] if n_labels > 1 else [])] if even else list(itertools.product(range(n_labels), repeat=2))
+    times = {(0, 0): n_labels, (0, 1): n_labels * (n_labels - 1)} if even else {}
+    found = 0.0
+    for won, wins in itertools.product(range(1, first + 1), range(1, last + 1)):
+        if won / first <= threshold or wins / last <= threshold or wins > won + more:
+            continue
+        behind = (k < won) & (k + j < wins)  # of a label that wins neither time
+        losers = [table * behind for table in tables]
+        for one, two in pairs:
+            if one == two:
+                leaders = [tables[one] * ((k == won) & (k + j == wins))]
+            else:
+                leaders = [tables[one] * ((k == won) & (k + j < wins)), tables[two] * ((k < won) & (k + j == wins))]
+            if all(leader.any() for leader in leaders):
+                others = [losers[label] for label in range(n_labels) if label not in (one, two)]
+                ways = reduce(_product, [*leaders, *others])
+                found += times.get((one, two), 1) * float(ways[first, more])
+    return found * factorial(first) * factorial(more)
+
+
+def _product(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of two polynomials in two variables, cut at their size: rows set apart so far that nothing runs into the next (Kronecker)."""
+    rows, columns = one.shape
+    wide = [np.pad(table, ((0, 0), (0, columns - 1))).ravel() for table in (one, other)]
+    cut: NDArray[np.float64] = np.convolve(wide[0], wide[1])[: rows * (2 * columns - 1)].reshape(rows, -1)[:, :columns]
+    return cut
 
 
 def chance_acceptance_of(
-    totals: ArrayLike,
+    counts: ArrayLike,
     stages: Sequence[int],
-    n_labels: int,
     threshold: float,
     *,
     fewest: int,
+    unanimous_at: int = 0,
     marginals: Sequence[float] | None = None,
 ) -> float:
     """The same for a rule that settles a track from `fewest` ratings on: the mean over tracks, each by the ratings that it has.
 
     Parameters
     ----------
-    totals : int array [shape=(n_tracks,)]. Ratings of each settled track. Without tracks, every one is taken to get stages[0].
-    fewest : int > 0. With fewer than stages[0] but as many as this, a track was settled on what it had.
+    counts : int array [shape=(n_tracks, n_labels)] of the settled tracks. Without tracks, every one is taken to get stages[0] ratings.
+    fewest : int > 0. With fewer than stages[0] ratings but as many as this, a track was settled on what it had.
+    unanimous_at : int. So many that all agree were enough, because the others could not have changed it: such a track counts as one that
+        has stages[0]. 0: never.
     """
-    usual = stages[0]
-    found, times = np.unique(np.clip(np.asarray(totals, dtype=np.int64), min(fewest, usual), usual), return_counts=True)
+    table, usual = np.asarray(counts, dtype=np.int64), stages[0]
+    n_labels = table.shape[1]
+    totals = table.sum(axis=1)
+    if unanimous_at:
+        totals = np.where((table.max(axis=1, initial=0) == totals) & (totals >= unanimous_at), np.maximum(totals, usual), totals)
+    found, times = np.unique(np.clip(totals, min(fewest, usual), usual), return_counts=True)
     if not found.size:
         found, times = np.array([usual]), np.array([1])
     chances = [
         sequential_chance_acceptance(stages if n == usual else (int(n),), n_labels, threshold, marginals=marginals) for n in found
     ]
     return float(np.average(chances, weights=times))
-
-
-def _another_rater(states: dict[tuple[int, ...], float], drawn: list[float], even: bool) -> dict[tuple[int, ...], float]:
-    """Every way to vote after one more rater. With even marginals only the sorted counts matter, which keeps them few."""
-    after: dict[tuple[int, ...], float] = {}
-    for votes, probability in states.items():
-        if even:
-            unused = len(drawn) - len(votes)
-            moves = [((*votes[:i], count + 1, *votes[i + 1 :]), 1 / len(drawn)) for i, count in enumerate(votes)]
-            moves += [((*votes, 1), unused / len(drawn))] if unused else []
-            moves = [(tuple(sorted(found, reverse=True)), p) for found, p in moves]
-        else:
-            moves = [((*votes[:i], votes[i] + 1, *votes[i + 1 :]), p) for i, p in enumerate(drawn) if p > 0]
-        for found, p in moves:
-            after[found] = after.get(found, 0.0) + probability * p
-    if len(after) > MOST_STATES:
-        raise ValueError(f"{len(drawn)} labels with uneven marginals have too many ways to vote to be walked through one by one")
-    return after

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
 from django.core import signing
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -44,11 +47,11 @@ def rater_of(user: User) -> Rater:
 
 def participation_of(user: User, questionnaire: Questionnaire) -> Participation:
     """The user's way through the questionnaire. Accounts that an admin made may take part in any; invited ones where invited."""
+    if is_guest(user):
+        raise NotInvited(_("Guests look; they do not rate."))
     mine = Participation.objects.select_related("rater", "questionnaire__dataset")
     if found := mine.filter(questionnaire=questionnaire, rater__user=user).first():
         return found
-    if is_guest(user):
-        raise NotInvited(_("Guests look; they do not rate."))
     rater = rater_of(user)
     if rater.by_invite:
         raise NotInvited(_("You are not invited to this questionnaire. Ask for an invite link."))
@@ -96,6 +99,8 @@ def join(invite: Invite, *, user: User | None = None, nonce: str = "") -> Partic
     Somebody who takes part already uses up nothing, nor does the same form (`nonce`) sent again within an hour, because the
     first answer may not have arrived.
     """
+    if user and is_guest(user):
+        raise InviteRefused(_("Guests look; they do not rate."))
     nonce = nonce.replace("\0", "")[:32]
     lately = timezone.now() - timedelta(hours=1)
     if user is None and nonce and (mine := invite.participations.filter(nonce=nonce, joined_at__gte=lately).first()):
@@ -352,4 +357,7 @@ def erase(rater: Rater, *, by: User | None) -> None:
     Rater.objects.filter(pk=rater.pk).update(user=None, background={}, return_nonce=_nonce(), erased_at=timezone.now())
     record(rater, to="erased", actor=by if by != user else None)
     if user:
+        for rows in (AccessAttempt, AccessLog, AccessFailureLog):
+            rows.objects.filter(username=user.username).delete()
+        LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)).delete()
         user.delete()

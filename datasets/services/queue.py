@@ -349,8 +349,8 @@ def _wake_forgotten(now: datetime) -> int:
 
 
 def remove_left(kind: str, left_for_s: float) -> None:
-    """Work folders of workers that were killed, whose jobs ended elsewhere."""
-    for left in settings.WORK_DIR.glob(f"{kind}-*"):
+    """Work folders of workers that were killed, whose jobs ended elsewhere; without a kind, files and folders of all kinds."""
+    for left in settings.WORK_DIR.glob(f"{kind}-*" if kind else "*"):
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > left_for_s:
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from datasets.access import curator_action, user_of
-from datasets.errors import MERError
+from datasets.errors import MERError, is_of_storage
 from datasets.forms import UploadForm
 from datasets.models import Upload
 from datasets.services import uploads
@@ -45,7 +45,9 @@ def upload_part(request: HttpRequest, token: str) -> HttpResponse:
         return JsonResponse({"received": uploads.take_part(upload, int(start), ContentFile(content))})
     except MERError as fact:
         return JsonResponse({"reason": str(fact), "received": uploads.received(upload)}, status=409)
-    except OSError:
+    except Exception as error:
+        if not is_of_storage(error):
+            raise
         logger.exception("A piece of upload %s was not stored", upload.pk)
         return JsonResponse({"reason": AWAY}, status=503)
 
@@ -57,7 +59,9 @@ def upload_finish(request: HttpRequest, token: str) -> HttpResponse:
         track = uploads.finish(upload, by=user_of(request))
     except MERError as fact:
         return JsonResponse({"reason": str(fact)}, status=409)
-    except OSError:
+    except Exception as error:
+        if not is_of_storage(error):
+            raise
         logger.exception("Upload %s was not put together", upload.pk)
         return JsonResponse({"reason": AWAY}, status=503)
     about = {

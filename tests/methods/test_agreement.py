@@ -54,7 +54,7 @@ def simulated_rule(stages, n_labels, threshold, marginals=None, n=200_000) -> fl
 @pytest.mark.parametrize(
     ("stages", "n_labels", "threshold", "marginals"),
     [
-        ((5,), 3, 0.5, None), ((5, 7), 3, 0.5, None), ((5, 6, 7), 3, 0.5, [0.5, 0.3, 0.2]), ((3, 5, 9), 4, 0.4, None),
+        ((5,), 3, 0.5, None), ((5, 7), 3, 0.5, None), ((5, 7), 3, 0.5, [0.5, 0.3, 0.2]), ((3, 7), 4, 0.4, None),
         ((4,), 5, 0.25, [0.4, 0.3, 0.1, 0.1, 0.1]), ((5, 7), 9, 0.3, None),
     ],
 )  # fmt: skip
@@ -63,6 +63,33 @@ def test_chance_acceptance_is_what_drawing_votes_gives(stages, n_labels, thresho
     assert exact == pytest.approx(simulated_rule(stages, n_labels, threshold, marginals), abs=0.004)
     if len(stages) == 1:
         assert agreement.chance_acceptance(stages[0], n_labels, threshold, marginals=marginals) == pytest.approx(exact, abs=1e-12)
+
+
+@pytest.mark.parametrize("marginals", [None, [0.6, 0.3, 0.1]])
+@pytest.mark.parametrize(("first", "last", "threshold"), [(3, 5, 0.5), (4, 6, 0.3), (2, 4, 0.2), (3, 6, 0.34), (5, 7, 0.6)])
+def test_what_two_stages_accept_is_counted_vote_by_vote(first, last, threshold, marginals):
+    shares = marginals or [1 / 3] * 3
+    found = 0.0
+    for votes in itertools.product(range(3), repeat=last):
+        if any(settle(map(str, votes[:n]), target=n, threshold=threshold).state == "agreed" for n in (first, last)):
+            found += float(np.prod([shares[vote] for vote in votes]))
+    exact = agreement.sequential_chance_acceptance((first, last), 3, threshold, marginals=marginals)
+    assert exact == pytest.approx(found, abs=1e-12)
+
+
+def test_twelve_labels_of_uneven_shares_are_no_problem():
+    shares = np.random.default_rng(1).dirichlet(np.ones(12)).tolist()
+    exact = agreement.sequential_chance_acceptance((9, 11), 12, 0.5, marginals=shares)
+    assert exact == pytest.approx(simulated_rule((9, 11), 12, 0.5, shares), abs=0.004)
+
+
+def test_tracks_that_stopped_early_count_as_if_all_had_rated_and_those_settled_on_fewer_as_they_are():
+    stopped, settled, whole = [3, 0, 0], [2, 1, 0], [3, 1, 1]
+    of = agreement.chance_acceptance_of
+    assert of([stopped, whole], (5,), 0.5, fewest=3, unanimous_at=3) == pytest.approx(153 / 243)
+    assert of([settled], (5,), 0.5, fewest=3) == pytest.approx(agreement.chance_acceptance(3, 3, 0.5))
+    assert of([settled, whole], (5,), 0.5, fewest=3) == pytest.approx((agreement.chance_acceptance(3, 3, 0.5) + 153 / 243) / 2)
+    assert of(np.zeros((0, 3)), (5,), 0.5, fewest=3) == pytest.approx(153 / 243)
 
 
 def test_a_sixth_and_seventh_rater_raise_63_percent_to_71():
