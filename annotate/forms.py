@@ -25,8 +25,10 @@ class ExclusionsForm(forms.Form):
     )
     without_unlicensed = forms.BooleanField(
         required=False,
-        label=_("Leave out tracks without a licence"),
-        help_text=_("So that everything in it can be passed on with its audio."),
+        label=_("Leave out tracks without a licence to pass on"),
+        help_text=_(
+            "So that everything in it can be given away with its audio: Creative Commons, the public domain, or “may be passed on”."
+        ),
     )
 
 

@@ -83,6 +83,11 @@ def reader_required(view: V[R, P]) -> V[R, P]:
     return _guarded(view, can_inspect)
 
 
+def reader_action(view: V[R, P]) -> V[R, P]:
+    """What who may read may say, without changing anything that is there."""
+    return _button(view, can_inspect)
+
+
 def curator_required(view: V[R, P]) -> V[R, P]:
     return _guarded(view, can_curate)
 
@@ -106,6 +111,13 @@ class IsCurator(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return can_inspect(request.user) if request.method in SAFE_METHODS else can_curate(request.user)
+
+
+class IsReader(BasePermission):
+    message = _("Only curators, guests and admins may do this.")
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return can_inspect(request.user)
 
 
 class IsAdmin(BasePermission):

@@ -15,7 +15,7 @@ from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from datasets.access import IsCurator
+from datasets.access import IsCurator, IsReader
 from datasets.models import Export, Release, Track
 from datasets.parsers import PlainJSONParser
 from datasets.renderers import BundleRenderer
@@ -74,7 +74,7 @@ class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return Response(ExportSerializer(export).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=FaultSerializer, responses={201: FaultSerializer})
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], permission_classes=[IsReader])
     def faults(self, request: Request, name: str) -> Response:
         """Report a faulty label; it waits in the release's queue."""
         serializer = FaultSerializer(data=request.data)

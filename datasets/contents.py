@@ -10,11 +10,12 @@ from django.db.models import Count, QuerySet
 
 from datasets import selectors
 from datasets.methods.formats import About, Contents, Kind, Recording, Row, Table
+from datasets.methods.licences import may_be_passed_on
 from datasets.models import AudioFile, Release, ReleaseItem, SplitMember
 
 RECORDED = (
     "name", "rule", "labels", "funnel", "left_out", "reliability", "leakage", "description", "licence", "authors", "content_hash",
-    "hash_version",
+    "hash_version", "rule_values",
 )  # fmt: skip
 TRACKS: dict[str, tuple[Kind, str]] = {
     "track_id": (int, "Number of the track in its studio"),
@@ -115,8 +116,9 @@ def _splits(release: Release) -> Iterator[Row]:
 
 
 def _allowed(release: Release) -> QuerySet[ReleaseItem]:
-    """Those whose originals may be passed on: the dataset is our own, or a licence is recorded."""
-    return release.items.all() if release.dataset.synthetic else release.items.exclude(licence="")
+    """Those whose originals may be passed on."""
+    licences = release.items.values_list("licence", flat=True).order_by("licence").distinct()
+    return release.items.filter(licence__in=[licence for licence in licences if may_be_passed_on(licence)])
 
 
 def _originals(release: Release) -> Iterator[tuple[int, AudioFile]]:

@@ -26,7 +26,10 @@ class AddTracksForm(forms.Form):
         label=_("Artist"), required=False, max_length=300, help_text=_("Tracks of one artist stay in one part of a split.")
     )
     licence = forms.CharField(
-        label=_("Licence"), required=False, max_length=100, help_text=_("Audio is exported only where a licence is recorded.")
+        label=_("Licence"),
+        required=False,
+        max_length=100,
+        help_text=_("Audio is exported only where it permits that: Creative Commons, public domain, or “may be passed on”."),
     )
     recordings = SeveralFilesField(
         required=False,

@@ -310,6 +310,8 @@ def _unpack(ticket: Ticket, arrival: ReleaseImport, bundle: bundles.BundleReader
     dataset = arrivals.dataset_for(arrival, said)
     recordings = arrivals.recordings_of(bundle)
     track_of: dict[int, int] = {}
+    for row in arrivals.rows_of(bundle, "tracks", contents.TRACKS):
+        arrivals.find_track(dataset, row)  # what does not fit to a track that is here is refused before anything is made
     for number, row in enumerate(arrivals.rows_of(bundle, "tracks", contents.TRACKS), 1):
         ticket.progress(0.3 + 0.3 * number / n, f"{number} of {n} tracks")
         track = arrivals.find_track(dataset, row)

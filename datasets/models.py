@@ -565,6 +565,7 @@ class Release(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="releases")
     name = models.SlugField(max_length=60, unique=True)
     rule = models.CharField(max_length=200, help_text="The rule that settled the labels, in words.")
+    rule_values = models.JSONField(default=dict, help_text="The same for another studio, which goes on by it.")
     labels = models.JSONField(default=list, help_text="Keys of the labels in class order, as they were when it was frozen.")
     funnel = models.JSONField(default=list, help_text="[{name, n}]: how many tracks were left after each step.")
     left_out = models.JSONField(default=list, help_text="[{track, title, reason}]: every ready or failed track not in the release.")

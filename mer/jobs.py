@@ -30,7 +30,7 @@ from datasets.services import queue
 from datasets.services.queue import Ticket
 from mer import rounds, selectors
 from mer.errors import PredictionImpossible, SpectrogramImpossible, TrainingImpossible
-from mer.methods import curves, features, musicnn, spectrograms
+from mer.methods import curves, features, musicnn
 from mer.methods.params import ENSEMBLE, RECIPES, SpectrogramParams
 from mer.models import FeatureVector, Fold, Inference, LearningCurve, Run, SpectrogramSet
 from mer.services import folds, inferences, inputs, runs
@@ -42,21 +42,7 @@ PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa"
 def draw_spectrograms(ticket: Ticket) -> None:
     """The spectrogram of one track in every recipe, or the reason why there is none."""
     track = Track.objects.get(pk=ticket.job.subject_id)
-    draw_track(track, [inputs.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])  # type: ignore[arg-type]
-
-
-def draw_track(track: Track, sets: list[SpectrogramSet]) -> None:
-    wav = tracks.wav_of(track)
-    for owner in sets:
-        params = SpectrogramParams(**owner.params)
-        try:
-            if wav is None:
-                raise SpectrogramImpossible("The track has no converted file.")
-            with wav.file.open("rb") as file:
-                found = spectrograms.pictures(read_wav(file), params)
-            inputs.store_spectrogram(owner, track, spectrograms.png(spectrograms.stacked(found)))
-        except SpectrogramImpossible as fact:
-            inputs.store_spectrogram(owner, track, None, reason=str(fact))
+    inputs.draw_track(track, [inputs.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])  # type: ignore[arg-type]
 
 
 def train_run(ticket: Ticket) -> None:
@@ -238,7 +224,7 @@ def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, 
     """Draw the spectrograms that are missing; returns why a track has none, by track."""
     missing = selectors.missing_tracks(owner, run.release)
     for number, track in enumerate(missing, 1):
-        draw_track(track, [owner])
+        inputs.draw_track(track, [owner])
         ticket.progress(0.1 * number / len(missing), f"Spectrogram {number} of {len(missing)}")
     return {sample.track_id: sample.reason for sample in selectors.samples_of(run) if sample.spectrogram is None}
 

@@ -10,11 +10,11 @@ from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
 
-from annotate.models import Consensus, Rating
+from annotate.models import Consensus, Questionnaire, Rating
 from annotate.services import consensus, freezing, questionnaires
 from datasets import jobs, selectors
 from datasets.methods import bundles
-from datasets.models import AudioFile, Dataset, Job, Release, ReleaseImport, Track
+from datasets.models import AudioFile, Dataset, Job, Label, Release, ReleaseImport, Track
 from datasets.services import arrivals, queue, releases, tracks
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -201,6 +201,59 @@ def test_a_bundle_from_before_points_and_errata_travelled_comes_in(release, leav
     assert (arrival.release.hash_version, arrival.release.content_hash) == (1, release.content_hash)
 
 
+def test_another_rule_and_a_ruling_over_raters_who_agree_come_with_the_release(make_track, rate, questionnaire, leave, curator):
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(raters_per_track=3)
+    made = [make_track(f"Piece {number}", licence="CC0-1.0") for number in range(4)]
+    Consensus.objects.update(target=3)
+    for track in made:
+        rate(track, "happy happy sad")
+    label = Label.objects.get(dataset=questionnaire.dataset, key="negative")
+    row = Consensus.objects.select_related("questionnaire").get(track=made[0])
+    questionnaires.rule_on(row, label=label, reason="minor key", by=curator, over=True)
+    content = export(freezing.freeze(Questionnaire.objects.get(), name="songs-v1", seed=1))
+    leave(questionnaire.dataset)
+    arrival, job = arrive(content)
+    assert job.state == "done", job.reason
+    for job in Job.objects.filter(state="queued", task=tracks.CONVERT):
+        assert queue.run_job(job.pk, jobs.convert_track).state == "done"
+    assert Questionnaire.objects.get(dataset=arrival.dataset).raters_per_track == 3
+    rows = Consensus.objects.filter(track__dataset=arrival.dataset).select_related("label", "track")
+    assert {row.track.title: (row.state, row.label.key) for row in rows} == {
+        "Piece 0": ("ruled", "negative"), **{f"Piece {number}": ("agreed", "positive") for number in (1, 2, 3)},
+    }  # fmt: skip
+    again = freezing.freeze(rows[0].questionnaire, name="songs-v2", seed=1)
+    assert selectors.labels_of(again) == selectors.labels_of(arrival.release)
+
+
+def test_a_bundle_that_broke_off_for_good_leaves_its_name_free(release, leave, monkeypatch):
+    content = export(release)
+    leave(release.dataset)
+
+    def breaks(*args, **kwargs):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(arrivals, "_store_splits", breaks)
+        _arrival, job = arrive(content)
+        assert job.state == "failed" and Release.every.filter(is_complete=False).count() == 1
+    arrival, job = arrive(content)
+    assert (job.state, arrival.release.name) == ("done", "songs-v1"), job.reason
+    assert Release.every.count() == 1
+
+
+def test_a_track_that_is_here_with_another_stretch_is_not_taken_for_it(release, leave):
+    first = export(release)
+    leave(release.dataset)
+    arrival, _job = arrive(first)
+    track = arrival.release.items.first().track
+    Track.objects.filter(pk=track.pk).update(start_s=1.0, end_s=2.0)
+    Release.objects.all().delete()
+    before = Track.objects.count()
+    _again, job = arrive(first, dataset=arrival.dataset)
+    assert job.state == "failed" and "with another stretch of the recording" in job.reason
+    assert Track.objects.count() == before
+
+
 def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
     """The bundle with one file edited, and its list of checksums made to fit."""
     path = tmp_path / "edited.zip"
@@ -221,8 +274,19 @@ def changed(content: bytes, tmp_path: Path, name: str, edit) -> bytes:
 @pytest.mark.parametrize(
     ("name", "edit", "reason"),
     [
-        ("tracks.jsonl", lambda text: text.replace(b'"positive"', b'"negative"', 1), "content hash"),
+        (
+            "tracks.jsonl",
+            lambda text: text.replace(b'"label": "positive"', b'"label": "negative"', 1),
+            "none that a track can have",
+        ),
+        ("tracks.jsonl", lambda text: text.replace(b'"title": "Piece 1"', b'"title": "Piece X"', 1), "content hash"),
         ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": "x", "d": ', 1), "duration_s"),
+        ("tracks.jsonl", lambda text: text.replace(b'"agreement": 0.8', b'"agreement": 0.99', 1), "none that a track can have"),
+        (
+            "tracks.jsonl",
+            lambda text: text.replace(b'"share_positive": 0.8', b'"share_positive": 0.7', 1),
+            "none that a track can have",
+        ),
         ("tracks.jsonl", lambda text: text.replace(b'"duration_s": ', b'"duration_s": NaN, "d": ', 1), "no JSON object"),
         ("tracks.jsonl", lambda text: b"[" * 100_000, "no JSON object"),
         ("ratings.jsonl", lambda text: text.replace(b'"track_id": ', b'"track_id": 9', 1), "not in the release"),

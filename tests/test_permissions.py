@@ -129,12 +129,15 @@ def guest(db) -> User:
     return user
 
 
+SAID_BY_GUESTS = {"datasets:fault_add", "release-faults"}  # that a label is faulty: it changes nothing, a curator looks at it
+
+
 @pytest.mark.parametrize("name", sorted(CURATORS | ADMINS))
 def test_a_guest_reads_what_curators_read_and_changes_nothing(client, guest, name):
     client.force_login(guest)
-    assert client.post(ROUTES[name]).status_code in {403, 405}
+    assert client.post(ROUTES[name]).status_code in ({302, 400, 404} if name in SAID_BY_GUESTS else {403, 405})
     for method in (client.put, client.patch, client.delete):
-        assert method(ROUTES[name]).status_code in {403, 405}
+        assert method(ROUTES[name]).status_code in ({302, 405} if name in SAID_BY_GUESTS else {403, 405})
     status = client.get(ROUTES[name]).status_code
     if name in NOT_FOR_GUESTS | ADMINS:
         assert status in {403, 405}

@@ -17,6 +17,7 @@ def _release_arrived(sender: object, release: Release, numbers: tuple[int, int],
     """The ratings behind another studio's release count here as they did there; a curator's rulings stand beside them."""
     ratings, items = release.ratings.filter(number__range=numbers), release.items.filter(number__range=numbers)
     questionnaire = questionnaire_of(release.dataset)
+    _go_by_its_rule(questionnaire, release)
     labels = {label.key: label for label in release.dataset.labels.all()}
     words = {word.key: word for word in Word.objects.filter(label__dataset=release.dataset)}
     n_of = dict(ratings.values_list("track").annotate(n=Count("pk")))
@@ -38,12 +39,26 @@ def _release_arrived(sender: object, release: Release, numbers: tuple[int, int],
         row = lock(questionnaire.pk, item.track_id)
         if Ruling.objects.filter(questionnaire=questionnaire, track_id=item.track_id).exists():
             continue
-        if row.state == Consensus.State.SPLIT:
+        agreed_otherwise = row.state == Consensus.State.AGREED and row.label != labels[item.label]
+        if row.state == Consensus.State.SPLIT or agreed_otherwise:
             reason = f"Ruled in the studio that froze {release.name}"
             Ruling.objects.create(
-                questionnaire=questionnaire, track_id=item.track_id, label=labels[item.label], reason=reason, by=by
+                questionnaire=questionnaire,
+                track_id=item.track_id,
+                label=labels[item.label],
+                reason=reason,
+                by=by,
+                over=agreed_otherwise,
             )
             update_consensus(row)
+
+
+def _go_by_its_rule(questionnaire: Questionnaire, release: Release) -> None:
+    """A dataset that came with the release is settled by the rule that it was settled by there; one that was here before keeps its own."""
+    came_with_it = not questionnaire.ratings.exists() and release.dataset.releases.count() == 1
+    if came_with_it and release.rule_values:
+        Questionnaire.objects.filter(pk=questionnaire.pk).update(**release.rule_values)
+        questionnaire.refresh_from_db()
 
 
 def _not_here(questionnaire: Questionnaire, rows: Sequence[ImportedRating]) -> list[ImportedRating]:

@@ -51,7 +51,13 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
     exclusions.is_valid()  # two boxes: nothing in them can be wrong
     if request.method == "POST" and form.is_valid():
         try:
-            release = freezing.freeze(questionnaire, by=user_of(request), **form.cleaned_data, **exclusions.cleaned_data)
+            release = freezing.freeze(
+                questionnaire,
+                by=user_of(request),
+                mark=request.POST.get("mark", ""),
+                **form.cleaned_data,
+                **exclusions.cleaned_data,
+            )
         except MERError as fact:
             form.add_error(None, str(fact))
         else:
@@ -65,6 +71,7 @@ def freeze(request: HttpRequest, pk: int) -> HttpResponse:
         "questionnaire": questionnaire,
         "summary": prepared.summary,
         "n": len(prepared.items),
+        "mark": prepared.mark,
         "funnel": prepared.funnel,
         "per_label": label_table(labels, [(item.label, "") for item in prepared.items]),
         "per_artist": label_table(labels, [(item.label, item.track.artist) for item in prepared.items], most=MOST_ARTISTS),

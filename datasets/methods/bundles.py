@@ -6,6 +6,7 @@ Tables are CSV for people and spreadsheets: a cell that a spreadsheet would run 
 import csv
 import hashlib
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -20,10 +21,12 @@ EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike
 
+FORMULA_INSIDE = re.compile(r"[;\t\r\n]\s*[=+@\-＝＋－＠]")  # where a spreadsheet splits at semicolons, as where 1,5 is a number
+
 
 def neutral(value: object) -> object:
     """A cell that no spreadsheet takes for a formula (OWASP, CSV injection); numbers stay numbers."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    return f"'{value}" if isinstance(value, str) and (value.startswith(FORMULA_STARTS) or FORMULA_INSIDE.search(value)) else value
 
 
 def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:

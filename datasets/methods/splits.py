@@ -93,9 +93,12 @@ def read_parts(content: bytes) -> dict[int, str]:
     return parts
 
 
-def draw_folds(labels: Sequence[str], groups: Sequence[str], *, seed: int, n_folds: int = 5) -> list[str]:
+def draw_folds(
+    labels: Sequence[str], groups: Sequence[str], *, seed: int, n_folds: int = 5, kept: Sequence[str] | None = None
+) -> list[str]:
     """The fold ("fold 1" ...) of each item, stratified by label and grouped, as `draw_parts`."""
-    return draw_parts(labels, groups, seed=seed, parts={f"fold {number}": 1 / n_folds for number in range(1, n_folds + 1)})
+    parts = {f"fold {number}": 1 / n_folds for number in range(1, n_folds + 1)}
+    return draw_parts(labels, groups, seed=seed, parts=parts, kept=kept)
 
 
 def _draw(members: Members, wanted: Wanted, settled: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:

@@ -87,8 +87,20 @@ def check(arrival: ReleaseImport, bundle: BundleReader, said: Mapping[str, Any])
     """
     name = said["release"]["name"]
     _clean(Release(**{name: said["release"][name] for name in RECORDED}), ("name", "rule", "licence", "content_hash"), "release")
+    forget_halves(name=name)
     if Release.every.filter(name=name).exclude(pk=arrival.release_id or 0, is_complete=False).exists():
         raise NameTaken(_("A release named “%(name)s” is here already; it was not changed.") % {"name": name})
+    tables = check_tables(bundle, said)
+    for number, file in recordings_of(bundle).items():
+        with bundle.open(file) as recording:
+            digest = sha256_of(recording)
+        if digest != tables.sums.get(number):
+            raise BundleRefused(_("%(name)s is not the file that the table of tracks names.") % {"name": file[:80]})
+    return len(tables.sums)
+
+
+def check_tables(bundle: BundleReader, said: Mapping[str, Any]) -> _Tables:
+    """Every value of the tables is one, they fit to each other, and their content hash is the stated one. Asks no database."""
     tables = _Tables(bundle, said)
     splits, parts = said["splits"], tables.parts()
     if hash_of(said["release"], tables.items(), parts, tables.ratings()) != said["release"]["content_hash"]:
@@ -97,12 +109,18 @@ def check(arrival: ReleaseImport, bundle: BundleReader, said: Mapping[str, Any])
         raise BundleRefused(_("The bundle holds no track."))
     if any(len(found) != len(splits) for found in parts.values()) or parts.keys() != tables.sums.keys():
         raise BundleRefused(_("The table splits does not give every track one part in every split."))
-    for number, file in recordings_of(bundle).items():
-        with bundle.open(file) as recording:
-            digest = sha256_of(recording)
-        if digest != tables.sums.get(number):
-            raise BundleRefused(_("%(name)s is not the file that the table of tracks names.") % {"name": file[:80]})
-    return len(tables.sums)
+    return tables
+
+
+def forget_halves(**of: str) -> None:
+    """Releases that stopped in the middle of coming in, and of which nobody is at work: their names are free again."""
+    at_work = ReleaseImport.objects.filter(job__state__in=[Job.State.QUEUED, Job.State.RUNNING], release__isnull=False)
+    Release.every.filter(is_complete=False, **of).exclude(pk__in=at_work.values("release")).delete()
+
+
+def votes_and_shares(labels: Sequence[str]) -> dict[str, tuple[Kind, str]]:
+    """The columns of the table of tracks that depend on the labels."""
+    return {f"votes_{label}": (int, "") for label in labels} | {f"share_{label}": (float, "") for label in labels}
 
 
 def recordings_of(bundle: BundleReader) -> dict[int, str]:
@@ -138,7 +156,7 @@ class _Tables:
 
     def items(self) -> Iterator[dict[str, Any]]:
         before, seen = -1, set[str]()
-        for row in rows_of(self.bundle, "tracks", TRACKS | {f"votes_{label}": (int, "") for label in self.labels}):
+        for row in rows_of(self.bundle, "tracks", TRACKS | votes_and_shares(self.labels)):
             number, votes = row["track_id"], tuple(row[f"votes_{label}"] for label in self.labels)
             what = _("track %(track)s") % {"track": number}
             if number <= before:
@@ -148,8 +166,14 @@ class _Tables:
                 raise BundleRefused(_("Track %(track)s is a recording that another track is already.") % {"track": number})
             _clean(ReleaseItem(**{name: row[name] for name in ITEM_FIELDS}), (*TRACK_FIELDS, "label"), what)
             start_s, end_s = row["start_s"], row["end_s"]
+            n, top = sum(votes), max(votes)
+            winners = [label for label, count in zip(self.labels, votes, strict=True) if count == top]
+            shares = [row[f"share_{label}"] for label in self.labels]
             fits = (
                 row["label"] in self.labels
+                and (n == 0 or abs(row["agreement"] - top / n) < 1e-9)
+                and (row["is_ruled"] or winners == [row["label"]])
+                and all(abs(share - (count / n if n else 0)) < 1e-5 for share, count in zip(shares, votes, strict=True))
                 and 0 <= row["agreement"] <= 1
                 and row["duration_s"] > 0
                 and min(votes) >= 0
@@ -272,10 +296,18 @@ def rows_of(bundle: BundleReader, name: str, columns: Mapping[str, tuple[Kind, s
 
 
 def find_track(dataset: Dataset, row: Mapping[str, Any]) -> Track | None:
-    """The track that is here already: by its video, else by its file."""
+    """The track that is here already: by its video, else by its file. BundleRefused where another stretch of it is here."""
     mine = dataset.tracks.order_by("id")
     by_source = mine.filter(external_id=row["external_id"]).first() if row["external_id"] else None
-    return by_source or (mine.filter(sha256=row["sha256"]).first() if row["sha256"] else None)
+    found = by_source or (mine.filter(sha256=row["sha256"]).first() if row["sha256"] else None)
+    if found and found.stretch != (row["start_s"], row["end_s"]):
+        raise BundleRefused(
+            _(
+                "“%(title)s” is here as track %(track)s with another stretch of the recording: bring the bundle into a dataset of its own."
+            )
+            % {"title": found.title, "track": found.pk}
+        )
+    return found
 
 
 def bring_in_track(dataset: Dataset, row: Mapping[str, Any], recording: File[bytes] | None, *, by: User | None) -> Track:
@@ -431,6 +463,7 @@ def forget_old() -> None:
         arrival.delete()
         if name:
             arrival.file.storage.delete(name)
+    forget_halves()
 
 
 def job_of(arrival: ReleaseImport) -> Job:

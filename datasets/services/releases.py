@@ -46,7 +46,7 @@ ITEM_COLUMNS = (
 HEAD_OF_OLD = ("labels", "rule", "licence", "authors", "left_out")
 RATING_OF_OLD = ("number", "pseudonym", "word", "label", "rated_at")
 # By the version of the hash; releases of the first keep theirs.
-HEAD_COLUMNS = {1: HEAD_OF_OLD, 2: (*HEAD_OF_OLD, "description", "funnel", "reliability", "leakage", "hash_version")}
+HEAD_COLUMNS = {1: HEAD_OF_OLD, 2: (*HEAD_OF_OLD, "description", "funnel", "reliability", "leakage", "rule_values", "hash_version")}
 RATING_COLUMNS = {1: RATING_OF_OLD, 2: (*RATING_OF_OLD, "valence", "arousal", "confidence", "known", "vocals")}
 HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
 
@@ -97,7 +97,7 @@ class Imprint:
 
 @transaction.atomic
 def freeze_release(
-    *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, items: Sequence[Item], ratings: Sequence[VoteRow],
+    *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, rule_values: dict[str, object], items: Sequence[Item], ratings: Sequence[VoteRow],
     left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object],
     parts: Mapping[int, str] | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
@@ -123,7 +123,7 @@ def freeze_release(
     try:
         with transaction.atomic():
             release = Release.objects.create(
-                dataset=dataset, name=name, rule=rule, description=imprint.description, licence=imprint.licence,
+                dataset=dataset, name=name, rule=rule, rule_values=rule_values, description=imprint.description, licence=imprint.licence,
                 authors=list(imprint.authors), leakage=_leakage(items, groups, drawn, earlier, seed),
                 labels=[label.key for label in dataset.labels.all()], funnel=list(funnel), left_out=[asdict(row) for row in left_out],
                 reliability=reliability, frozen_by=by,
@@ -160,7 +160,8 @@ def freeze_release(
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
     if len(set(groups)) >= N_FOLDS:
-        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=N_FOLDS)
+        kept = [earlier.folds.get(item.track.pk, "") for item in items]
+        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=N_FOLDS, kept=kept)
         _store_split(release, FOLDS, seed, dict.fromkeys(sorted(set(folds)), 1 / N_FOLDS), rows, folds)
     release.refresh_from_db()
     release.content_hash = content_hash(release)
@@ -182,18 +183,20 @@ class Earlier:
     """What the hold-out splits of a dataset's releases so far say of its tracks, and of what is kept together with them.
 
     group : by track, over all releases: under the artist's name of today and every name that was frozen, and with copies of the same
-    recording, whether they are in a release or not. parts : the parts that a track had, the latest last.
+    recording, whether they are in a release or not. parts : the parts that a track had, the latest last. folds : the last of each track.
     """
 
     group: dict[int, str]
     parts: dict[int, list[str]]
     of_group: dict[str, list[str]]
+    folds: dict[int, str]
 
     @classmethod
     def of(cls, dataset: Dataset, items: Sequence[Item]) -> Earlier:
-        members = SplitMember.objects.filter(split__release__dataset=dataset, part__in=SplitMember.Part.values)
+        members = SplitMember.objects.filter(split__release__dataset=dataset, split__release__is_complete=True)
         columns = ("item__track_id", "item__artist", "item__track__artist", "part")
-        before = list(members.order_by("split__release_id", "pk").values_list(*columns))
+        in_order = members.order_by("split__release_id", "pk")
+        before = list(in_order.filter(part__in=SplitMember.Part.values).values_list(*columns))
         group = {track: group_of(artist, track) for track, _frozen, artist, _part in before}
         group |= {item.track.pk: item.track.group for item in items}
         same = [(group_of(frozen, track), group[track]) for track, frozen, _artist, _part in before if frozen.strip()]
@@ -203,7 +206,8 @@ class Earlier:
         for track, _frozen, _artist, part in before:
             parts.setdefault(track, []).append(part)
             of_group.setdefault(roots[track], []).append(part)
-        return cls(roots, parts, of_group)
+        folds = dict(in_order.filter(split__name=FOLDS).values_list("item__track_id", "part"))
+        return cls(roots, parts, of_group, folds)
 
     def part(self, track: int) -> str:
         """Where the track stays; of a new one, where its group was first, so that no model is tested on what an earlier one learned."""

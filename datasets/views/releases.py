@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Count, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from datasets import selectors
-from datasets.access import curator_action, curator_required, reader_required, user_of
+from datasets.access import curator_action, curator_required, reader_action, reader_required, user_of
 from datasets.errors import MERError
 from datasets.forms import BundleForm, ErratumForm, FaultForm
 from datasets.models import Export, Fault, Release, ReleaseImport, Signal
@@ -22,7 +23,10 @@ from datasets.services import arrivals, releases
 @require_safe
 @reader_required
 def release_list(request: HttpRequest) -> HttpResponse:
-    rows = Release.objects.select_related("dataset", "frozen_by", "arrival")
+    is_open = Q(items__faults__state=Fault.State.OPEN)
+    rows = Release.objects.select_related("dataset", "frozen_by", "arrival").annotate(
+        n_faults=Count("items__faults", filter=is_open, distinct=True)
+    )
     return render(request, "datasets/release_list.html", {"releases": rows})
 
 
@@ -96,7 +100,7 @@ def erratum_add(request: HttpRequest, name: str) -> HttpResponse:
     return redirect(f"{reverse('datasets:release', args=[name])}#errata")
 
 
-@curator_action
+@reader_action
 def fault_add(request: HttpRequest, name: str) -> HttpResponse:
     release, form = get_object_or_404(Release, name=name), FaultForm(request.POST)
     if form.is_valid():

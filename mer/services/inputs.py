@@ -10,11 +10,13 @@ from django.db import transaction
 from django.urls import reverse
 
 from datasets import selectors as ground
+from datasets.methods.audio import read_wav
 from datasets.models import Release, Track
 from datasets.services import queue
 from datasets.signals import bundle_writing, release_preparing, track_ready
 from mer import selectors
-from mer.methods.params import SpectrogramParams
+from mer.errors import SpectrogramImpossible
+from mer.methods.params import RECIPES, SpectrogramParams
 from mer.models import FeatureVector, Spectrogram, SpectrogramSet
 
 DRAW = "mer.tasks.draw_spectrograms"
@@ -49,6 +51,22 @@ def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *,
     return row
 
 
+def draw_track(track: Track, sets: Sequence[SpectrogramSet]) -> None:
+    from mer.methods import spectrograms  # librosa's filters come with it
+
+    wav = ground.wav_of(track)
+    for owner in sets:
+        params = SpectrogramParams(**owner.params)
+        try:
+            if wav is None:
+                raise SpectrogramImpossible("The track has no converted file.")
+            with wav.file.open("rb") as file:
+                found = spectrograms.pictures(read_wav(file), params)
+            store_spectrogram(owner, track, spectrograms.png(spectrograms.stacked(found)))
+        except SpectrogramImpossible as fact:
+            store_spectrogram(owner, track, None, reason=str(fact))
+
+
 def _queue_drawing(sender: object, track: Track, **kwargs: object) -> None:
     """A track that becomes ready gets its spectrograms."""
     url = reverse("datasets:track", args=[track.pk])
@@ -56,19 +74,30 @@ def _queue_drawing(sender: object, track: Track, **kwargs: object) -> None:
 
 
 def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> Iterator[tuple[str, Any]]:
-    """Every spectrogram of the release's tracks, for its bundle."""
-    for drawn in SpectrogramSet.objects.order_by("input", "recipe"):
+    """The spectrograms of full songs in both recipes, for its bundle: what is missing is drawn, so that it holds the same whenever it is
+    written.
+    """
+    for recipe in RECIPES:
+        drawn = spectrogram_set(SpectrogramParams(recipe=recipe))  # type: ignore[arg-type]
         for piece in ground.pieces(release):
             number = dict(release.items.filter(number__range=piece).values_list("track_id", "number"))
-            rows = list(drawn.spectrograms.filter(state=Spectrogram.State.OK, track__in=number))
+            there = drawn.spectrograms.filter(track__in=number)
+            for track in Track.objects.filter(pk__in=number).exclude(pk__in=there.values("track")):
+                draw_track(track, [drawn])
+            rows = list(there.filter(state=Spectrogram.State.OK))
             for row in sorted(rows, key=lambda row: number[row.track_id]):
                 yield f"spectrograms/{drawn.input}-{drawn.recipe}/{number[row.track_id]}.png", row.image
 
 
-def _incomplete(sender: object, tracks: Sequence[int], **kwargs: object) -> dict[int, str]:
-    """Tracks that no picture can be made of, with the reason."""
-    rows = Spectrogram.objects.filter(state=Spectrogram.State.EXCLUDED, track__in=tracks).order_by("pk")
-    return dict(rows.values_list("track_id", "reason"))
+def _incomplete(sender: object, tracks: Sequence[int], draw: bool = False, **kwargs: object) -> dict[int, str]:
+    """Tracks that no picture can be made of, with the reason; and those that nobody has drawn yet, unless they are drawn now."""
+    rows = Spectrogram.objects.filter(track__in=tracks)
+    if draw:
+        for track in Track.objects.filter(pk__in=tracks).exclude(pk__in=rows.values("track")):
+            draw_track(track, [spectrogram_set(SpectrogramParams())])
+    drawn = set(rows.filter(state=Spectrogram.State.OK).values_list("track_id", flat=True))
+    missing = {track: "not drawn yet; it is once a worker has come to it" for track in tracks if track not in drawn}
+    return missing | dict(rows.filter(state=Spectrogram.State.EXCLUDED).order_by("pk").values_list("track_id", "reason"))
 
 
 def connect() -> None:

@@ -40,7 +40,11 @@ class Command(StudioCommand):
             key: options[key] for key in ("seed", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
         }
         parts = _parts(options["split"]) if options["split"] else None
-        release = freezing.freeze(questionnaires.questionnaire_of(dataset), name=name, parts=parts, **about)
+        questionnaire = questionnaires.questionnaire_of(dataset)
+        if options["without_incomplete"]:
+            self.progress("Drawing what is missing …")
+            freezing.draw_missing(questionnaire)
+        release = freezing.freeze(questionnaire, name=name, parts=parts, **about)
         n = release.items.count()
         result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
         return (

@@ -96,7 +96,7 @@ Format: {format}
 - splits: the part of every track in every split (hold-out and folds)
 - left_out.csv: every track that is not in the release, with the reason
 - errata.csv: what was found to be wrong since; the release itself is never changed
-- audio/: the original files, named by track id (only tracks whose licence field is filled, or that are our own)
+- audio/: the original files, named by track id (only tracks whose licence lets them be passed on)
 - spectrograms/: mel spectrograms as 8-bit grey PNG
 - datasheet.md: where the data comes from, how it was labelled, what it is for
 - refetch.py: fetches recordings that may not be passed on from where they came

@@ -27,4 +27,7 @@ def write(contents: Contents, writer: BundleWriter) -> None:
 def _rows(contents: Contents, names: dict[int, str], part: str) -> Iterator[Row]:
     for row in contents.tracks.rows():
         if row["part"] == part and row["track_id"] in names:
-            yield {"file_name": names[int(str(row["track_id"]))], **row}
+            # The loader wants a column to have one type in all parts: a stretch is told in numbers, also where it is the whole recording.
+            start_s = float(str(row["start_s"] or 0))
+            stretch = {"start_s": start_s, "end_s": row["end_s"] or start_s + float(str(row["duration_s"]))}
+            yield {"file_name": names[int(str(row["track_id"]))], **row, **stretch}

@@ -25,6 +25,7 @@ def _list(of: dict[str, Any], **others: Any) -> dict[str, Any]:
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0, "maximum": 2**62}, {"type": "number"}
 MAYBE = {"type": ["number", "null"]}
 PLACE = {"type": "number", "minimum": -1, "maximum": 1}
+RATERS = {"type": "integer", "minimum": 0, "maximum": 50}
 NAMES = {"type": "object", "additionalProperties": TEXT}
 KEY = {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$", "maxLength": 30}
 WORD = _object({"key": KEY, "name": TEXT, "translations": NAMES, "valence": PLACE, "arousal": PLACE})
@@ -58,6 +59,14 @@ SCHEMA = _object(
                 },
             },
             hash_version={"enum": [1, 2]},
+            rule_values={
+                "type": "object",
+                "properties": {
+                    "raters_per_track": RATERS, "fewest_raters": RATERS, "threshold": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+                    "ask_more_when_split": {"type": "boolean"}, "unanimous_at": RATERS,
+                },
+                "additionalProperties": False,
+            },
         ),
         "splits": _list(
             _object({"name": TEXT, "seed": WHOLE, "parts": {"type": "object", "additionalProperties": NUMBER}}), minItems=1, maxItems=100
@@ -91,6 +100,7 @@ def read(bundle: BundleReader) -> dict[str, Any]:
     if error is not None:
         raise BundleRefused(f"{NAME}, {error.json_path}: {error.message[:200]}")
     found["release"].setdefault("hash_version", 1)  # of bundles from before there were two
+    found["release"].setdefault("rule_values", {})
     found.setdefault("errata", [])
     for moment in (found["release"]["frozen_at"], *(erratum["at"] for erratum in found["errata"])):
         _check_moment(moment)
