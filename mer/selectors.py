@@ -442,13 +442,19 @@ class RoundFigure:
     run: Run
     under_before: tuple[int, float, float]  # right, low, high
     under_now: tuple[int, float, float]
+    n_right_of_raters: int  # under the labels of now, without those that a curator ruled on since
 
 
 @dataclass(frozen=True)
 class RoundFigures:
     n: int
+    n_ruled: int  # of them, by a curator since the release before
     rows: list[RoundFigure]
     verdict: Verdict | None
+
+    @property
+    def n_of_raters(self) -> int:
+        return self.n - self.n_ruled
 
 
 def round_figures(before: Release, now: Release) -> RoundFigures | None:
@@ -469,10 +475,17 @@ def round_figures(before: Release, now: Release) -> RoundFigures | None:
         interval = metrics.share_interval(right, groups) if n else metrics.Interval(*[float("nan")] * 3)
         return sum(right), interval.low, interval.high
 
-    rows = [RoundFigure(run, score(said, labels[0]), score(said, labels[1])) for run, said in zip(runs, found, strict=True)]
+    ruled = set(now.items.filter(track__in=tracks, is_ruled=True).values_list("track_id", flat=True))
+    ruled -= set(before.items.filter(is_ruled=True).values_list("track_id", flat=True))
+    rows = [
+        RoundFigure(
+            run, score(said, labels[0]), score(said, labels[1]), sum(said[track] == labels[1][track] for track in tracks if track not in ruled)
+        )
+        for run, said in zip(runs, found, strict=True)
+    ]  # fmt: skip
     right = [[said[track] == labels[1][track] for track in tracks] for said in found]
     verdict = mcnemar(right[1], right[0], (runs[1].name, runs[0].name)) if n else None
-    return RoundFigures(n, rows, verdict)
+    return RoundFigures(n, len(ruled), rows, verdict)
 
 
 def _pair_of_rounds(before: Release, now: Release) -> tuple[Run, Run] | None:

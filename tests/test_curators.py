@@ -432,7 +432,12 @@ def test_both_rounds_are_scored_on_the_same_tracks_under_both_labels(release, qu
     assert figures.n == 12 and [row.run for row in figures.rows] == [before, now]
     assert [row.under_before[0] for row in figures.rows] == [12, 11]
     assert [row.under_now[0] for row in figures.rows] == [11, 12]
+    assert (figures.n_ruled, figures.n_of_raters) == (0, 12)
+    newest.items.filter(pk=item.pk).update(is_ruled=True)
+    figures = selectors.round_figures(release, newest)
+    assert figures.n_of_raters == 11 and [row.n_right_of_raters for row in figures.rows] == [11, 11]
     client.force_login(curator)
+    assert "that a curator ruled on since" in client.get("/releases/songs-v2/round/accuracy/").content.decode()
     assert "Accuracy under both labels" in client.get("/releases/songs-v2/round/accuracy/").content.decode()
 
 

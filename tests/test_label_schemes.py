@@ -60,6 +60,14 @@ def test_any_text_is_a_scheme_or_an_error(text):
         schemes.read_table("label,word,valence,arousal,label_id,word_id,colour\n" + text)
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_copied_from_a_spreadsheet_is_read(mark):
+    [label] = schemes.read_table(
+        f"label{mark}word{mark}valence{mark}arousal\nHappy{mark}Glad{mark}0,5{mark}-0,25\nSad{mark}Blue{mark}-1{mark}0\n"
+    )[:1]
+    assert (label.name, label.words[0].name, label.words[0].valence, label.words[0].arousal) == ("Happy", "Glad", 0.5, -0.25)
+
+
 def test_labels_stay_once_somebody_has_rated(make_track, rate, questionnaire, curator):
     rate(make_track("One"), "happy")
     with pytest.raises(WrongState, match="they stay"):

@@ -78,6 +78,11 @@ def test_a_file_that_is_no_split_is_refused_with_its_line(text, why):
         splits.read_parts(text)
 
 
+def test_a_release_s_own_table_of_splits_fixes_the_hold_out_split():
+    text = b"split,track_id,part\n80/10/10,1,train\n80/10/10,2,test\n5 folds,1,fold 3\n5 folds,2,fold 1\n"
+    assert splits.read_parts(text) == {1: "train", 2: "test"}
+
+
 def test_a_release_says_how_it_differs_from_the_one_before(release, questionnaire, make_track, rate):
     rate(make_track("New"), "calm calm calm calm calm")
     gone = release.items.first().track

@@ -132,7 +132,10 @@ def read_table(text: str) -> Scheme:
     ValueError
         Names the line and what is wrong with it.
     """
-    rows = csv.DictReader(io.StringIO(text.strip(), newline=""), skipinitialspace=True)
+    delimiter = max(
+        ",;\t", key=text.strip().partition("\n")[0].count
+    )  # as it is copied from a spreadsheet, or saved where 0,5 is a number
+    rows = csv.DictReader(io.StringIO(text.strip(), newline=""), skipinitialspace=True, delimiter=delimiter)
     columns = [name.strip().lower() for name in rows.fieldnames or []]
     rows.fieldnames = columns
     if not {"label", "word"} <= set(columns):
@@ -142,6 +145,8 @@ def read_table(text: str) -> Scheme:
     translated: dict[str, int] = {}
     for row in rows:
         line, values = rows.line_num, {name: (row.get(name) or "").strip() for name in COLUMNS}
+        if delimiter != ",":
+            values |= {name: values[name].replace(",", ".") for name in ("valence", "arousal")}
         word = _word(line, values)
         if word.key in seen:
             raise ValueError(f"Line {line}: the word “{word.name}” stands in line {seen[word.key]} already.")

@@ -75,14 +75,18 @@ def draw_parts(
 
 
 def read_parts(content: bytes) -> dict[int, str]:
-    """A split from a CSV with the columns track_id and part. ValueError names the line and what is wrong with it."""
+    """A split from a CSV with the columns track_id and part; of several in a column split the first. ValueError names the line and what is wrong with it."""
     try:
         rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
         columns = rows.fieldnames or []
         if not {"track_id", "part"} <= set(columns):
             raise ValueError(f"A split needs the columns track_id and part; it has: {', '.join(columns)[:200] or 'none'}.")
         parts: dict[int, str] = {}
+        split: str | None = None
         for row in rows:
+            split = row.get("split") if split is None else split
+            if row.get("split") != split:  # a release's own table holds its folds as well
+                continue
             number, part = (row["track_id"] or "").strip(), (row["part"] or "").strip()
             if not number.isdecimal() or len(number) > 18:
                 raise ValueError(f"Line {rows.line_num}: “{number[:40]}” is no number of a track.")
