@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from annotate.services import freezing
 from datasets import jobs
 from datasets.methods import bundles
 from datasets.models import Export
 from datasets.services import queue, releases
+from mer.methods.params import SpectrogramParams
+from mer.services import inputs
 
 pytestmark = [pytest.mark.django_db]
 READER = Path(sys.prefix, "readers", "bin", "python")
@@ -182,3 +185,20 @@ def test_the_datasheet_says_when_a_split_came_from_a_file(release, questionnaire
     later = freezing.freeze(questionnaire, name="given", seed=77, parts=parts)
     text = datasheet.markdown(contents.of(later).about)
     assert "Fixed by a file." in text and "seed 77" not in text
+
+
+def test_a_picture_that_is_drawn_later_changes_no_bundle(release, make_track, rate, questionnaire):
+    long = make_track("Long", seconds=48, licence="CC0-1.0")
+    rate(long, "sad sad sad sad sad")
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    digests = []
+    for params in (SpectrogramParams(), SpectrogramParams(input="clips")):
+        export = releases.request_export(later, format="csv", wake_worker=False)
+        assert queue.run_job(export.job_id, jobs.write_export).state == "done"
+        export.refresh_from_db()
+        digests.append(export.sha256)
+        inputs.draw_track(long, [inputs.spectrogram_set(params)])
+    assert digests[0] == digests[1]
+    with zipfile.ZipFile(export.file.open("rb")) as bundle:
+        pictures = [name for name in bundle.namelist() if "/spectrograms/" in name]
+    assert len(pictures) == 2 and all(name.endswith(f"/{long.pk}.png") for name in pictures)
