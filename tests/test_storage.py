@@ -82,7 +82,7 @@ def test_a_track_goes_through_ingest_playing_drawing_and_export_in_the_bucket(
     answer = client.get(f"/tracks/{made[0].pk}/audio/", headers={"Range": "bytes=100-199"})
     assert answer.status_code == 206 and len(b"".join(answer.streaming_content)) == 100
 
-    drawing.draw_track(made[0], [drawing.inputs.spectrogram_set(drawing.SpectrogramParams())])
+    drawing.inputs.draw_track(made[0], [drawing.inputs.spectrogram_set(drawing.SpectrogramParams())])
     assert Spectrogram.objects.get().image.name in names(bucket)
 
     from annotate.services import freezing
