@@ -31,24 +31,7 @@ REFUSED_PATHS = {
     "feed": "a feed",
     "gaming": "a feed",
     **dict.fromkeys(
-        (
-            "post",
-            "premium",
-            "signin",
-            "podcasts",
-            "oembed",
-            "account",
-            "ads",
-            "about",
-            "t",
-            "redirect",
-            "music",
-            "movies",
-            "news",
-            "sports",
-            "kids",
-        ),
-        "a page of YouTube's own",
+        ("post", "premium", "signin", "podcasts", "oembed", "account", "ads", "about", "t", "redirect"), "a page of YouTube's own"
     ),
 }
 FEEDS = {
