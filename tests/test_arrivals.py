@@ -17,7 +17,7 @@ from datasets.methods import bundles
 from datasets.models import AudioFile, Dataset, Job, Label, Release, ReleaseImport, Track
 from datasets.services import arrivals, queue, releases, tracks
 
-pytestmark = [pytest.mark.django_db, pytest.mark.database]
+pytestmark = pytest.mark.django_db  # on both databases where it is stored; what is refused is refused before one is asked
 
 
 def export(release: Release, format: str = "studio") -> bytes:
@@ -63,6 +63,7 @@ def arrive(content: bytes, dataset: Dataset | None = None) -> tuple[ReleaseImpor
     return arrival, job
 
 
+@pytest.mark.database
 @pytest.mark.parametrize("format", ["studio", "jsonl", "parquet"])
 def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave, format):
     content, table = export(release, format), export(release, "csv" if format == "studio" else "jsonl")
@@ -83,6 +84,7 @@ def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave
         assert arrival.without_audio == again.items.count()
 
 
+@pytest.mark.database
 def test_its_tracks_come_with_their_recordings_and_its_ratings_count(release, leave):
     content = export(release)
     originals = {row.track.title: row.file.read() for row in AudioFile.objects.filter(kind="original").select_related("track")}
@@ -109,6 +111,7 @@ def parts(release: Release):
     return [(member.item, member.part) for member in members]
 
 
+@pytest.mark.database
 def test_a_later_version_goes_to_the_tracks_that_are_here(release, questionnaire, leave):
     first, second = export(release), export(freezing.freeze(questionnaire, name="songs-v2", seed=3))
     leave(release.dataset)
@@ -120,6 +123,7 @@ def test_a_later_version_goes_to_the_tracks_that_are_here(release, questionnaire
     assert list(later.release.items.values_list("track", flat=True)) == list(arrival.release.items.values_list("track", flat=True))
 
 
+@pytest.mark.database
 def test_a_second_attempt_goes_on_with_the_tracks_that_are_missing(release, leave, monkeypatch):
     content = export(release)
     leave(release.dataset)
@@ -201,6 +205,7 @@ def test_a_bundle_from_before_points_and_errata_travelled_comes_in(release, leav
     assert (arrival.release.hash_version, arrival.release.content_hash) == (1, release.content_hash)
 
 
+@pytest.mark.database
 def test_another_rule_and_a_ruling_over_raters_who_agree_come_with_the_release(make_track, rate, questionnaire, leave, curator):
     Questionnaire.objects.filter(pk=questionnaire.pk).update(raters_per_track=3)
     made = [make_track(f"Piece {number}", licence="CC0-1.0") for number in range(4)]
@@ -225,6 +230,7 @@ def test_another_rule_and_a_ruling_over_raters_who_agree_come_with_the_release(m
     assert selectors.labels_of(again) == selectors.labels_of(arrival.release)
 
 
+@pytest.mark.database
 def test_a_bundle_that_broke_off_for_good_leaves_its_name_free(release, leave, monkeypatch):
     content = export(release)
     leave(release.dataset)
@@ -414,6 +420,7 @@ def test_a_recording_that_is_another_file_is_refused_before_anything_is_stored(r
     assert job.state == "failed" and "is not the file" in job.reason and Track.objects.count() == 1 and Dataset.objects.count() == 1
 
 
+@pytest.mark.database
 def test_nobody_sees_a_release_before_it_is_complete_and_an_interrupted_one_is_begun_anew(
     release, leave, monkeypatch, client, curator
 ):
@@ -437,6 +444,7 @@ def test_nobody_sees_a_release_before_it_is_complete_and_an_interrupted_one_is_b
     assert again.items.count() == 12 and again.content_hash == releases.content_hash(again) and export(again) == content
 
 
+@pytest.mark.database
 def test_ratings_whose_counting_was_interrupted_count_once(release, leave, monkeypatch):
     content = export(release)
     leave(release.dataset)
@@ -459,6 +467,7 @@ def test_ratings_whose_counting_was_interrupted_count_once(release, leave, monke
     assert Rating.objects.filter(not_counted="").count() == 60 and arrival.file.name == ""
 
 
+@pytest.mark.database
 def test_a_later_version_with_more_ratings_and_a_ruling_counts_as_it_did_there(release, questionnaire, rate, curator, leave):
     first = export(release)
     row = Consensus.objects.filter(questionnaire=questionnaire, state="agreed").first()
@@ -481,6 +490,7 @@ def test_a_later_version_with_more_ratings_and_a_ruling_counts_as_it_did_there(r
     assert {title: here[title] for title in votes} == votes
 
 
+@pytest.mark.database
 def test_a_bundle_that_comes_home_counts_nobody_twice(release, questionnaire, rate):
     track = release.items.first().track
     questionnaires.ask_for_more(track, more=2)

@@ -70,7 +70,7 @@ def site(monkeypatch, tmp_path) -> Iterator[str]:
     Site.places, Site.asked = {}, []
     was_public = network.is_public
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         port = server.server_address[1]
         monkeypatch.setattr(network, "resolve", lambda host, port, *rest, **kinds: [(AF_INET, SOCK_STREAM, 6, "", (SERVED, port))])
         monkeypatch.setattr(network, "is_public", lambda address: address == SERVED or was_public(address))
@@ -217,7 +217,7 @@ def proxy(site, monkeypatch) -> Iterator[str]:
     monkeypatch.setattr(network, "resolve", network._getaddrinfo)
     monkeypatch.setattr(network, "is_public", lambda address: False)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         monkeypatch.setattr(settings, "FETCH_PROXY", f"http://127.0.0.1:{server.server_address[1]}")
         yield went
         server.shutdown()

@@ -140,3 +140,11 @@ def test_html_without_an_address_of_youtube_is_refused():
     for snippet in ('<iframe src="https://evil.example/embed/dQw4w9WgXcQ">', "<b>x</b>", '<a href="//169.254.169.254/">'):
         with pytest.raises(AddressRefused):
             parse(snippet)
+
+
+def test_a_shared_link_names_its_video_and_pages_of_youtube_s_own_no_channel():
+    shared = "https://www.youtube.com/attribution_link?a=x&u=/watch%3Fv%3DdQw4w9WgXcQ%26feature%3Dshare"
+    assert parse(shared).identifier == "dQw4w9WgXcQ"
+    for page in ("premium", "oembed?url=x", "signin", "post/Ugkx"):
+        with pytest.raises(AddressRefused, match="page of YouTube's own"):
+            parse(f"https://www.youtube.com/{page}")
