@@ -12,7 +12,7 @@ from unfold.decorators import action
 from annotate.models import Gold, Question, Questionnaire, Rater, Rating
 from annotate.services.questionnaires import apply_rule, reorder, settle_anew
 from datasets.access import user_of
-from datasets.admin import ReadOnlyAdmin, in_words
+from datasets.admin import ReadOnlyAdmin, changes_of
 from datasets.models import Word
 from datasets.services.audit import record
 
@@ -101,7 +101,7 @@ class QuestionnaireAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Questionnaire, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        record(obj, to="edited" if change else "made", actor=user_of(request), reason=in_words(form))
+        record(obj, to="edited" if change else "made", actor=user_of(request), reason=changes_of(form))
         if change and not obj.ratings.exists():
             apply_rule(obj)
         elif change and {"ask_more_when_split", "unanimous_at"} & set(form.changed_data):

@@ -37,7 +37,9 @@ class FreezeSerializer(serializers.Serializer[Questionnaire]):
         child=serializers.ChoiceField(["train", "validation", "test"]), required=False, help_text="A fixed split: {track id: part}."
     )
     without_incomplete = serializers.BooleanField(required=False, help_text="Leave out tracks whose spectrogram could not be made.")
-    without_unlicensed = serializers.BooleanField(required=False, help_text="Leave out tracks without a licence.")
+    without_unlicensed = serializers.BooleanField(
+        required=False, help_text="Leave out tracks whose licence does not let them be passed on."
+    )
 
     def validate_parts(self, value: dict[str, str]) -> dict[int, str]:
         if wrong := [key for key in value if not key.isdecimal() or len(key) > 18]:

@@ -24,6 +24,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from datasets.errors import MERError
+from datasets.methods.audio import sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -279,10 +280,8 @@ def _guard_files(path: Path, sums: Mapping[str, str], tell: Tell) -> None:
             continue
         tell(f"Comparing {inner}")
         with default_storage.open(inner) as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != sha256:
+            found = sha256_of(file)
+        if found != sha256:
             raise BackupRefused(
                 f"The storage holds another {inner}: it is not empty. Restore {path} into a fresh folder (or a fresh bucket)."
             )

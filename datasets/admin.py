@@ -20,7 +20,7 @@ from datasets.services.labels import set_labels
 admin.site.unregister(User)
 
 
-def in_words(form: Any) -> str:
+def changes_of(form: Any) -> str:
     """What was changed in a form of the panel, from what to what; texts by their name alone."""
 
     def said(name: str) -> str:
@@ -101,7 +101,7 @@ class DatasetAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Dataset, form: Any, change: bool) -> None:
         """A new dataset gets the paper's labels and words."""
         super().save_model(request, obj, form, change)
-        record(obj, to="edited" if change else "made", actor=user_of(request), reason=in_words(form))
+        record(obj, to="edited" if change else "made", actor=user_of(request), reason=changes_of(form))
         if not change:
             set_labels(obj, PAPER)
 

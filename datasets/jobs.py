@@ -29,14 +29,8 @@ LEFT_FOR_S = 24 * 3600
 
 def sweep_folders() -> None:
     """Of workers that were killed, whose jobs ended elsewhere; and what is downloaded of videos that nobody waits for any more."""
-    for kind, left_for_s in (
-        ("fetch", LEFT_FOR_S),
-        ("convert", 3600),
-        ("print", 3600),
-        ("arrive", LEFT_FOR_S),
-        ("export", LEFT_FOR_S),
-    ):
-        queue.remove_left(kind, left_for_s)
+    for kind in ("convert", "print"):
+        queue.remove_left(kind, 3600)
     queue.remove_left("", LEFT_FOR_S)  # anything else, also what a killed web process took in
     folders = {folder.name.removeprefix("fetch-"): folder for folder in settings.WORK_DIR.glob("fetch-*")}
     waiting = Track.objects.filter(token__in=list(folders), state__in=[Track.State.WAITING, Track.State.FETCHING])
@@ -309,16 +303,16 @@ def _unpack(ticket: Ticket, arrival: ReleaseImport, bundle: bundles.BundleReader
     n = arrivals.check(arrival, bundle, said)
     dataset = arrivals.dataset_for(arrival, said)
     recordings = arrivals.recordings_of(bundle)
+    # Looked for first: what does not fit to a track that is here is refused before anything is made.
     track_of: dict[int, int] = {}
     for row in arrivals.rows_of(bundle, "tracks", contents.TRACKS):
-        arrivals.find_track(dataset, row)  # what does not fit to a track that is here is refused before anything is made
+        if found := arrivals.find_track(dataset, row):
+            track_of[row["track_id"]] = found.pk
     for number, row in enumerate(arrivals.rows_of(bundle, "tracks", contents.TRACKS), 1):
         ticket.progress(0.3 + 0.3 * number / n, f"{number} of {n} tracks")
-        track = arrivals.find_track(dataset, row)
-        if track is None:
+        if row["track_id"] not in track_of:
             with arrivals.recording(bundle, recordings.get(row["track_id"])) as file:
-                track = arrivals.bring_in_track(dataset, row, file, by=arrival.created_by)
-        track_of[row["track_id"]] = track.pk
+                track_of[row["track_id"]] = arrivals.bring_in_track(dataset, row, file, by=arrival.created_by).pk
     ticket.progress(0.6, "Storing the release", force=True)
     arrivals.store_release(arrival, dataset, said, bundle, track_of)
     _announce(ticket, arrival)

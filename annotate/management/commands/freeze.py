@@ -30,7 +30,9 @@ class Command(StudioCommand):
             action="store_true",
             help="Leave out tracks whose spectrogram could not be made, as the paper did.",
         )
-        parser.add_argument("--without-unlicensed", action="store_true", help="Leave out tracks without a licence.")
+        parser.add_argument(
+            "--without-unlicensed", action="store_true", help="Leave out tracks whose licence does not let them be passed on."
+        )
         parser.add_argument("--dataset", help="Default: the only one, or the first that is not synthetic.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:

@@ -25,8 +25,9 @@ class Command(StudioCommand):
             bundle = bundles.BundleReader(path)
             try:
                 if record.NAME in bundle.names:
-                    said = record.read(bundle)["release"]
-                    arrivals.check_tables(bundle, record.read(bundle))
+                    found = record.read(bundle)
+                    said = found["release"]
+                    arrivals.check_tables(bundle, found)
             except bundles.BundleRefused as fact:
                 problems = [str(fact)]
             finally:
