@@ -14,6 +14,7 @@ from annotate.forms import BackgroundForm
 from annotate.methods import breakdown, reliability
 from annotate.models import Kind, Questionnaire, Rating
 from annotate.selectors import number_or_none
+from datasets.models import Word
 
 FEWEST_TRACKS = 5  # with two ratings of a group: alpha over fewer says nothing
 MOST_POINTS = 2000
@@ -59,19 +60,21 @@ def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
     )
     if not table:
         return []
-    labels = [label.key for label in questionnaire.dataset.labels.all()]
+    named = {label.key: str(label) for label in questionnaire.dataset.labels.all()}
+    words = {word.key: str(word) for word in Word.objects.filter(label__dataset=questionnaire.dataset_id)}
+    labels = list(named)
     _names, tracks = np.unique([row[0] for row in table], return_inverse=True)
     chosen = np.array([labels.index(row[1]) for row in table])
     make: dict[str, Callable[[], Figure]] = {
-        "words": lambda: _words(table, tracks, chosen, len(labels)),
-        "pairs": lambda: _pairs(tracks, chosen, labels),
+        "words": lambda: _words(table, tracks, chosen, len(labels), words),
+        "pairs": lambda: _pairs(tracks, chosen, named),
         "groups": lambda: _groups(table, tracks, chosen, len(labels)),
-        "plane": lambda: _plane(table, chosen, labels),
+        "plane": lambda: _plane(table, chosen, named),
     }
     return [figure() for name, figure in make.items() if only in ("", name)]
 
 
-def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int) -> Figure:
+def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_labels: int, words: dict[str, str]) -> Figure:
     shares = breakdown.others_agree(tracks, chosen, n_labels)
     found: dict[str, list[int]] = {}
     for place, row in enumerate(table):
@@ -86,7 +89,7 @@ def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_l
     rows.sort(key=lambda row: -float(str(row[3] or 0)))
     bars = [
         {
-            "word": row[0], "label": row[1], "y": 14 + 22 * place, "top": 7 + 22 * place, "width": round(260 * float(str(row[3] or 0)), 1),
+            "word": words[str(row[0])], "label": row[1], "y": 14 + 22 * place, "top": 7 + 22 * place, "width": round(260 * float(str(row[3] or 0)), 1),
             "end": round(126 + 260 * float(str(row[3] or 0)), 1), "text": f"{float(str(row[3] or 0)):.0%}, n = {row[2]}",
         }
         for place, row in enumerate(rows)
@@ -95,7 +98,8 @@ def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_l
     return Figure("words", title, ["word", "label", "ratings", "others_agree"], rows, {"bars": bars, "height": 22 * len(bars) + 8})
 
 
-def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) -> Figure:
+def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str]) -> Figure:
+    """labels : {key: name}."""
     observed, expected = breakdown.label_pairs(breakdown.counts_of(tracks, chosen, len(labels)))
     rows: list[list[object]] = []
     cells = []
@@ -111,11 +115,11 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: list[str]) ->
             )
             words = f"{observed[first, second]:.0%}" + ("" if math.isnan(ratio) else f" · {ratio:.1f}×")
             place = {"left": 100 + second * (size + 4), "top": 28 + 40 * first, "x": 100 + second * (size + 4) + size / 2}
-            said = {"text": words.partition(" ")[0] if is_narrow else words, "whole": f"{one} – {other}: {words}"}
+            said = {"text": words.partition(" ")[0] if is_narrow else words, "whole": f"{labels[one]} – {labels[other]}: {words}"}
             line.append(place | said | {"shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
-        cells.append({"text": one, "y": 46 + 40 * first, "cells": line})
-    rise = 6 * max(map(len, labels)) if is_narrow else 0  # for names that stand upright
-    heads = [{"text": label, "x": 100 + place * (size + 4) + size / 2} for place, label in enumerate(labels)]
+        cells.append({"text": labels[one], "y": 46 + 40 * first, "cells": line})
+    rise = 6 * max(map(len, labels.values())) if is_narrow else 0  # for names that stand upright
+    heads = [{"text": name, "x": 100 + place * (size + 4) + size / 2} for place, name in enumerate(labels.values())]
     title = _("Two raters of one track: how often they chose this pair, and how many times as often as by chance")
     return Figure(
         "pairs",
@@ -182,8 +186,8 @@ def _whiskers(groups: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _plane(table: list[Any], chosen: breakdown.Ints, labels: list[str]) -> Figure:
-    """Where a rating lies: at the point the rater gave, else at the place of the word."""
+def _plane(table: list[Any], chosen: breakdown.Ints, labels: dict[str, str]) -> Figure:
+    """Where a rating lies: at the point the rater gave, else at the place of the word. labels : {key: name}."""
     rows: list[list[object]] = []
     points = np.full((len(table), 2), np.nan)
     for place, row in enumerate(table):
@@ -206,4 +210,9 @@ def _plane(table: list[Any], chosen: breakdown.Ints, labels: list[str]) -> Figur
             )
     title = _("Ratings in the plane of valence and arousal; the ellipses hold two thirds of each label")
     columns = ["track_id", "label", "word", "valence", "arousal", "from"]
-    return Figure("plane", title, columns, rows, {"dots": dots, "ellipses": ellipses})
+    legend = [
+        {"label": key, "name": name, "x": -1.2 + 0.85 * (place % 3), "y": 1.32 + 0.14 * (place // 3)}
+        for place, (key, name) in enumerate(labels.items())
+    ]
+    height = 2.45 + 0.14 * math.ceil(len(labels) / 3)
+    return Figure("plane", title, columns, rows, {"dots": dots, "ellipses": ellipses, "legend": legend, "height": height})

@@ -13,6 +13,7 @@ from annotate.services.ratings import Answer, Listening
 from datasets.methods import schemes, splits
 from datasets.methods.schemes import Scheme
 from datasets.models import Dataset, Label, Release
+from datasets.services import releases
 
 
 class ExclusionsForm(forms.Form):
@@ -61,12 +62,24 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("A fixed split"),
         help_text=_(
-            "CSV with the columns track_id and part (train, validation, test). Without it 80/10/10 are drawn. Five folds are drawn in any case."
+            "CSV with the columns track_id and part (train, validation, test). Without it 80/10/10 are drawn. Folds are drawn in any case."
         ),
+    )
+
+    n_folds = forms.IntegerField(
+        required=False,
+        label=_("Folds"),
+        initial=releases.N_FOLDS,
+        min_value=releases.FEWEST_FOLDS,
+        max_value=releases.MOST_FOLDS,
+        help_text=_("For runs that test every track once. Tracks keep their fold from releases with as many."),
     )
 
     def clean_authors(self) -> list[str]:
         return [line.strip()[:200] for line in self.cleaned_data["authors"].splitlines() if line.strip()]
+
+    def clean_n_folds(self) -> int:
+        return self.cleaned_data["n_folds"] or releases.N_FOLDS
 
     def clean_parts(self) -> dict[int, str] | None:
         file = self.cleaned_data["parts"]

@@ -34,7 +34,7 @@ def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *,
     tracks = _tracks(dataset)
     known: list[tuple[int, imports.Row]] = []
     for row in read:
-        track = tracks.get(row.track)
+        track = next((tracks[name] for name in imports.names_of(row.track) if name in tracks), None)
         if not isinstance(track, int):
             why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
             problems.append(f"line {row.line}: {why}")

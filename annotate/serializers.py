@@ -9,6 +9,7 @@ from annotate.models import STEPS, Assignment, Consensus, Invite, Questionnaire,
 from annotate.selectors import Quality
 from annotate.services.raters import invite_token
 from datasets.models import Release, Word
+from datasets.services import releases
 
 
 class QuestionnaireSerializer(serializers.ModelSerializer[Questionnaire]):
@@ -36,6 +37,7 @@ class FreezeSerializer(serializers.Serializer[Questionnaire]):
     parts = serializers.DictField(
         child=serializers.ChoiceField(["train", "validation", "test"]), required=False, help_text="A fixed split: {track id: part}."
     )
+    n_folds = serializers.IntegerField(min_value=releases.FEWEST_FOLDS, max_value=releases.MOST_FOLDS, required=False)
     without_incomplete = serializers.BooleanField(required=False, help_text="Leave out tracks whose spectrogram could not be made.")
     without_unlicensed = serializers.BooleanField(
         required=False, help_text="Leave out tracks whose licence does not let them be passed on."

@@ -21,18 +21,24 @@ LABELS = ("positive", "neutral", "negative")
 
 
 def fill(n_tracks: int) -> None:
-    """A release of so many tracks with five ratings each, written straight into the database; every one names the same small recording."""
+    """A release of so many tracks with five ratings each, written straight into the database; every one names the same small recording and the
+    same small pictures."""
     from django.core.files.base import ContentFile
     from django.utils import timezone
 
     from datasets.models import AudioFile, Release, ReleaseItem, ReleaseRating, Split, SplitMember, Track
     from datasets.services.tracks import create_dataset
+    from mer.methods.params import RECIPES, SpectrogramParams
+    from mer.models import Spectrogram
+    from mer.services.inputs import spectrogram_set
 
+    sets = [spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES]  # type: ignore[arg-type]
     dataset = create_dataset(name="Big")
     release = Release.objects.create(dataset=dataset, name="big", rule="five ratings", labels=list(LABELS), content_hash="0" * 64)
     split = Split.objects.create(release=release, name="80/10/10", seed=1, parts={})
     now = timezone.now()
     recording = AudioFile._meta.get_field("file").storage.save("audio/one.mp3", ContentFile(b"x" * 400))
+    picture = Spectrogram._meta.get_field("image").storage.save("spectrograms/one.png", ContentFile(b"x" * 400))
     for start in range(0, n_tracks, 5000):
         numbers = range(start, min(start + 5000, n_tracks))
         tracks = Track.objects.bulk_create(
@@ -49,6 +55,8 @@ def fill(n_tracks: int) -> None:
         AudioFile.objects.bulk_create(
             AudioFile(track=track, kind="original", file=recording, size=400, sha256="0" * 64) for track in tracks
         )
+        for drawn in sets:
+            Spectrogram.objects.bulk_create(Spectrogram(set=drawn, track=track, state="ok", image=picture) for track in tracks)
         SplitMember.objects.bulk_create(SplitMember(split=split, item=item, part="train") for item in items)
         ReleaseRating.objects.bulk_create(
             ReleaseRating(

@@ -15,8 +15,9 @@ from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from datasets import selectors
 from datasets.access import IsCurator, IsReader
-from datasets.models import Export, Release, Track
+from datasets.models import Export, Fault, Release, Track
 from datasets.parsers import PlainJSONParser
 from datasets.renderers import BundleRenderer
 from datasets.responses import bundle_response
@@ -24,6 +25,7 @@ from datasets.serializers import (
     AddTrackSerializer,
     ErratumSerializer,
     ExportSerializer,
+    FaultAnswerSerializer,
     FaultSerializer,
     ReleaseSerializer,
     TrackSerializer,
@@ -90,6 +92,24 @@ class ReleaseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         serializer.is_valid(raise_exception=True)
         erratum = releases.add_erratum(self.get_object(), serializer.validated_data["text"], by=cast(User, request.user))
         return Response(ErratumSerializer(erratum).data, status=status.HTTP_201_CREATED)
+
+
+class FaultViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Fault]):
+    """Reports of faulty labels, those that wait for an answer first; a new one is made at `releases/{name}/faults/`."""
+
+    queryset = selectors.faults_of()
+    serializer_class = FaultSerializer
+    permission_classes = [IsCurator]
+
+    @extend_schema(request=FaultAnswerSerializer, responses=FaultSerializer)
+    @action(detail=True, methods=["post"])
+    def answer(self, request: Request, pk: int) -> Response:
+        """Accept or decline a report, once; what is accepted becomes an erratum of the release."""
+        serializer = FaultAnswerSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        fault = self.get_object()
+        releases.answer_fault(fault, by=cast(User, request.user), **serializer.validated_data)
+        return Response(FaultSerializer(self.get_object()).data)
 
 
 class ExportViewSet(mixins.RetrieveModelMixin, viewsets.GenericViewSet[Export]):

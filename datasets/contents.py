@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
@@ -66,6 +69,11 @@ def of(release: Release) -> Contents:
         recordings=lambda: _recordings(release),
         record=_record(release),
     )
+
+
+def digest(contents: Contents) -> str:
+    """Of everything beside the frozen tables that a bundle is written from: bundles are the same where it is."""
+    return hashlib.sha256(json.dumps([asdict(contents.about), contents.record], sort_keys=True).encode()).hexdigest()
 
 
 def _record(release: Release) -> dict[str, object]:

@@ -15,7 +15,7 @@ from django.core.files import File
 from django.db.models.fields.files import FieldFile
 
 from datasets import contents, selectors
-from datasets.errors import JobCancelled, JobInterrupted, PolicyRefused, TryLater, WrongState
+from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, PolicyRefused, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
 from datasets.methods.formats import tables as table_formats
@@ -237,37 +237,55 @@ FORMATS: dict[Export.Format, Callable[[formats.Contents, bundles.BundleWriter], 
 
 
 def write_export(ticket: Ticket) -> None:
-    """A release -> one checksummed zip of tables, audio and spectrograms; the same bytes every time."""
+    """A release -> one checksummed zip of tables, audio and spectrograms; the same bytes every time.
+
+    A worker that was killed leaves a folder with its part, from which the next attempt on the same machine goes on.
+    """
     export = Export.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
     release = export.release
-    with tempfile.TemporaryDirectory(prefix="export-", dir=settings.WORK_DIR) as folder:
-        path = Path(folder, f"{release.name}.zip")
-        ticket.progress(0, "Tables", force=True)
-        of_release = contents.of(release)
-        n = _files_expected(export.format, of_release.about)
-        writer = bundles.BundleWriter(path, release.name, lambda done: ticket.progress(min(0.95, done / n), f"{done} files"))
-        writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
-        writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
-        writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], release.left_out))
-        writer.add_bytes("errata.csv", bundles.csv_table(["at", "text"], of_release.about.errata))
-        refetch.write(of_release, writer)
-        FORMATS[Export.Format(export.format)](of_release, writer)
-        if export.format in (Export.Format.JSONL, Export.Format.PARQUET, Export.Format.STUDIO):
-            record.write(of_release, writer)
-        if export.format in (Export.Format.CSV, Export.Format.STUDIO):
-            for recording in of_release.recordings():
-                with recording.open() as file:
-                    writer.add(f"audio/{recording.name}", file)
-        if export.format == Export.Format.CSV:
-            sent: Any = bundle_writing.send(type(release), release=release)
-            for _receiver, entries in sent:
-                for name, stored in entries:
-                    with stored.open() as file:
-                        writer.add(name, file)
-        writer.close()
+    sweep_folders()
+    ticket.progress(0, "Tables", force=True)
+    of_release = contents.of(release)
+    folder = settings.WORK_DIR / f"export-{export.pk}-{contents.digest(of_release)[:16]}"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{release.name}.zip"
+    keep = False
+    try:
+        _write_bundle(ticket, export, of_release, path)
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
             _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
+    except BlockingIOError:
+        keep = True
+        raise TryLater("Another worker on this machine still writes this bundle.", wait_s=30, free=True) from None
+    except (JobInterrupted, JobTakenOver):
+        keep = True
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_bundle(ticket: Ticket, export: Export, of_release: formats.Contents, path: Path) -> None:
+    n = _files_expected(export.format, of_release.about)
+    writer = bundles.BundleWriter(path, export.release.name, lambda done: ticket.progress(min(0.95, done / n), f"{done} files"))
+    writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
+    writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
+    writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], export.release.left_out))
+    writer.add_bytes("errata.csv", bundles.csv_table(["at", "text"], of_release.about.errata))
+    refetch.write(of_release, writer)
+    FORMATS[Export.Format(export.format)](of_release, writer)
+    if export.format in (Export.Format.JSONL, Export.Format.PARQUET, Export.Format.STUDIO):
+        record.write(of_release, writer)
+    if export.format in (Export.Format.CSV, Export.Format.STUDIO):
+        for recording in of_release.recordings():
+            writer.add(f"audio/{recording.name}", recording.open)
+    if export.format == Export.Format.CSV:
+        sent: Any = bundle_writing.send(type(export.release), release=export.release)
+        for _receiver, entries in sent:
+            for name, stored in entries:
+                writer.add(name, stored.open)
+    writer.close()
 
 
 def _files_expected(format: str, about: formats.About) -> int:

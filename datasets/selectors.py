@@ -301,9 +301,10 @@ def release_before(release: Release) -> Release | None:
     return releases_of(release.dataset).filter(pk__lt=release.pk).first()
 
 
-def faults_of(release: Release) -> QuerySet[Fault]:
-    """Open ones first."""
-    faults = Fault.objects.filter(item__release=release).select_related("item", "by")
+def faults_of(release: Release | None = None) -> QuerySet[Fault]:
+    """Open ones first; of all releases where none is named."""
+    faults = Fault.objects.select_related("item__release", "by")
+    faults = faults.filter(item__release=release) if release else faults
     return faults.annotate(is_open=Q(state=Fault.State.OPEN)).order_by("-is_open", "-id")
 
 

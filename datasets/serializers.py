@@ -65,16 +65,22 @@ class ExportSerializer(serializers.ModelSerializer[Export]):
 
 
 class FaultSerializer(serializers.ModelSerializer[Fault]):
+    release = serializers.CharField(source="item.release.name", read_only=True)
     track_id = serializers.IntegerField(source="item.number", min_value=1, max_value=2**62)
 
     class Meta:
         model = Fault
-        fields = ["id", "track_id", "text", "state", "answer", "at"]
+        fields = ["id", "release", "track_id", "text", "state", "answer", "at"]
         read_only_fields = ["state", "answer", "at"]
 
     def to_internal_value(self, data: dict[str, object]) -> dict[str, object]:
         value: dict[str, object] = super().to_internal_value(data)
         return {"track_id": value["item"]["number"], "text": value["text"]}  # type: ignore[index]
+
+
+class FaultAnswerSerializer(serializers.Serializer[Fault]):
+    accepted = serializers.BooleanField()
+    answer = serializers.CharField(required=False, allow_blank=True, max_length=1000, default="")
 
 
 class ErratumSerializer(serializers.ModelSerializer[Erratum]):

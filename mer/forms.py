@@ -58,7 +58,9 @@ class TrainForm(forms.Form):
     input = forms.ChoiceField(label=_("Input"), choices=translated(INPUTS))
     recipe = forms.ChoiceField(label=_("Recipe"), choices=translated(RECIPES))
     folds = forms.BooleanField(
-        required=False, label=_("In five folds"), help_text=_("Every track is tested once: steadier figures, five times the work.")
+        required=False,
+        label=_("In folds"),
+        help_text=_("Every track is tested once: steadier figures; with five folds, five times the work."),
     )
     repeats = forms.IntegerField(
         min_value=1, max_value=runs.MOST_DRAWS, initial=1, required=False, label=_("Drawings of the folds"),

@@ -126,7 +126,7 @@ class Run(models.Model):
     @property
     def in_folds(self) -> bool:
         """Whether every track is tested once, by a model that was trained without its fold."""
-        return bool(self.split.name == FOLDS)
+        return bool(self.split.name.endswith(FOLDS))
 
     @property
     def input_in_words(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from datasets.selectors import labels_in_use
 from mer.methods.params import SpectrogramParams
 from mer.models import Epoch, Evaluation, Inference, LearningCurve
 from mer.selectors import CompareRow
@@ -254,13 +255,14 @@ def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow
     found = evaluation.figures
     if not found:
         return []
+    named = dict(labels_in_use())
     names = [
         (gettext("Accuracy"), found["accuracy"], "{:.1%}"), (gettext("Macro-F1"), found["macro_f1"], "{:.3f}"),
         (gettext("Log-loss of the labels (nats)"), found["log_loss"], "{:.3f}"),
         (gettext("Cross-entropy to the votes (nats)"), found["cross_entropy"], "{:.3f}"),
         (gettext("Calibration error (ECE)"), found["ece"], "{:.3f}"),
         *(
-            (gettext("Recall of %(label)s") % {"label": label}, recall, "{:.1%}")
+            (gettext("Recall of %(label)s") % {"label": named.get(label, label)}, recall, "{:.1%}")
             for label, recall in zip(labels, found["recalls"], strict=True)
         ),
     ]  # fmt: skip

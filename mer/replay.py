@@ -70,7 +70,7 @@ HEAD = "| table | model | input | the paper | test accuracy | 95% interval | n |
 
 def markdown(release: Release, done: list[Step]) -> str:
     """The report; a step without a finished run is said to be missing."""
-    split = "five folds, every track tested once" if done[0].folds else "the hold-out split, its test part read once"
+    split = "folds, every track tested once" if done[0].folds else "the hold-out split, its test part read once"
     rows = [_row(step) for step in done]
     alpha = release.reliability.get("alpha")
     said = f"Krippendorff's alpha {alpha:.2f}" if isinstance(alpha, float) else "Krippendorff's alpha is not defined"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from datasets import selectors as ground
 from datasets.methods import splits
 from datasets.models import Dataset, Release, ReleaseItem, SplitMember, Track
-from datasets.services.releases import FOLDS, N_FOLDS
+from datasets.services.releases import FOLDS
 from mer.methods import features, metrics, musicnn
 from mer.methods.comparison import Verdict, mcnemar, together, with_differences
 from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SpectrogramParams, TrainingParams
@@ -147,7 +147,7 @@ def runs_of(release: Release | None = None) -> QuerySet[Run]:
 def latest_run(release: Release, training: TrainingParams, spectrograms: SpectrogramParams, *, folds: bool) -> Run | None:
     """The latest run with these settings that is finished or under way, else the latest at all."""
     runs = runs_of(release).filter(network=training.network, params=training.as_dict(), members=[])
-    runs = runs.filter(split__name=FOLDS) if folds else runs.exclude(split__name=FOLDS)
+    runs = runs.filter(split__name__endswith=FOLDS) if folds else runs.exclude(split__name__endswith=FOLDS)
     if training.network not in PICTURELESS:
         runs = runs.filter(spectrogram_set__input=spectrograms.input, spectrogram_set__recipe=spectrograms.recipe)
     found = list(runs.order_by("-pk"))
@@ -373,7 +373,9 @@ def runs_to_show(release: Release | None, filters: Mapping[str, str]) -> list[Ru
     if filters.get("recipe") in RECIPES:
         found = found.filter(spectrogram_set__recipe=filters["recipe"])
     if filters.get("folds") in ("yes", "no"):
-        found = found.filter(split__name=FOLDS) if filters["folds"] == "yes" else found.exclude(split__name=FOLDS)
+        found = (
+            found.filter(split__name__endswith=FOLDS) if filters["folds"] == "yes" else found.exclude(split__name__endswith=FOLDS)
+        )
     part, measure = {"test": ("test", "accuracy"), "f1": ("test", "macro_f1")}.get(
         filters.get("sort", ""), ("validation", "accuracy")
     )
@@ -518,9 +520,10 @@ def minutes_of(release: Release, network: str, *, folds: bool, epochs: int) -> f
     if last is None or last.job is None or last.job.started_at is None or last.job.finished_at is None:
         return None
     seconds = (last.job.finished_at - last.job.started_at).total_seconds()
-    n_rounds = N_FOLDS if folds else 1
+    drawn = release.splits.filter(name__endswith=FOLDS).first()
+    n_rounds = len(drawn.parts) if folds and drawn else 1
     trained = last.epochs.count()
-    rounds = n_rounds * epochs / trained if trained else n_rounds / (N_FOLDS if last.in_folds else 1)
+    rounds = n_rounds * epochs / trained if trained else n_rounds / (len(last.split.parts) if last.in_folds else 1)
     return seconds / 60 * rounds * release.items.count() / max(1, last.release.items.count())
 
 

@@ -35,7 +35,7 @@ class NewRunSerializer(serializers.Serializer[Run]):
     network = serializers.ChoiceField(choices=list(NETWORKS.items()))
     input = serializers.ChoiceField(choices=list(INPUTS.items()), default="full")
     recipe = serializers.ChoiceField(choices=list(RECIPES.items()), default="robust")
-    folds = serializers.BooleanField(default=False, help_text="Test every track once, in five folds.")
+    folds = serializers.BooleanField(default=False, help_text="Test every track once, in the release's folds.")
     draw = serializers.IntegerField(
         min_value=1, max_value=runs.MOST_DRAWS, default=1, help_text="Which drawing of the folds; another one repeats the k-fold."
     )

@@ -130,3 +130,11 @@ def test_rulings_faults_and_errata_are_there_for_scripts_too(api, curator, relea
     assert (told.status_code, told.json()["state"], told.json()["track_id"]) == (201, "open", item.track_id)
     assert client.post(f"{page}faults/", {"track_id": 99999, "text": "x"}, format="json").status_code in (400, 409)
     assert client.post(f"{page}errata/", {"text": "Two titles were swapped"}, format="json").status_code == 201
+    listed = client.get("/api/v1/faults/").json()["results"]
+    assert [(row["id"], row["release"], row["state"]) for row in listed] == [(told.json()["id"], release.name, "open")]
+    answer = f"/api/v1/faults/{told.json()['id']}/answer/"
+    assert client.post(answer, {"answer": "Heard again"}, format="json").status_code == 400
+    answered = client.post(answer, {"accepted": True, "answer": "Heard again"}, format="json").json()
+    assert (answered["state"], answered["answer"]) == ("accepted", "Heard again")
+    assert "Not sad" in release.errata.latest("at").text
+    assert client.post(answer, {"accepted": False}, format="json").status_code == 409, "a report is answered once"

@@ -20,6 +20,21 @@ def test_agreed_tracks_go_in_with_votes_and_parts(release):
     assert parts == {"80/10/10": {"train", "validation", "test"}, "5 folds": {f"fold {n}" for n in range(1, 6)}}
 
 
+@pytest.mark.parametrize("asked", [3, 10])
+def test_as_many_folds_are_drawn_as_are_asked_for(release, questionnaire, asked):
+    later = freezing.freeze(questionnaire, name="v2", seed=1, n_folds=asked)
+    folds = later.splits.get(name=f"{asked} folds")
+    parts = folds.members.values_list("part", flat=True)
+    assert set(parts) == {f"fold {n}" for n in range(1, asked + 1)} and len(parts) == later.items.count()
+    assert not later.splits.filter(name="5 folds").exists()
+
+
+@pytest.mark.parametrize("asked", [2, 21])
+def test_too_few_and_too_many_folds_are_refused(release, questionnaire, asked):
+    with pytest.raises(ValueRefused, match=f"{asked} folds"):
+        freezing.freeze(questionnaire, name="v2", seed=1, n_folds=asked)
+
+
 def test_everything_else_is_listed_with_its_reason(make_track, rate, questionnaire):
     rate(make_track("Agreed"), "happy happy happy sad calm")
     rate(make_track("Split"), "happy happy sad sad calm")

@@ -54,6 +54,13 @@ def test_a_table_that_is_no_scheme_is_refused_with_its_line(table, why):
         schemes.read_table(table)
 
 
+def test_labels_and_words_in_other_scripts_have_keys_in_latin_letters():
+    scheme = schemes.read_table("label,word\n радость,Веселье\n悲しい,涙\nSedih sekali,Fröhlich\n")
+    assert [(label.name, label.key, label.words[0].key) for label in scheme] == [
+        ("радость", "radost", "vesel-e"), ("悲しい", "beishii", "lei"), ("Sedih sekali", "sedih-sekali", "frohlich"),
+    ]  # fmt: skip
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_a_scheme_or_an_error(text):
     with contextlib.suppress(ValueError, schemes.csv.Error):

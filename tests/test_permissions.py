@@ -51,7 +51,7 @@ CURATORS = {
     "datasets:release_export", "datasets:export_download", "annotate:agreement_list", "annotate:agreement", "annotate:freeze", "annotate:label_scheme", "annotate:ratings_import", "annotate:breakdown", "annotate:breakdown_data", "annotate:adjudication", "annotate:rule_on", "annotate:track_panel",
     "datasets:erratum_add", "datasets:track_describe", "datasets:fault_add", "datasets:fault_answer",
     "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:paper", "mer:train",
-    "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list", "consensus-rule", "consensus-more", "release-faults", "release-errata",
+    "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list", "consensus-rule", "consensus-more", "release-faults", "release-errata", "fault-list", "fault-detail", "fault-answer",
     "release-list", "release-detail", "release-export", "export-detail", "export-download", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
 }  # fmt: skip
 ADMINS = {

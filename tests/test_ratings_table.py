@@ -39,6 +39,24 @@ def test_the_answers_of_a_form_come_in_with_one_column_a_track(client, curator, 
     assert Consensus.objects.get(track=two[0]).n_ratings == 3
 
 
+@pytest.mark.parametrize(
+    "columns", ["Emosi apa? [Bengawan Solo],Emosi apa? [Rayuan Pulau Kelapa]", "Bengawan Solo [Emosi],Rayuan Pulau Kelapa  [Emosi]"]
+)
+def test_the_grid_of_a_form_names_its_tracks_in_brackets(client, curator, questionnaire, two, columns):
+    client.force_login(curator)
+    text = f"Timestamp,Email Address,{columns}\n11/24/2026 13:05:00,a@lab.id,Bahagia,sad\n"
+    post(client, questionnaire, text, layout="rater", action="import")
+    found = dict(Rating.objects.values_list("track", "word__key"))
+    assert found == {two[0].pk: "happy", two[1].pk: "sad"}
+
+
+def test_a_title_with_brackets_of_its_own_is_that_title(client, curator, questionnaire, make_track):
+    client.force_login(curator)
+    plain, live = make_track("Bengawan Solo"), make_track("Bengawan Solo [Live]")
+    post(client, questionnaire, "nama,Bengawan Solo [Live]\nAni,happy\n", layout="rater", action="import")
+    assert Rating.objects.get().track == live != plain
+
+
 def test_what_cannot_be_taken_is_listed_and_left_out_only_when_asked(client, curator, questionnaire, two):
     client.force_login(curator)
     text = "lagu,nama,emosi\nBengawan Solo,Ani,happy\nNobody knows it,Ani,happy\nBengawan Solo,Budi,jolly\nBengawan Solo,Ani,sad\n"

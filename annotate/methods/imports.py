@@ -5,6 +5,7 @@ as a form gives it: a column for the rater, optionally one for the time, and one
 row that cannot be taken is listed with its line and reason; nothing is skipped silently.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ class Row:
     rated_at: datetime | None
 
 
+GRID = re.compile(r"(?P<question>.*\S)\s*\[(?P<row>[^\[\]]+)\]")
 PROBLEM = "problem"  # in place of a rating: what is wrong with the row
 Cells = list[tuple[int, list[str]]]
 
@@ -85,6 +87,12 @@ def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool 
         tracks = [name for name in names if name and name not in (columns["rater"], columns.get("rated_at"))]
         found += [(line, {**told, "track": name, "word": values[name]}) for name in tracks if values.get(name)]
     return found
+
+
+def names_of(column: str) -> list[str]:
+    """What a column may name a track by, the likeliest first: a form's grid has a column “Question [Row]” for each of its rows."""
+    grid = GRID.fullmatch(column)
+    return [column, grid["row"], grid["question"]] if grid else [column]
 
 
 def check(

@@ -86,7 +86,7 @@ def draw_missing(questionnaire: Questionnaire) -> None:
 def freeze(
     questionnaire: Questionnaire, *, name: str, seed: int, description: str = "", licence: str = "", authors: Sequence[str] = (),
     parts: Mapping[int, str] | None = None, without_incomplete: bool = False, without_unlicensed: bool = False, mark: str = "",
-    by: User | None = None,
+    n_folds: int = releases.N_FOLDS, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
 
@@ -110,7 +110,7 @@ def freeze(
     return releases.freeze_release(
         dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=rule, rule_values=prepared.rule_values, items=prepared.items,
         ratings=[_as_vote(rating) for rating in rated], left_out=prepared.left_out, funnel=prepared.funnel,
-        reliability=prepared.summary.as_dict(), parts=parts, by=by,
+        reliability=prepared.summary.as_dict(), parts=parts, n_folds=n_folds, by=by,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def breakdown(request: HttpRequest, pk: int) -> HttpResponse:
 def breakdown_data(request: HttpRequest, pk: int, name: str, format: str) -> HttpResponse:
     """One figure: the table behind it, or its picture."""
     questionnaire = get_object_or_404(Questionnaire.objects.select_related("dataset"), pk=pk)
-    with translation.override("en"):  # a table has the same words for everyone
+    with translation.override("en" if format == "csv" else translation.get_language()):  # a table has the same words for everyone
         figure = next(iter(figures.figures(questionnaire, only=name)), None)
     if figure is None or format not in ("csv", "svg"):
         raise Http404

@@ -3,20 +3,26 @@
 Tables are CSV for people and spreadsheets: a cell that a spreadsheet would run as a formula gets a leading apostrophe.
 """
 
+from __future__ import annotations
+
 import csv
+import fcntl
 import hashlib
 import io
+import json
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO
 
 from datasets.errors import DatasetsError
 
 SUMS = "SHA256SUMS"
+BLOCK = 1 << 20
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike
@@ -49,45 +55,127 @@ def _csv_line(cells: Iterable[object]) -> bytes:
 class BundleWriter:
     """Writes files into a zip in constant memory and keeps their checksums.
 
+    Beside the zip stands a journal of the files that are whole in it. Where a writer that was killed left both, the next one goes on
+    behind the last file whose checksum still holds: it is told of the same files in the same order, and asks for none that is there.
+
     on_file : called with the number of files so far; what it raises stops the writing.
+    Raises BlockingIOError where another process still writes this zip.
     """
 
     def __init__(self, path: Path, folder: str, on_file: Callable[[int], None] | None = None) -> None:
-        self._on_file = on_file
-        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED, allowZip64=True)
-        self._folder = folder
-        self._sums: dict[str, bytes] = {}
+        self._folder, self._path, self._on_file = folder, path, on_file
+        self._written: dict[str, _Written] = {}
+        path.touch()
+        self._file = path.open("r+b")
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._journal = path.with_suffix(".journal").open("a+b")
+        for name, written in self._left_whole():
+            self._written[name] = written
+        self._file.seek(max((written.end for written in self._written.values()), default=0))
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
+        self._journal.truncate(0)
+        for name, written in self._written.items():
+            self._zip.filelist.append(written.entry(self._named(name)))
+            self._note(name)
 
-    def add(self, name: str, file: IO[bytes]) -> None:
-        self.add_lines(name, iter(lambda: file.read(1 << 20), b""))
+    def add(self, name: str, open_file: Callable[[], IO[bytes]]) -> None:
+        def blocks() -> Iterator[bytes]:
+            with open_file() as file:
+                yield from iter(lambda: file.read(BLOCK), b"")
+
+        self.add_lines(name, blocks())
 
     def add_bytes(self, name: str, content: bytes) -> None:
         self.add_lines(name, [content])
 
     def add_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        if name in self._written:
+            return
         digest = hashlib.sha256()
-        with self._zip.open(self._entry(name), "w", force_zip64=True) as target:
+        entry = self._named(name)
+        with self._zip.open(entry, "w", force_zip64=True) as target:
             for line in lines:
                 digest.update(line)
                 target.write(line)
-        self._sums[name] = digest.digest()
+        self._file.flush()
+        self._written[name] = _Written.of(entry, self._file.tell(), digest.hexdigest())
+        self._note(name)
         if self._on_file:
-            self._on_file(len(self._sums))
+            self._on_file(len(self._written))
 
     def sum_of(self, name: str) -> str:
         """SHA-256 of a file that was written."""
-        return self._sums[name].hex()
+        return self._written[name].sha256
+
+    def blocks_of(self, name: str) -> Iterator[bytes]:
+        """A file that was written, read back."""
+        return self._written[name].blocks(self._path)
 
     def close(self) -> None:
-        with self._zip.open(self._entry(SUMS), "w", force_zip64=True) as target:
-            for name in sorted(self._sums):
-                target.write(f"{self._sums[name].hex()}  {name}\n".encode())
+        with self._zip.open(self._named(SUMS), "w", force_zip64=True) as target:
+            for name in sorted(self._written):
+                target.write(f"{self.sum_of(name)}  {name}\n".encode())
         self._zip.close()
+        self._file.truncate()
+        self._file.close()
+        self._journal.close()
 
-    def _entry(self, name: str) -> zipfile.ZipInfo:
+    def _named(self, name: str) -> zipfile.ZipInfo:
         info = zipfile.ZipInfo(f"{self._folder}/{name}", EPOCH)
         info.external_attr = 0o644 << 16
         return info
+
+    def _note(self, name: str) -> None:
+        self._journal.write(json.dumps([name, *astuple(self._written[name])]).encode() + b"\n")
+        self._journal.flush()
+
+    def _left_whole(self) -> Iterator[tuple[str, _Written]]:
+        """What an earlier writer left, up to the first file that is not as its journal says."""
+        self._journal.seek(0)
+        size = self._path.stat().st_size
+        for line in self._journal:
+            try:
+                name, *values = json.loads(line)
+                written = _Written(*values)
+            except (ValueError, TypeError):  # it was killed, or the power went, while it wrote this line
+                return
+            digest = hashlib.sha256()
+            for block in written.blocks(self._path):
+                digest.update(block)
+            if digest.hexdigest() != written.sha256 or written.end > size:
+                return
+            yield name, written
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A file that is whole in a zip: where it begins, its bytes end there, and what the zip's own list says of it."""
+
+    header_offset: int
+    size: int
+    end: int
+    crc: int
+    create_version: int
+    extract_version: int
+    sha256: str
+
+    @classmethod
+    def of(cls, entry: zipfile.ZipInfo, end: int, sha256: str) -> _Written:
+        return cls(entry.header_offset, entry.file_size, end, entry.CRC, entry.create_version, entry.extract_version, sha256)
+
+    def entry(self, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
+        info.header_offset, info.CRC = self.header_offset, self.crc
+        info.file_size = info.compress_size = self.size
+        info.create_version, info.extract_version = self.create_version, self.extract_version
+        return info
+
+    def blocks(self, path: Path) -> Iterator[bytes]:
+        with path.open("rb") as file:
+            file.seek(self.end - self.size)
+            left = self.size
+            while left and (block := file.read(min(left, BLOCK))):
+                left -= len(block)
+                yield block
 
 
 class BundleRefused(DatasetsError):

@@ -16,6 +16,8 @@ import math
 import re
 from dataclasses import dataclass
 
+from anyascii import anyascii
+
 MOST_LABELS, MOST_WORDS = 12, 60
 COLUMNS = ("label", "word", "valence", "arousal", "label_id", "word_id", "colour")
 
@@ -53,8 +55,8 @@ RESERVED = {"open", "split"}  # states of a track, which stand where its label w
 
 
 def key_of(name: str) -> str:
-    """A name as a column's or a class's name: letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:30]
+    """A name as a column's or a class's name: letters, digits and dashes; other scripts in Latin letters."""
+    return re.sub(r"[^a-z0-9]+", "-", anyascii(name).lower()).strip("-")[:30]
 
 
 def _words(*rows: tuple[str, str, float, float]) -> tuple[WordSpec, ...]:

@@ -48,7 +48,8 @@ RATING_OF_OLD = ("number", "pseudonym", "word", "label", "rated_at")
 # By the version of the hash; releases of the first keep theirs.
 HEAD_COLUMNS = {1: HEAD_OF_OLD, 2: (*HEAD_OF_OLD, "description", "funnel", "reliability", "leakage", "rule_values", "hash_version")}
 RATING_COLUMNS = {1: RATING_OF_OLD, 2: (*RATING_OF_OLD, "valence", "arousal", "confidence", "known", "vocals")}
-HOLD_OUT, FOLDS, N_FOLDS = "80/10/10", "5 folds", 5
+HOLD_OUT, FOLDS = "80/10/10", " folds"  # the latter with its number before it
+N_FOLDS, FEWEST_FOLDS, MOST_FOLDS = 5, 3, 20  # with three, each is trained on, chosen by and tested in turn
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Imprint:
 def freeze_release(
     *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, rule_values: dict[str, object], items: Sequence[Item], ratings: Sequence[VoteRow],
     left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object],
-    parts: Mapping[int, str] | None = None, by: User | None = None,
+    parts: Mapping[int, str] | None = None, n_folds: int = N_FOLDS, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Write the release, its ratings and its splits (hold-out and folds) in one transaction.
 
@@ -111,10 +112,15 @@ def freeze_release(
         raise ValueRefused(_("“%(name)s” cannot be a release's name: use at most 60 letters, digits, - and _.") % {"name": name})
     if not 0 <= seed <= MAX_SEED:
         raise ValueRefused(_("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": seed, "MAX_SEED": MAX_SEED})
+    if not FEWEST_FOLDS <= n_folds <= MOST_FOLDS:
+        raise ValueRefused(
+            _("%(n)s folds cannot be drawn: ask for %(least)s to %(most)s.")
+            % {"n": n_folds, "least": FEWEST_FOLDS, "most": MOST_FOLDS}
+        )
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    earlier = Earlier.of(dataset, items)
+    earlier = Earlier.of(dataset, items, n_folds)
     labels, groups = [item.label for item in items], [earlier.group[item.track.pk] for item in items]
     if parts is None:
         drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.part(item.track.pk) for item in items])
@@ -159,10 +165,10 @@ def freeze_release(
     )
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
-    if len(set(groups)) >= N_FOLDS:
+    if len(set(groups)) >= n_folds:
         kept = [earlier.folds.get(item.track.pk, "") for item in items]
-        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=N_FOLDS, kept=kept)
-        _store_split(release, FOLDS, seed, dict.fromkeys(sorted(set(folds)), 1 / N_FOLDS), rows, folds)
+        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=n_folds, kept=kept)
+        _store_split(release, f"{n_folds}{FOLDS}", seed, dict.fromkeys(sorted(set(folds)), 1 / n_folds), rows, folds)
     release.refresh_from_db()
     release.content_hash = content_hash(release)
     release.save(update_fields=["content_hash"])
@@ -183,7 +189,7 @@ class Earlier:
     """What the hold-out splits of a dataset's releases so far say of its tracks, and of what is kept together with them.
 
     group : by track, over all releases: under the artist's name of today and every name that was frozen, and with copies of the same
-    recording, whether they are in a release or not. parts : the parts that a track had, the latest last. folds : the last of each track.
+    recording, whether they are in a release or not. parts : the parts that a track had, the latest last. folds : the last of each track, of as many as are drawn now.
     """
 
     group: dict[int, str]
@@ -192,7 +198,7 @@ class Earlier:
     folds: dict[int, str]
 
     @classmethod
-    def of(cls, dataset: Dataset, items: Sequence[Item]) -> Earlier:
+    def of(cls, dataset: Dataset, items: Sequence[Item], n_folds: int) -> Earlier:
         members = SplitMember.objects.filter(split__release__dataset=dataset, split__release__is_complete=True)
         columns = ("item__track_id", "item__artist", "item__track__artist", "part")
         in_order = members.order_by("split__release_id", "pk")
@@ -206,7 +212,7 @@ class Earlier:
         for track, _frozen, _artist, part in before:
             parts.setdefault(track, []).append(part)
             of_group.setdefault(roots[track], []).append(part)
-        folds = dict(in_order.filter(split__name=FOLDS).values_list("item__track_id", "part"))
+        folds = dict(in_order.filter(split__name=f"{n_folds}{FOLDS}").values_list("item__track_id", "part"))
         return cls(roots, parts, of_group, folds)
 
     def part(self, track: int) -> str:

@@ -79,13 +79,13 @@ def create_run(
         )
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     splits = release.splits.order_by("id")
-    split = splits.filter(name=releases.FOLDS).first() if folds else splits.first()
+    split = splits.filter(name__endswith=releases.FOLDS).first() if folds else splits.first()
     if split is None and folds:
         raise TrainingImpossible(
             _(
-                "The release “%(name)s” has no folds: it has fewer than %(n)d artists, or was frozen before there were any. Freeze again."
+                "The release “%(name)s” has no folds: it has fewer artists than folds were asked for, or was frozen before there were any. Freeze again."
             )
-            % {"name": release.name, "n": releases.N_FOLDS}
+            % {"name": release.name}
         )
     if split is None:
         raise TrainingImpossible(_("The release “%(name)s” has no split.") % {"name": release.name})
@@ -120,7 +120,7 @@ def create_run(
         release=release, split=split, spectrogram_set=drawn, network=training.network, params=training.as_dict(),
         members=chosen, release_hash=release.content_hash, created_by=by,
     )  # fmt: skip
-    title = f"Train {training.network} on {release.name}" + (f" in {releases.N_FOLDS} folds" if folds else "")
+    title = f"Train {training.network} on {release.name}" + (f" in {split.name}" if folds else "")
     title += f" (drawing {training.draw})" if training.draw > 1 else ""
     run.job = queue.enqueue(TRAIN, run, title=title, url=run.get_absolute_url(), by=by, wake_worker=wake_worker)
     run.save(update_fields=["job"])

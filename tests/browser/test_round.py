@@ -46,7 +46,7 @@ def test_a_whole_round_from_the_panel_to_the_next_release(studio, log_in):
     admin.get_by_role("link", name=re.compile("Retrain on")).click()
     admin.goto("/releases/demo-v1/train/")
     admin.get_by_label("Network").select_option("features")
-    admin.get_by_label("In five folds").check()
+    admin.get_by_label("In folds").check()
     admin.get_by_label("Seed").fill("7")
     admin.get_by_role("button", name="Train").click()
     expect(

@@ -1,9 +1,14 @@
 import hashlib
+import io
+import tempfile
 import warnings
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from datasets.methods import bundles
 
@@ -29,6 +34,79 @@ def test_it_is_the_same_bytes_every_time(bundle, tmp_path):
     writer.add_bytes("deep/b.txt", b"world" * 100_000)
     writer.close()
     assert again.read_bytes() == bundle.read_bytes()
+
+
+FILES = {f"{number}.txt": bytes([number]) * (number * 1000) for number in range(8)}
+
+
+def write_all(path: Path, on_file=None) -> list[str]:
+    """Which files were asked for."""
+    asked = []
+
+    def opened(name):
+        asked.append(name)
+        return io.BytesIO(FILES[name])
+
+    writer = bundles.BundleWriter(path, "songs", on_file)
+    for name in FILES:
+        writer.add(name, partial(opened, name))
+    writer.close()
+    return asked
+
+
+def stop_after(n):
+    def on_file(done):
+        if done == n:
+            raise KeyboardInterrupt
+
+    return on_file
+
+
+@given(
+    stopped=st.integers(1, 8), lost_of_zip=st.integers(0, 9000), lost_of_journal=st.integers(0, 400), garbage=st.binary(max_size=50)
+)
+@settings(deadline=None, max_examples=60)
+def test_a_writer_goes_on_where_a_killed_one_stopped_and_the_bytes_are_the_same(stopped, lost_of_zip, lost_of_journal, garbage):
+    with tempfile.TemporaryDirectory() as name:
+        whole, half = Path(name, "whole.zip"), Path(name, "half.zip")
+        assert write_all(whole) == list(FILES)
+        with pytest.raises(KeyboardInterrupt):
+            write_all(half, stop_after(stopped))
+        for path, lost in ((half, lost_of_zip), (half.with_suffix(".journal"), lost_of_journal)):
+            path.write_bytes(path.read_bytes()[: max(0, path.stat().st_size - lost)] + garbage)
+        asked = write_all(half)
+        assert half.read_bytes() == whole.read_bytes()
+        assert asked == list(FILES)[-len(asked) :]
+        if not lost_of_zip and not lost_of_journal:
+            assert asked == list(FILES)[stopped:]
+
+
+def test_a_file_that_rotted_meanwhile_and_all_behind_it_are_written_anew(tmp_path):
+    whole, half = tmp_path / "whole.zip", tmp_path / "half.zip"
+    write_all(whole)
+    with pytest.raises(KeyboardInterrupt):
+        write_all(half, stop_after(6))
+    content = bytearray(half.read_bytes())
+    content[content.index(b"\3" * 100)] = 0
+    half.write_bytes(content)
+    assert write_all(half) == ["3.txt", "4.txt", "5.txt", "6.txt", "7.txt"]
+    assert half.read_bytes() == whole.read_bytes()
+
+
+def test_two_writers_do_not_write_the_same_zip(tmp_path):
+    writer = bundles.BundleWriter(tmp_path / "b.zip", "songs")
+    with pytest.raises(BlockingIOError):
+        bundles.BundleWriter(tmp_path / "b.zip", "songs")
+    writer.close()
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    writer = bundles.BundleWriter(tmp_path / "b.zip", "songs")
+    writer.add_bytes("a.txt", b"hello")
+    writer.add_bytes("b.txt", b"world" * 1_000_000)
+    assert b"".join(writer.blocks_of("b.txt")) == b"world" * 1_000_000
+    assert b"".join(writer.blocks_of("a.txt")) == b"hello"
+    writer.close()
 
 
 def rewrite(bundle, change) -> None:

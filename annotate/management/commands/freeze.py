@@ -6,6 +6,7 @@ from django.core.management.base import CommandError, CommandParser
 from annotate.services import freezing, questionnaires
 from datasets.management.command import StudioCommand, find_dataset
 from datasets.methods import splits
+from datasets.services import releases
 
 
 def _parts(path: Path) -> dict[int, str]:
@@ -22,6 +23,7 @@ class Command(StudioCommand):
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--split", type=Path, help="A CSV with track_id and part (train, validation, test); else it is drawn.")
+        parser.add_argument("--folds", type=int, default=releases.N_FOLDS, dest="n_folds", help="How many are drawn beside it.")
         parser.add_argument("--licence", default="", help="Of the labels.")
         parser.add_argument("--author", action="append", default=[], dest="authors", help="Once for each.")
         parser.add_argument("--description", default="")
@@ -39,7 +41,8 @@ class Command(StudioCommand):
         name = options["name"]
         dataset = find_dataset(options["dataset"])
         about = {
-            key: options[key] for key in ("seed", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
+            key: options[key]
+            for key in ("seed", "n_folds", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
         }
         parts = _parts(options["split"]) if options["split"] else None
         questionnaire = questionnaires.questionnaire_of(dataset)

@@ -20,8 +20,7 @@ def write(contents: Contents, writer: BundleWriter) -> None:
             writer.add_lines(f"data/{part}/metadata.jsonl", lines)
     parts = {row["track_id"]: row["part"] for row in contents.tracks.rows()}
     for recording in contents.recordings():
-        with recording.open() as file:
-            writer.add(f"data/{parts[recording.track_id]}/{recording.name}", file)
+        writer.add(f"data/{parts[recording.track_id]}/{recording.name}", recording.open)
 
 
 def _rows(contents: Contents, names: dict[int, str], part: str) -> Iterator[Row]:

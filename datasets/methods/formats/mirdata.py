@@ -34,15 +34,11 @@ def write(contents: Contents, writer: BundleWriter) -> None:
 
 def _add(writer: BundleWriter, recording: Recording) -> str:
     """Write a recording and return its MD5."""
+    name = f"audio/{recording.name}"
+    writer.add(name, recording.open)
     digest = hashlib.md5(usedforsecurity=False)
-
-    def read() -> Iterable[bytes]:
-        with recording.open() as file:
-            for block in _blocks(file):
-                digest.update(block)
-                yield block
-
-    writer.add_lines(f"audio/{recording.name}", read())
+    for block in writer.blocks_of(name):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from itertools import count, islice
 from typing import IO
 
@@ -27,10 +28,7 @@ def write_jsonl(contents: Contents, writer: BundleWriter) -> None:
 
 def write_parquet(contents: Contents, writer: BundleWriter) -> None:
     for table in contents.tables:
-        with tempfile.TemporaryFile() as file:
-            _parquet(table, file)
-            file.seek(0)
-            writer.add(f"{table.name}.parquet", file)
+        writer.add(f"{table.name}.parquet", partial(_parquet, table))
 
 
 LONGEST_LINE = 1_000_000  # bytes
@@ -109,14 +107,17 @@ def _plain(rows: Iterable[Row]) -> Iterator[dict[str, object]]:
         yield {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-def _parquet(table: Table, file: IO[bytes]) -> None:
-    """In groups of rows, so that memory does not grow with the table."""
+def _parquet(table: Table) -> IO[bytes]:
+    """A file in groups of rows, so that memory does not grow with the table."""
     import pyarrow as pa
     from pyarrow import parquet
 
     types = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), datetime: pa.timestamp("us", tz="UTC")}
     schema = pa.schema([pa.field(name, types[kind]) for name, (kind, _meaning) in table.columns.items()])
     rows = table.rows()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 (whoever gets it closes it)
     with parquet.ParquetWriter(file, schema) as target:
         while group := list(islice(rows, ROWS_AT_ONCE)):
             target.write_table(pa.Table.from_pylist([dict(row) for row in group], schema))
+    file.seek(0)
+    return file

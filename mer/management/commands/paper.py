@@ -20,7 +20,9 @@ class Command(StudioCommand):
         parser.add_argument("--recipe", default="paper", choices=RECIPES)
         parser.add_argument("--seed", type=int, default=DEFAULT.seed)
         parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
-        parser.add_argument("--folds", action="store_true", help="Test every track once, in five folds: five times the work.")
+        parser.add_argument(
+            "--folds", action="store_true", help="Test every track once, in the release's folds: with five, five times the work."
+        )
         parser.add_argument(
             "--ablations",
             action="store_true",

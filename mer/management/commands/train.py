@@ -25,7 +25,7 @@ class Command(StudioCommand):
         parser.add_argument("--seed", type=int, default=DEFAULT.seed)
         parser.add_argument("--epochs", type=int, default=DEFAULT.epochs)
         parser.add_argument(
-            "--folds", action="store_true", help="Test every track once, in five folds, in place of the hold-out split."
+            "--folds", action="store_true", help="Test every track once, in the release's folds, in place of the hold-out split."
         )
         parser.add_argument(
             "--repeats", type=int, default=1, help="With --folds: as many runs, each on folds drawn anew (k-fold repeated)."
