@@ -15,7 +15,7 @@ from django.core.files import File
 from django.db.models.fields.files import FieldFile
 
 from datasets import contents, selectors
-from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, PolicyRefused, TryLater, WrongState
+from datasets.errors import JobCancelled, PolicyRefused, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
 from datasets.methods.formats import tables as table_formats
@@ -45,11 +45,8 @@ def fetch_track(ticket: Ticket) -> None:
         return  # a worker died between the result and the end of the job: nothing is left to do
     tracks.start_step(track, Track.State.FETCHING)
     sweep_folders()
-    folder = settings.WORK_DIR / f"fetch-{track.token}"
-    folder.mkdir(exist_ok=True)
-    keep = False
     try:
-        with _by_its_cure(ticket, track):
+        with queue.work_folder(f"fetch-{track.token}") as folder, _by_its_cure(ticket, track):
             fetched = youtube.fetch(
                 track.external_id,
                 folder,
@@ -61,21 +58,14 @@ def fetch_track(ticket: Ticket) -> None:
                 made_for_kids=track.dataset.made_for_kids,
                 on_progress=ticket.progress,
             )
-        with fetched.path.open("rb") as file:
-            original = File(file, name=fetched.path.name)
-            tracks.finish_fetch(track, fetched, original, audio.sha256_of(file))
+            with fetched.path.open("rb") as file:
+                original = File(file, name=fetched.path.name)
+                tracks.finish_fetch(track, fetched, original, audio.sha256_of(file))
         queue.succeeded("fetch")
-    except JobInterrupted:
-        keep = True  # the next attempt continues what is there
-        raise
     except TryLater as fact:
-        keep = fact.free or ticket.job.attempts < queue.MAX_TRIES
-        if keep:
+        if fact.free or ticket.job.attempts < queue.MAX_TRIES:
             tracks.wait_for_another_try(track, str(fact))
         raise
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _longest_original(track: Track) -> float:
@@ -239,31 +229,22 @@ FORMATS: dict[Export.Format, Callable[[formats.Contents, bundles.BundleWriter], 
 def write_export(ticket: Ticket) -> None:
     """A release -> one checksummed zip of tables, audio and spectrograms; the same bytes every time.
 
-    A worker that was killed leaves a folder with its part, from which the next attempt on the same machine goes on.
+    An attempt that broke off leaves a folder with its part, from which the next one on the same machine goes on.
     """
     export = Export.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
     release = export.release
     sweep_folders()
     ticket.progress(0, "Tables", force=True)
     of_release = contents.of(release)
-    folder = settings.WORK_DIR / f"export-{export.pk}-{contents.digest(of_release)[:16]}"
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{release.name}.zip"
-    keep = False
-    try:
-        _write_bundle(ticket, export, of_release, path)
+    with queue.work_folder(f"export-{export.pk}-{contents.digest(of_release)[:16]}") as folder:
+        path = folder / f"{release.name}.zip"
+        try:
+            _write_bundle(ticket, export, of_release, path)
+        except BlockingIOError:
+            raise TryLater("Another worker on this machine still writes this bundle.", wait_s=30, free=True) from None
         with path.open("rb") as file:
             sha256 = audio.sha256_of(file)
             _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
-    except BlockingIOError:
-        keep = True
-        raise TryLater("Another worker on this machine still writes this bundle.", wait_s=30, free=True) from None
-    except (JobInterrupted, JobTakenOver):
-        keep = True
-        raise
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_bundle(ticket: Ticket, export: Export, of_release: formats.Contents, path: Path) -> None:

@@ -204,20 +204,10 @@ LEFT_FOR_S = 2 * 24 * 3600
 
 @contextmanager
 def _folder_of(name: str) -> Iterator[Path]:
-    """Where a network is trained. What a worker leaves that was killed or shut down is gone on with; else it is removed at the end."""
+    """Where a network is trained, and the state that the next attempt goes on from."""
     queue.remove_left("train", LEFT_FOR_S)
-    folder = settings.WORK_DIR / name
-    folder.mkdir(exist_ok=True)
-    os.utime(folder)
-    keep = False
-    try:
+    with queue.work_folder(name) as folder:
         yield folder
-    except JobInterrupted:
-        keep = True  # the next attempt goes on from here
-        raise
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, str]:

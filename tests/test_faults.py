@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from datasets.methods import bundles
 from tests import postgres
 from tests.browser.conftest import free_port
 from tests.conftest import tone
@@ -51,9 +52,36 @@ print("LOOK", json.dumps({
     "converted": Event.objects.filter(subject="track", to_state="ready").count(),
     "counted": list(Consensus.objects.order_by("track").values_list("n_ratings", flat=True)),
     "votes": [sum(row.votes.values()) for row in Consensus.objects.order_by("track")],
-    "keys": sorted(str(key) for key in Rating.objects.values_list("key", flat=True)),
+    "keys": sorted(str(key) for key in Rating.objects.exclude(key=None).values_list("key", flat=True)),
     "twice": Rating.objects.values("track", "rater").annotate(n=Count("pk")).filter(n__gt=1).count(),
     "jobs": list(Job.objects.exclude(state="done").values_list("state", "reason")),
+}))
+"""
+
+
+RATE = """
+from annotate.services import questionnaires, ratings
+from datasets.models import Dataset, Word
+from datasets.services import tracks
+made = questionnaires.questionnaire_of(Dataset.objects.filter(name="Rated").first() or tracks.create_dataset(name="Rated"))
+words = list(Word.objects.filter(label__dataset=made.dataset).select_related("label"))
+rows = [ratings.ImportedRating(track.pk, f"R{n}", words[place % 9], words[place % 9].label)
+    for place, track in enumerate(made.dataset.tracks.order_by("pk")) for n in range(5)]
+ratings.import_ratings(made, rows)
+print("RATED", made.pk)
+"""
+FROZEN = """
+import json
+from datasets.models import Job, Release
+from mer.models import Run
+release = Release.objects.get(name="rated-v1")
+print("FROZEN", json.dumps({
+    "whole": release.is_complete, "hash": release.content_hash, "items": release.items.count(), "ratings": release.ratings.count(),
+    "members": [split.members.count() for split in release.splits.order_by("pk")],
+    "exports": [[row.job.state, row.job.reason, row.size, row.file.path if row.file else ""] for row in release.exports.all()],
+    "attempts": sum(Job.objects.filter(subject__in=["run", "export"]).values_list("attempts", flat=True)),
+    "runs": [[run.state, run.job.reason, sorted(run.evaluations.values_list("part", flat=True)), run.predictions.count()] for run in
+        Run.objects.filter(release=release)],
 }))
 """
 
@@ -158,10 +186,16 @@ class Site:
             time.sleep(0.3)
         raise AssertionError(f"no answer from {path}: {self.log.read_text()[-3000:]}")
 
-    def upload(self) -> None:
+    def kill_the_database(self) -> None:
+        pid = self.postgres.get_pid()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for one in (pid, *map(int, children)):
+            os.kill(one, signal.SIGKILL)
+
+    def upload(self, dataset: str = "Faults") -> None:
         self.sent += 1
         sound = {"file": (f"{self.sent}.wav", tone(3.0, seed=self.sent), "audio/wav")}
-        answer = self.ask("POST", "tracks/", self.curator, data={"dataset": "Faults"}, files=sound)
+        answer = self.ask("POST", "tracks/", self.curator, data={"dataset": dataset}, files=sound)
         assert answer.status_code == 202, answer.text
 
     def rate(self, token: str, until: Callable[[], bool]) -> None:
@@ -213,10 +247,7 @@ def test_a_database_killed_twice_while_people_rate_and_recordings_come_in(site):
         for _ in range(N_TRACKS // 2):
             site.upload()
         time.sleep(2)
-        pid = site.postgres.get_pid()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for one in (pid, *map(int, children)):
-            os.kill(one, signal.SIGKILL)
+        site.kill_the_database()
         with suppress(requests.RequestException):
             answer = requests.get(f"{site.base}/login/", timeout=10)
             answer = requests.get(f"{site.base}/rate/1/", cookies={"sessionid": "x" * 32}, timeout=10)
@@ -228,6 +259,44 @@ def test_a_database_killed_twice_while_people_rate_and_recordings_come_in(site):
         thread.join()
     assert site.codes[503] > 0 and not site.codes[500], site.codes
     assert len(site.taken) > N_TRACKS
+    site.assert_whole()
+
+
+def test_a_database_killed_while_a_release_is_frozen_exported_and_learned_from(site):
+    site.container("worker", "train")
+    site.shell("RATED", RATE)
+    for _ in range(18):
+        site.upload("Rated")
+    site.assert_whole()
+    questionnaire = site.shell("RATED", RATE)
+    pages = ((f"questionnaires/{questionnaire}/freeze/", {"name": "rated-v1", "seed": 1}, 0.15),
+        ("releases/rated-v1/export/", {"format": "csv"}, 1.0), ("runs/", {"release": "rated-v1", "network": "features"}, 3.0),
+        ("releases/rated-v1/export/", {"format": "jams"}, 0.3))  # fmt: skip
+    for path, body, after in pages:
+        asked = threading.Thread(target=site.ask, args=("POST", path, site.curator), kwargs={"json": body})
+        asked.start()
+        time.sleep(after)
+        site.kill_the_database()
+        time.sleep(2)
+        site.postgres.ensure_postgres_running()
+        asked.join()
+    assert not site.codes[500], site.codes
+
+    def ended() -> bool:
+        nonlocal found
+        found = json.loads(site.shell("FROZEN", FROZEN))
+        return all(row[0] not in ("queued", "running") for row in found["exports"] + found["runs"])
+
+    found: dict = {}
+    wait_for(ended, 240, site.log)
+    assert (found["whole"], len(found["hash"]), found["items"], found["ratings"]) == (True, 64, 18, 90)
+    assert found["members"] == [18, 18]
+    assert [row[:2] for row in found["exports"]] == [["done", ""], ["done", ""]], found
+    assert found["attempts"] > 3, "no job was at work when the database died"
+    for *_said, size, path in found["exports"]:
+        assert Path(path).stat().st_size == size and bundles.verify(Path(path)) == []
+    [[state, reason, parts, predictions]] = found["runs"]
+    assert (state, reason, parts, predictions) == ("done", "", ["test", "train", "validation"], 18), found
     site.assert_whole()
 
 

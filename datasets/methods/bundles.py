@@ -10,12 +10,12 @@ import fcntl
 import hashlib
 import io
 import json
+import os
 import re
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,14 @@ from datasets.errors import DatasetsError
 
 SUMS = "SHA256SUMS"
 BLOCK = 1 << 20
+JOURNALLED = (
+    "header_offset",
+    "file_size",
+    "compress_size",
+    "CRC",
+    "create_version",
+    "extract_version",
+)  # what a zip says of a file
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike
@@ -64,19 +72,19 @@ class BundleWriter:
 
     def __init__(self, path: Path, folder: str, on_file: Callable[[int], None] | None = None) -> None:
         self._folder, self._path, self._on_file = folder, path, on_file
-        self._written: dict[str, _Written] = {}
+        self._sums: dict[str, bytes] = {}  # by the whole name, which the zip's own list holds anyway
         path.touch()
         self._file = path.open("r+b")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._journal = path.with_suffix(".journal").open("a+b")
-        for name, written in self._left_whole():
-            self._written[name] = written
-        self._file.seek(max((written.end for written in self._written.values()), default=0))
+        left = list(self._left_whole())
+        self._file.seek(left[-1][1] if left else 0)
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._journal.truncate(0)
-        for name, written in self._written.items():
-            self._zip.filelist.append(written.entry(self._named(name)))
-            self._note(name)
+        for entry, end in left:
+            self._zip.filelist.append(entry)
+            self._zip.NameToInfo[entry.filename] = entry
+            self._note(entry, end)
 
     def add(self, name: str, open_file: Callable[[], IO[bytes]]) -> None:
         def blocks() -> Iterator[bytes]:
@@ -89,32 +97,32 @@ class BundleWriter:
         self.add_lines(name, [content])
 
     def add_lines(self, name: str, lines: Iterable[bytes]) -> None:
-        if name in self._written:
+        entry = self._named(name)
+        if entry.filename in self._sums:
             return
         digest = hashlib.sha256()
-        entry = self._named(name)
         with self._zip.open(entry, "w", force_zip64=True) as target:
             for line in lines:
                 digest.update(line)
                 target.write(line)
         self._file.flush()
-        self._written[name] = _Written.of(entry, self._file.tell(), digest.hexdigest())
-        self._note(name)
+        self._sums[entry.filename] = digest.digest()
+        self._note(entry, self._file.tell())
         if self._on_file:
-            self._on_file(len(self._written))
+            self._on_file(len(self._sums))
 
     def sum_of(self, name: str) -> str:
         """SHA-256 of a file that was written."""
-        return self._written[name].sha256
+        return self._sums[f"{self._folder}/{name}"].hex()
 
     def blocks_of(self, name: str) -> Iterator[bytes]:
         """A file that was written, read back."""
-        return self._written[name].blocks(self._path)
+        return self._blocks(self._zip.getinfo(f"{self._folder}/{name}"))
 
     def close(self) -> None:
         with self._zip.open(self._named(SUMS), "w", force_zip64=True) as target:
-            for name in sorted(self._written):
-                target.write(f"{self.sum_of(name)}  {name}\n".encode())
+            for name in sorted(self._sums):
+                target.write(f"{self._sums[name].hex()}  {name.removeprefix(self._folder + '/')}\n".encode())
         self._zip.close()
         self._file.truncate()
         self._file.close()
@@ -125,57 +133,40 @@ class BundleWriter:
         info.external_attr = 0o644 << 16
         return info
 
-    def _note(self, name: str) -> None:
-        self._journal.write(json.dumps([name, *astuple(self._written[name])]).encode() + b"\n")
-        self._journal.flush()
-
-    def _left_whole(self) -> Iterator[tuple[str, _Written]]:
-        """What an earlier writer left, up to the first file that is not as its journal says."""
-        self._journal.seek(0)
-        size = self._path.stat().st_size
-        for line in self._journal:
-            try:
-                name, *values = json.loads(line)
-                written = _Written(*values)
-            except (ValueError, TypeError):  # it was killed, or the power went, while it wrote this line
-                return
-            digest = hashlib.sha256()
-            for block in written.blocks(self._path):
-                digest.update(block)
-            if digest.hexdigest() != written.sha256 or written.end > size:
-                return
-            yield name, written
-
-
-@dataclass(frozen=True)
-class _Written:
-    """A file that is whole in a zip: where it begins, its bytes end there, and what the zip's own list says of it."""
-
-    header_offset: int
-    size: int
-    end: int
-    crc: int
-    create_version: int
-    extract_version: int
-    sha256: str
-
-    @classmethod
-    def of(cls, entry: zipfile.ZipInfo, end: int, sha256: str) -> _Written:
-        return cls(entry.header_offset, entry.file_size, end, entry.CRC, entry.create_version, entry.extract_version, sha256)
-
-    def entry(self, info: zipfile.ZipInfo) -> zipfile.ZipInfo:
-        info.header_offset, info.CRC = self.header_offset, self.crc
-        info.file_size = info.compress_size = self.size
-        info.create_version, info.extract_version = self.create_version, self.extract_version
-        return info
-
-    def blocks(self, path: Path) -> Iterator[bytes]:
-        with path.open("rb") as file:
-            file.seek(self.end - self.size)
-            left = self.size
+    def _blocks(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            file.seek(entry.header_offset + 26)  # APPNOTE 4.3.7: the lengths of the name and of what stands behind it
+            file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
+            left = entry.file_size
             while left and (block := file.read(min(left, BLOCK))):
                 left -= len(block)
                 yield block
+
+    def _note(self, entry: zipfile.ZipInfo, end: int) -> None:
+        facts = {name: getattr(entry, name) for name in JOURNALLED}
+        line = [entry.filename, self._sums[entry.filename].hex(), end, facts]
+        self._journal.write(json.dumps(line).encode() + b"\n")
+        self._journal.flush()
+
+    def _left_whole(self) -> Iterator[tuple[zipfile.ZipInfo, int]]:
+        """The files that an earlier writer left and where each ends, up to the first that is not as its journal says."""
+        self._journal.seek(0)
+        size = self._path.stat().st_size
+        for line in self._journal:
+            digest = hashlib.sha256()
+            try:
+                name, said, end, facts = json.loads(line)
+                entry = self._named(name.removeprefix(f"{self._folder}/"))
+                for fact in JOURNALLED:
+                    setattr(entry, fact, facts[fact])
+                for block in self._blocks(entry):
+                    digest.update(block)
+            except (ValueError, TypeError, LookupError, AttributeError, OSError, struct.error):
+                return  # it was killed, or the power went, while it wrote this line
+            if digest.hexdigest() != said or end > size:
+                return
+            self._sums[entry.filename] = digest.digest()
+            yield entry, end
 
 
 class BundleRefused(DatasetsError):

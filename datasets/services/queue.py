@@ -6,18 +6,21 @@ Messages may be lost, doubled or late: they only wake a worker, which asks the r
 
 import errno
 import logging
+import os
 import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
+from django.db import OperationalError as DatabaseAway
 from django.db.models import F, Model, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -34,6 +37,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 5
 STALE_S = 30  # a running job without a heartbeat for this long has lost its worker
 MAX_ATTEMPTS = 3
+ANOTHER_FOLLOWS = (JobInterrupted, JobTakenOver, TryLater, DatabaseAway, InterfaceError)  # after these another attempt goes on
 MAX_TRIES = 6  # of what may pass, such as a broken line
 
 
@@ -159,6 +163,16 @@ class Ticket:
         )  # fmt: skip
         return None
 
+    def wait_for_database(self, error: Exception) -> None:
+        """Back to the queue, once the row can be reached again; if that takes long, the sweep finds it without a heartbeat."""
+        until = time.monotonic() + STALE_S
+        while time.monotonic() < until:
+            connection.close()
+            try:
+                return self.wait(TryLater(f"The database did not answer: {error}", wait_s=2 * 2**self.job.attempts))
+            except DatabaseError:
+                time.sleep(1)
+
     def give_back(self) -> None:
         Job.objects.filter(self._mine).update(
             state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None, attempts=F("attempts") - 1
@@ -276,6 +290,9 @@ def _run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         ticket.wait(fact)
     except MERError as fact:
         ticket.end(Job.State.FAILED, str(fact))
+    except (DatabaseAway, InterfaceError) as error:
+        logger.exception("Job %s (%s) lost the database", job_id, ticket.job.task)
+        ticket.wait_for_database(error)
     except OSError as error:
         logger.exception("Job %s (%s) met the system", job_id, ticket.job.task)
         full = "The disk of the studio is full. Free some space, then try again."
@@ -346,6 +363,22 @@ def _wake_forgotten(now: datetime) -> int:
     for job in forgotten:
         wake(job)
     return len(forgotten)
+
+
+@contextmanager
+def work_folder(name: str) -> Iterator[Path]:
+    """A folder of a job, in which the next attempt on this machine goes on where this one broke off; else it is removed at the end."""
+    folder = settings.WORK_DIR / name
+    folder.mkdir(exist_ok=True)
+    os.utime(folder)
+    try:
+        yield folder
+    except ANOTHER_FOLLOWS:
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_left(kind: str, left_for_s: float) -> None:
