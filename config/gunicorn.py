@@ -3,6 +3,10 @@
 On SQLite, where nothing stands between it and the raters' phones, more threads, because each sends one piece of audio at a time.
 """
 
+import os
+import shutil
+from types import SimpleNamespace
+
 import django
 from django.conf import settings
 from django.db import connection
@@ -17,6 +21,17 @@ graceful_timeout = 3
 control_socket_disable = True
 accesslog = None
 loglevel = "warning"
+
+counted = settings.DATA_DIR / "metrics"  # by each web process in a file of its own; /metrics adds them up
+shutil.rmtree(counted, ignore_errors=True)
+counted.mkdir()
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counted)
+
+
+def child_exit(server: object, worker: SimpleNamespace) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_starting(server: object) -> None:

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.security.request_id",
+    "config.metrics.timed",
     "django.middleware.security.SecurityMiddleware",
     "config.security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -247,7 +248,7 @@ FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0)  # before each download: guests 
 YOUTUBE_API_KEY = env.str("YOUTUBE_API_KEY", "")  # of the Data API, which alone tells the videos that are made for kids
 FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
 MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0)  # what recordings may take; 0: as much as there is
-JOB_RETENTION_DAYS = env.int("JOB_RETENTION_DAYS", 90)  # finished jobs, and what the page of predictions heard
+JOB_RETENTION_DAYS = env.int("JOB_RETENTION_DAYS", 90)  # finished jobs, bundles, and what the page of predictions heard
 TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60)  # longer recordings are refused when they are converted
 
 # --- language, time, API -------------------------------------------------------------------------------------------

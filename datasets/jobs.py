@@ -65,6 +65,8 @@ def fetch_track(ticket: Ticket) -> None:
     except TryLater as fact:
         if fact.free or ticket.job.attempts < queue.MAX_TRIES:
             tracks.wait_for_another_try(track, str(fact))
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 

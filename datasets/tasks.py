@@ -8,7 +8,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 
 from datasets import jobs
-from datasets.services import arrivals, duplicates, links, queue, uploads
+from datasets.services import arrivals, duplicates, links, queue, releases, uploads
 
 
 @shared_task(time_limit=30 * 60)
@@ -57,6 +57,7 @@ def tidy() -> None:
     duplicates.queue_missing()
     uploads.forget_old()
     arrivals.forget_old()
+    releases.forget_old()
     jobs.sweep_folders()
     queue.forget_old()
     SessionStore.clear_expired()

@@ -156,7 +156,7 @@ class Hosts:
         text = (ROOT / "docker" / "nginx.conf.template").read_text()
         values = {
             "DOMAIN": "localhost", "WEB": f"127.0.0.1:{self.web_port}", "CERTIFICATE": str(certificate), "KEY": str(key),
-            "HTTP_PORT": str(self.http), "HTTPS_PORT": str(self.port),
+            "WEBROOT": str(self.folder / "webroot"), "HTTP_PORT": str(self.http), "HTTPS_PORT": str(self.port),
         }  # fmt: skip
         text = re.sub(r"\$\{(\w+)\}", lambda match: values[match.group(1)], text)
         paths = "".join(
@@ -209,6 +209,11 @@ def test_the_proxy_speaks_tls_alone_and_keeps_what_is_inside_inside(hosts):
     with pytest.raises(urllib.error.HTTPError) as moved:
         opener.open(plain, timeout=5)
     assert moved.value.code == 301 and moved.value.headers["Location"].startswith("https://localhost")
+    proof = hosts.folder / "webroot" / ".well-known" / "acme-challenge" / "proof"
+    proof.parent.mkdir(parents=True)
+    proof.write_text("ours")
+    proved = opener.open(f"http://localhost:{hosts.http}/.well-known/acme-challenge/proof", timeout=5)
+    assert proved.read() == b"ours", "certbot cannot renew the certificate while the proxy runs"
 
 
 def test_senders_that_fall_silent_hold_up_nobody_behind_the_proxy(hosts):

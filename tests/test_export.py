@@ -1,14 +1,16 @@
 import csv
 import io
 import zipfile
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from annotate.services import freezing
 from datasets import jobs
 from datasets.errors import WrongState
 from datasets.methods import bundles
-from datasets.models import Track
+from datasets.models import Job, Track
 from datasets.services import queue, releases
 from mer.methods.params import SpectrogramParams
 from mer.services import inputs
@@ -46,6 +48,17 @@ def test_spectrograms_go_along(release, make_track, rate, questionnaire, setting
     export = write(freezing.freeze(questionnaire, name="v2", seed=1))
     with zipfile.ZipFile(export.file) as bundle:
         assert bundle.read(f"v2/spectrograms/full-robust/{long.pk}.png").startswith(b"\x89PNG")
+
+
+def test_a_bundle_is_kept_for_a_while_and_is_the_same_when_it_is_made_again(release, settings):
+    export = write(release)
+    storage, name, sha256 = export.file.storage, export.file.name, export.sha256
+    releases.forget_old()
+    assert storage.exists(name)
+    Job.objects.filter(pk=export.job_id).update(finished_at=timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS + 1))
+    releases.forget_old()
+    assert not storage.exists(name) and not release.exports.exists()
+    assert write(release).sha256 == sha256
 
 
 def test_two_exports_are_the_same_bytes(release):

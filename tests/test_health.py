@@ -1,12 +1,15 @@
 """What monitors ask."""
 
+from datetime import timedelta
 from importlib import metadata
 
 import pytest
 from django.db import DatabaseError
 from django.test import override_settings
+from django.utils import timezone
 
-from config import health
+from config import health, metrics
+from datasets.models import Job
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +53,28 @@ def test_metrics_are_for_the_token_and_for_admins(client, curator, admin_person,
     assert client.get("/metrics").status_code == 200
 
 
+def test_metrics_tell_how_long_requests_and_jobs_take(client, admin_person, make_track):
+    now = timezone.now()
+    for seconds in (2, 4):
+        Job.objects.create(
+            task="datasets.tasks.convert",
+            title="x",
+            subject="track",
+            subject_id=seconds,
+            state="done",
+            started_at=now - timedelta(seconds=seconds),
+            finished_at=now,
+        )
+    client.force_login(admin_person)
+    client.get("/healthz")
+    client.get("/nobody-knows-this-address")
+    page = client.get("/metrics").content.decode()
+    assert 'mer_request_seconds_count{code="2xx",method="GET",route="healthz"}' in page
+    assert 'mer_request_seconds_count{code="4xx",method="GET",route=""}' in page and "nobody-knows" not in page
+    assert 'mer_jobs_done_last_day{task="datasets.tasks.convert"} 2.0' in page
+    assert 'mer_job_mean_seconds{task="datasets.tasks.convert"} 3.0' in page
+
+
 def test_an_old_yt_dlp_or_a_missing_runtime_alarms_the_admin(client, curator, admin_person, monkeypatch):
     def shown() -> list[bool]:
         return ["yt-dlp is out of date" in client.get(address).content.decode() for address in ("/", "/admin/")]
@@ -66,8 +91,8 @@ def test_an_old_yt_dlp_or_a_missing_runtime_alarms_the_admin(client, curator, ad
 
 
 def test_metrics_tell_the_age_of_yt_dlp(client, admin_person, monkeypatch):
-    monkeypatch.setattr(health, "age_of_ytdlp", lambda: 90)
-    monkeypatch.setattr(health, "javascript_runtime", lambda: "")
+    monkeypatch.setattr(metrics, "age_of_ytdlp", lambda: 90)
+    monkeypatch.setattr(metrics, "javascript_runtime", lambda: "")
     client.force_login(admin_person)
     page = client.get("/metrics").content.decode()
     assert "mer_ytdlp_age_days 90.0" in page and "mer_javascript_runtime 0.0" in page

@@ -5,6 +5,7 @@ And lines that are slow or silent: they hold up nobody else.
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -45,7 +46,7 @@ def server():
         address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
     environment = os.environ | {
         "DATABASE_URL": address, "PORT": str(port), "WEB_CONCURRENCY": "3", "LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT),
-        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DJANGO_SETTINGS_MODULE": "config.settings", "METRICS_TOKEN": "a-long-token",
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "gunicorn", "--config", "python:config.gunicorn"], cwd=ROOT, env=environment)
     yield process, f"http://127.0.0.1:{port}"
@@ -125,6 +126,16 @@ def test_kill_9_of_web_processes_while_people_rate(server, make_track, questionn
     assert all(row.n_ratings == 5 == sum(row.votes.values()) for row in Consensus.objects.all())
     assert Event.objects.filter(subject="assignment", to_state="rated").count() == Rating.objects.count()
     assert master.poll() is None, "the server itself is gone"
+
+
+def test_metrics_add_up_what_all_web_processes_did(server):
+    _master, base = server
+    until_answered(requests.Session(), "GET", f"{base}/healthz")
+    for _ in range(30):
+        requests.get(f"{base}/healthz", timeout=10, headers={"Connection": "close"})
+    page = requests.get(f"{base}/metrics", headers={"Authorization": "Bearer a-long-token"}, timeout=10).text
+    [counted] = re.findall(r'^mer_request_seconds_count\{code="2xx",method="GET",route="healthz"\} (\S+)', page, re.MULTILINE)
+    assert float(counted) >= 31, "one process tells of itself only"
 
 
 def test_a_sender_that_falls_silent_holds_up_nobody(server, make_track, questionnaire):

@@ -169,7 +169,8 @@ class Ticket:
         while time.monotonic() < until:
             connection.close()
             try:
-                return self.wait(TryLater(f"The database did not answer: {error}", wait_s=2 * 2**self.job.attempts))
+                self.wait(TryLater(f"The database did not answer: {error}", wait_s=2 * 2**self.job.attempts))
+                return
             except DatabaseError:
                 time.sleep(1)
 

@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from datasets import selectors
@@ -336,6 +339,17 @@ def request_export(release: Release, *, format: str, by: User | None = None, wak
     export.save(update_fields=["job"])
     record(release, to="export requested", actor=by, reason=format)
     return export
+
+
+def forget_old() -> None:
+    """Bundles that nobody asked for in a long time: made again they are the same bytes."""
+    before = timezone.now() - timedelta(days=settings.JOB_RETENTION_DAYS)
+    old = Export.objects.filter(Q(job__finished_at__lt=before) | Q(job=None, created_at__lt=before))
+    for export in old:
+        name = str(export.file.name)
+        export.delete()
+        if name:
+            export.file.storage.delete(name)
 
 
 def job_of(export: Export) -> Job:
