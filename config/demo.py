@@ -16,15 +16,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from django.conf import settings
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, User
 from django.core.files import File
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from annotate.models import Assignment, Consensus, Gold, Questionnaire, Rater, Rating
 from annotate.services import consensus, freezing, questionnaires
-from datasets import jobs
-from datasets.access import CURATORS, GUESTS
+from datasets import access, jobs
 from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Signal, Track, Word
 from datasets.services import queue, tracks
 from mer.methods.params import SpectrogramParams, TrainingParams
@@ -77,20 +76,6 @@ def is_wanted() -> bool:
     return unfinished or not (Dataset.objects.exists() or User.objects.exists())
 
 
-def curators() -> Group:
-    return _group(CURATORS, "curate", "inspect")
-
-
-def guests() -> Group:
-    return _group(GUESTS, "inspect")
-
-
-def _group(name: str, *permissions: str) -> Group:
-    group, _ = Group.objects.get_or_create(name=name)
-    group.permissions.set(Permission.objects.filter(codename__in=permissions, content_type__app_label="datasets"))
-    return group
-
-
 def password_file() -> Path:
     return settings.DATA_DIR / "demo_password"
 
@@ -112,9 +97,9 @@ def make_accounts() -> str:
             user.save()
             user.groups.add(group)
             if name == "curator":
-                user.groups.add(curators())
+                user.groups.add(access.curators())
             elif name == "guest":
-                user.groups.add(guests())
+                user.groups.add(access.guests())
     return password
 
 

@@ -156,14 +156,12 @@ def _dump(folder: Path) -> Dump:
 
 
 def _address() -> str:
-    """As the tools of PostgreSQL read it; a host that begins with a slash is the folder of a socket."""
-    database = connection.settings_dict
-    values = {
-        "host": database["HOST"] or database.get("OPTIONS", {}).get("host", ""),
-        "port": database["PORT"],
-        "user": database["USER"],
-    }
-    return " ".join(f"{name}='{value}'" for name, value in (values | {"dbname": database["NAME"]}).items() if value)
+    """As the tools of PostgreSQL read it, with everything that Django connects with, such as `sslmode`; the password goes another way."""
+    from psycopg import conninfo, pq
+
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - {"password"}
+    params = connection.get_connection_params()
+    return conninfo.make_conninfo(**{name: value for name, value in params.items() if name in known and value is not None})
 
 
 def _run_tool(tool: str, *arguments: str) -> None:

@@ -232,7 +232,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a folder of recordings at once
-WORK_DIR = DATA_DIR / "tmp"  # of jobs and uploads under way; emptied at every start
+WORK_DIR = DATA_DIR / "tmp"  # of jobs and uploads under way
 WORK_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_TEMP_DIR = WORK_DIR
 UPLOAD_MAX_MB = env.int("UPLOAD_MAX_MB", 500)  # one audio file

@@ -6,7 +6,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -32,6 +32,20 @@ def panel_base(request: HtmxHttpRequest) -> str:
 
 P = ParamSpec("P")
 CURATORS, GUESTS = "curators", "guests"  # the groups that carry the permissions
+
+
+def curators() -> Group:
+    return _group(CURATORS, "curate", "inspect")
+
+
+def guests() -> Group:
+    return _group(GUESTS, "inspect")
+
+
+def _group(name: str, *permissions: str) -> Group:
+    group, _ = Group.objects.get_or_create(name=name)
+    group.permissions.set(Permission.objects.filter(codename__in=permissions, content_type__app_label="datasets"))
+    return group
 
 
 R = TypeVar("R", bound=HttpRequest)

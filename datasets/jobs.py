@@ -28,14 +28,11 @@ LEFT_FOR_S = 24 * 3600
 
 
 def sweep_folders() -> None:
-    """Of workers that were killed, whose jobs ended elsewhere; and what is downloaded of videos that nobody waits for any more."""
+    """Of workers that were killed, whose jobs ended elsewhere."""
+    queue.remove_work_folders()
     for kind in ("convert", "print"):
         queue.remove_left(kind, 3600)
     queue.remove_left("", LEFT_FOR_S)  # anything else, also what a killed web process took in
-    folders = {folder.name.removeprefix("fetch-"): folder for folder in settings.WORK_DIR.glob("fetch-*")}
-    waiting = Track.objects.filter(token__in=list(folders), state__in=[Track.State.WAITING, Track.State.FETCHING])
-    for token in set(folders) - set(waiting.values_list("token", flat=True)):
-        shutil.rmtree(folders[token], ignore_errors=True)
 
 
 def fetch_track(ticket: Ticket) -> None:
@@ -46,7 +43,7 @@ def fetch_track(ticket: Ticket) -> None:
     tracks.start_step(track, Track.State.FETCHING)
     sweep_folders()
     try:
-        with queue.work_folder(f"fetch-{track.token}") as folder, _by_its_cure(ticket, track):
+        with queue.work_folder(ticket) as folder, _by_its_cure(ticket, track):
             fetched = youtube.fetch(
                 track.external_id,
                 folder,
@@ -238,7 +235,7 @@ def write_export(ticket: Ticket) -> None:
     sweep_folders()
     ticket.progress(0, "Tables", force=True)
     of_release = contents.of(release)
-    with queue.work_folder(f"export-{export.pk}-{contents.digest(of_release)[:16]}") as folder:
+    with queue.work_folder(ticket, contents.digest(of_release)[:16]) as folder:
         path = folder / f"{release.name}.zip"
         try:
             _write_bundle(ticket, export, of_release, path)

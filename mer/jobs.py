@@ -66,7 +66,7 @@ def train_run(ticket: Ticket) -> None:
     _guard_usable(run, samples, usable, excluded)
     for parts in plans:
         _guard(usable, parts, labels, len(excluded))
-    with _folder_of(f"train-{run.pk}") as folder:
+    with queue.work_folder(ticket) as folder:
         best_epoch: int | None = None
         network: Path | None = None
         if run.members:
@@ -199,15 +199,6 @@ def learning_curve(ticket: Ticket) -> None:
 
 
 DRAWN, TRAINED = 0.1, 0.85  # of a run's progress
-LEFT_FOR_S = 2 * 24 * 3600
-
-
-@contextmanager
-def _folder_of(name: str) -> Iterator[Path]:
-    """Where a network is trained, and the state that the next attempt goes on from."""
-    queue.remove_left("train", LEFT_FOR_S)
-    with queue.work_folder(name) as folder:
-        yield folder
 
 
 def _draw_missing(ticket: Ticket, run: Run, owner: SpectrogramSet) -> dict[int, str]:
@@ -369,7 +360,7 @@ def train_fold(ticket: Ticket, of_run: Ticket | None = None) -> None:
     usable = [sample for sample in selectors.samples_of(run) if sample.spectrogram]
     parts = selectors.rounds_of(run, usable)[fold.number - 1]
     given = rounds.inputs_of(run, usable, [parts], labels)[0]
-    with _folder_of(f"train-{run.pk}-{fold.number}") as folder:
+    with queue.work_folder(ticket) as folder:
         found = rounds.train(InFold(fold, ticket, of_run), run, folder / "fold", given, fold=fold.number)
         ticket.check()
         facts = {"best_epoch": found.best_epoch, "n_weights": found.n_weights, "precision": found.precision}

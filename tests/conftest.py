@@ -16,8 +16,7 @@ from django.utils import translation
 
 from annotate.models import Consensus, Questionnaire, Rater, Rating
 from annotate.services import consensus, freezing, questionnaires
-from config import demo
-from datasets import jobs
+from datasets import access, jobs
 from datasets.methods import audio
 from datasets.models import Dataset, Job, Release, Track, Word
 from datasets.services import queue, tracks
@@ -43,7 +42,7 @@ def rater(db) -> User:
 @pytest.fixture
 def curator(db) -> User:
     user = User.objects.create_user("citra", password="x")
-    user.groups.add(demo.curators())
+    user.groups.add(access.curators())
     return user
 
 

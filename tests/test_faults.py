@@ -33,13 +33,13 @@ PREPARE = f"""
 from django.contrib.auth.models import User
 from annotate.models import Questionnaire
 from annotate.services import questionnaires
-from config import demo
+from datasets import access
 from datasets.services import tokens, tracks
 made = questionnaires.questionnaire_of(tracks.create_dataset(name="Faults"))
 Questionnaire.objects.filter(pk=made.pk).update(raters_per_track={PER_TRACK}, minimum_s=0, with_consent=False, with_background=False,
     with_sound_check=False, with_guidelines=False, with_practice=False, gold_every=0, repeat_every=0)
 people = [User.objects.create_user(f"rater-{{n}}") for n in range({N_RATERS})]
-curator = User.objects.create_user("curator"); curator.groups.add(demo.curators())
+curator = User.objects.create_user("curator"); curator.groups.add(access.curators())
 print("PREPARED", made.pk, *[tokens.issue_token(person, name="faults")[1] for person in [*people, curator]])
 """
 LOOK = """

@@ -77,7 +77,7 @@ def is_whole(run: Run) -> bool:
     assert (run.n_weights, run.environment["precision"]) == (1000, "float32")
     assert set(run.folds.values_list("job__state", flat=True)) == {"done"}
     assert not run.folds.exclude(results="").exists() and not list((settings.MEDIA_ROOT / "folds").glob("*"))
-    assert not list(settings.WORK_DIR.glob(f"train-{run.pk}*")), "nothing is left of it"
+    assert not list(settings.WORK_DIR.glob("job-*")), "nothing is left of it"
     return True
 
 
@@ -126,7 +126,7 @@ def test_a_shutdown_gives_run_and_fold_back_and_the_next_worker_goes_on_there(ru
     trainings.meanwhile[3] = shutdown
     assert queue.run_job(run.job_id, jobs.train_run).state == "queued"
     assert job_of(run, 3).state == "queued"
-    assert (settings.WORK_DIR / f"train-{run.pk}-3" / "fold" / "state").read_text() == "half"
+    assert (settings.WORK_DIR / f"job-{job_of(run, 3).pk}" / "fold" / "state").read_text() == "half"
     assert queue.run_job(run.job_id, jobs.train_run).state == "done"
     assert trainings.done == [1, 2, 3, 4, 5] and is_whole(run)
 

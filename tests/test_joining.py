@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotate.errors import NotInvited
 from annotate.models import Gold, Invite, Participation, Question, Questionnaire, Rater, Rating
 from annotate.services import raters, ratings, slots
-from config import demo
+from datasets import access
 from datasets.models import Event, Word
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -232,7 +232,7 @@ def test_an_account_that_an_admin_made_is_erased_with_its_name_in_every_log(clie
 
 def test_a_guest_is_not_invited(client, invite):
     guest = User.objects.create_user("guest")
-    guest.groups.add(demo.guests())
+    guest.groups.add(access.guests())
     client.force_login(guest)
     assert "Guests look; they do not rate" in text(client.post(link(invite), {"agree": "1"}))
     assert not Participation.objects.exists()

@@ -82,7 +82,7 @@ def test_a_freeze_that_was_killed_leaves_a_whole_release_or_none(study):
 
 
 def journalled(work: Path) -> int:
-    return sum(path.read_bytes().count(b"\n") for path in work.glob("export-*/*.journal"))
+    return sum(path.read_bytes().count(b"\n") for path in work.glob("job-*/*.journal"))
 
 
 def test_an_export_that_was_killed_goes_on_and_is_the_same(study, tmp_path):
@@ -94,9 +94,9 @@ def test_an_export_that_was_killed_goes_on_and_is_the_same(study, tmp_path):
         "it was done before it could be killed"
     )
     assert not again.exists()
-    assert any(work.glob("export-*/*.zip"))
+    assert any(work.glob("job-*/*.zip"))
     manage(study, "export", "v9", "--format", "jams", "--out", str(again))
     assert again.read_bytes() == whole.read_bytes()
     assert rows(study, "SELECT COUNT(*) FROM datasets_export") == [(1,)]
     assert len(list((study / "media" / "exports").rglob("*.zip"))) == 1
-    assert not any(work.glob("export-*")), "nothing is left behind"
+    assert not any(work.glob("job-*")), "nothing is left behind"

@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from annotate.api import UUID
 from annotate.models import Rater, Rating
 from annotate.services import raters, slots
-from config import demo
+from datasets import access
 
 pytestmark = pytest.mark.django_db
 
@@ -125,7 +125,7 @@ def test_a_curator_is_never_refused_and_nothing_breaks(client, curator, name):
 @pytest.fixture
 def guest(db) -> User:
     user = User.objects.create_user("tamu", password="x")
-    user.groups.add(demo.guests())
+    user.groups.add(access.guests())
     return user
 
 

@@ -9,7 +9,7 @@ from django.test import Client
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 
-from config import demo
+from datasets import access
 from datasets.services import tokens
 
 pytestmark = pytest.mark.django_db
@@ -20,9 +20,9 @@ MOST = 6  # examples an operation and role
 def person(role: str) -> User:
     user = User.objects.create_user(role.replace(" ", "-"), is_staff=role == "admin", is_superuser=role == "admin")
     if role in ("curator", "reading token"):
-        user.groups.add(demo.curators())
+        user.groups.add(access.curators())
     if role == "guest":
-        user.groups.add(demo.guests())
+        user.groups.add(access.guests())
     return user
 
 

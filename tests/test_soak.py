@@ -27,14 +27,14 @@ PREPARE = f"""
 from django.contrib.auth.models import User
 from annotate.models import *
 from annotate.services import questionnaires
-from config import demo
+from datasets import access
 from datasets.services import tokens, tracks
 dataset = tracks.create_dataset(name="Soak")
 questionnaire = questionnaires.questionnaire_of(dataset)
 Questionnaire.objects.filter(pk=questionnaire.pk).update(raters_per_track=15, minimum_s=0, with_consent=False, with_background=False,
     with_sound_check=False, with_guidelines=False, with_practice=False, gold_every=0, repeat_every=0)
 people = [User.objects.create_user(f"rater-{{n}}") for n in range({RATERS})]
-curator = User.objects.create_user("curator"); curator.groups.add(demo.curators())
+curator = User.objects.create_user("curator"); curator.groups.add(access.curators())
 print("TOKENS", *[tokens.issue_token(person, name="soak")[1] for person in [*people, curator]])
 print("QUESTIONNAIRE", questionnaire.pk)
 """

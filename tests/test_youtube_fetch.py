@@ -151,7 +151,7 @@ def test_a_broken_line_is_tried_again_later_and_at_last_fails(dataset, recorded,
     track.refresh_from_db()
     assert (job.state, track.state, track.problem) == ("failed", "failed", "network") and "tried 6 times" in track.reason
     assert len(waits) == 5 and all(later > 1.5 * sooner for sooner, later in itertools.pairwise(waits))
-    assert not list(settings.WORK_DIR.glob("fetch-*"))
+    assert not list(settings.WORK_DIR.glob("job-*"))
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_a_download_that_was_killed_goes_on_where_it_ended(dataset, recorded, si
     recorded()
     whole = Site.answers["/sound.wav"][1]
     job = tracks.add_youtube(dataset=dataset, address=ADDRESS, wake_worker=False)
-    folder = settings.WORK_DIR / f"fetch-{Track.objects.get().token}"
+    folder = settings.WORK_DIR / f"job-{job.pk}"
     folder.mkdir()
     (folder / "original.wav.part").write_bytes(whole[:40_000])
     assert queue.run_job(job.pk, jobs.fetch_track).state == "done"
@@ -374,19 +374,24 @@ def test_a_cancelled_download_leaves_nothing(dataset, recorded, site, monkeypatc
     monkeypatch.setattr(tracks, "start_step", cancelled_meanwhile)
     assert queue.run_job(job.pk, jobs.fetch_track).state == "cancelled"
     assert Track.objects.get().state == "failed"
-    assert not list(settings.WORK_DIR.glob("fetch-*"))
+    assert not list(settings.WORK_DIR.glob("job-*"))
 
 
-def test_what_was_downloaded_of_a_video_that_nobody_waits_for_any_more_is_removed(dataset):
-    states = {"waiting": "waiting", "fetching": "fetching", "cancelled": "failed", "left out": "excluded", "here": "ready"}
-    for title, state in states.items():
-        track = Track.objects.create(dataset=dataset, title=title, source="youtube", external_id=title, state=state)
-        (settings.WORK_DIR / f"fetch-{track.token}").mkdir()
+def test_what_is_left_of_work_that_nobody_waits_for_any_more_is_removed(db):
+    folders = {}
+    for state in Job.State:
+        job = Job.objects.create(
+            task="datasets.tasks.fetch_track", title=state, subject="track", subject_id=len(folders), state=state
+        )
+        folders[state] = settings.WORK_DIR / f"job-{job.pk}"
+    folders["gone"] = settings.WORK_DIR / "job-99999999-abc"
+    for folder in folders.values():
+        folder.mkdir()
+        os.utime(folder, (0, 0))  # as old as it may be: what counts is whether its job is alive
     jobs.sweep_folders()
-    left = {folder.name.removeprefix("fetch-") for folder in settings.WORK_DIR.glob("fetch-*")}
-    assert set(Track.objects.filter(token__in=left).values_list("title", flat=True)) == {"waiting", "fetching"}
-    for folder in settings.WORK_DIR.glob("fetch-*"):
-        folder.rmdir()
+    assert {state for state, folder in folders.items() if folder.exists()} == {"queued", "running"}
+    for state in ("queued", "running"):
+        folders[state].rmdir()
 
 
 def test_the_same_video_twice_is_refused(dataset, recorded):

@@ -6,7 +6,6 @@ Messages may be lost, doubled or late: they only wake a worker, which asks the r
 
 import errno
 import logging
-import os
 import shutil
 import threading
 import time
@@ -367,11 +366,13 @@ def _wake_forgotten(now: datetime) -> int:
 
 
 @contextmanager
-def work_folder(name: str) -> Iterator[Path]:
-    """A folder of a job, in which the next attempt on this machine goes on where this one broke off; else it is removed at the end."""
-    folder = settings.WORK_DIR / name
+def work_folder(ticket: Ticket, what: str = "") -> Iterator[Path]:
+    """A folder of the job, in which the next attempt on this machine goes on where this one broke off; else it is removed at the end.
+
+    what : where it goes on only if this is the same.
+    """
+    folder = settings.WORK_DIR / f"job-{ticket.job.pk}{what and '-'}{what}"
     folder.mkdir(exist_ok=True)
-    os.utime(folder)
     try:
         yield folder
     except ANOTHER_FOLLOWS:
@@ -382,9 +383,20 @@ def work_folder(name: str) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_work_folders() -> None:
+    """Of jobs that are over, or gone."""
+    of_job: dict[int, list[Path]] = {}
+    for folder in settings.WORK_DIR.glob("job-*"):
+        of_job.setdefault(int(folder.name.split("-")[1]), []).append(folder)
+    alive = Job.objects.filter(pk__in=of_job, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list("pk", flat=True)
+    for pk in of_job.keys() - set(alive):
+        for folder in of_job[pk]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_left(kind: str, left_for_s: float) -> None:
-    """Work folders of workers that were killed, whose jobs ended elsewhere; without a kind, files and folders of all kinds."""
+    """Other work folders of workers that were killed; without a kind, files and folders of all kinds."""
     for left in settings.WORK_DIR.glob(f"{kind}-*" if kind else "*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > left_for_s:
+            if not left.name.startswith("job-") and time.time() - left.stat().st_mtime > left_for_s:
                 shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()

@@ -1,6 +1,5 @@
 import fcntl
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import demo
 from config.management.commands import doctor
+from datasets.services import queue
 
 
 class Command(BaseCommand):
@@ -25,13 +25,11 @@ class Command(BaseCommand):
         except doctor.Problem as problem:
             raise CommandError(f"The disk is too full: {problem}") from None
         self._lock()
-        for left in settings.WORK_DIR.iterdir():  # of workers that were killed
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
         self._say("Preparing the database")
         call_command("migrate", verbosity=0)
+        queue.remove_work_folders()
+        queue.remove_left("", 0)  # no other studio is at work here
         call_command("collectstatic", verbosity=0, interactive=False)
-        demo.curators()
-        demo.guests()
         if demo.is_wanted():
             self._say("Loading the demo (about a minute, once)")
             demo.load(self._say)
