@@ -62,24 +62,22 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("A fixed split"),
         help_text=_(
-            "CSV with the columns track_id and part (train, validation, test). Without it 80/10/10 are drawn. Folds are drawn in any case."
+            "CSV with the columns track_id and part (train, validation, test). Without it 80/10/10 are drawn. Folds are drawn beside it."
         ),
     )
 
     n_folds = forms.IntegerField(
         required=False,
         label=_("Folds"),
-        initial=releases.N_FOLDS,
         min_value=releases.FEWEST_FOLDS,
         max_value=releases.MOST_FOLDS,
-        help_text=_("For runs that test every track once. Tracks keep their fold from releases with as many."),
+        help_text=_(
+            "For runs that test every track once. Empty: as many as in the last release, so that tracks keep their fold, or five, where there are as many artists."
+        ),
     )
 
     def clean_authors(self) -> list[str]:
         return [line.strip()[:200] for line in self.cleaned_data["authors"].splitlines() if line.strip()]
-
-    def clean_n_folds(self) -> int:
-        return self.cleaned_data["n_folds"] or releases.N_FOLDS
 
     def clean_parts(self) -> dict[int, str] | None:
         file = self.cleaned_data["parts"]

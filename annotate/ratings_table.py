@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from annotate.methods import imports
 from annotate.services.questionnaires import questionnaire_of
 from annotate.services.ratings import ImportedRating, rated_already
-from datasets.models import Dataset, Track, Word
+from datasets.models import Dataset, Label, Track, Word
 
 
 @dataclass(frozen=True)
 class Checked:
-    """n : rows of the table that say something. rows : the ratings that can come in. problems : the others, each in words."""
+    """n : rows of the table that say something. rows : the ratings that can come in. problems : the others, each in words. grids : the
+    columns of a form's grid, with the title of the track that each was taken for."""
 
     n: int
     rows: list[ImportedRating]
     problems: list[str]
+    grids: dict[str, str]
 
 
 def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *, of_two: str = "refuse") -> Checked:
     words = {word.key: word for word in Word.objects.filter(label__dataset=dataset).select_related("label")}
-    meant: dict[str, set[str]] = {}
-    for word in words.values():
-        for name in (word.name, *word.translations.values()):
-            meant.setdefault(str(name).casefold(), set()).add(word.key)
-    names = {name: keys.pop() for name, keys in meant.items() if len(keys) == 1}  # a name of two words says neither
     labels = {label.key: label for label in dataset.labels.all()}
     read, problems = imports.check(
-        ratings, words={key: word.label.key for key, word in words.items()}, labels=set(labels), names=names
+        ratings,
+        words={key: word.label.key for key, word in words.items()},
+        labels={key: label.name for key, label in labels.items()},
+        names=_names(words.values()),
+        label_names=_names(labels.values()),
     )
     tracks = _tracks(dataset)
     known: list[tuple[int, imports.Row]] = []
+    in_grids: dict[str, int] = {}
     for row in read:
-        track = next((tracks[name] for name in imports.names_of(row.track) if name in tracks), None)
+        track = tracks.get(row.track) or _of_grid(row, tracks)
         if not isinstance(track, int):
             why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
             problems.append(f"line {row.line}: {why}")
             continue
         known.append((track, row))
+        if row.track not in tracks:
+            in_grids[row.track] = track
+    titles = dict(dataset.tracks.filter(pk__in=in_grids.values()).values_list("pk", "title"))
     kept, twins = imports.one_of_two(known, of_two)
     kept, here = _not_here(dataset, kept)
     found = [
         ImportedRating(track, row.rater, words.get(row.word), labels[row.label], row.valence, row.arousal, row.rated_at)
         for track, row in kept
     ]
-    return Checked(len(ratings), found, problems + twins + here)
+    return Checked(len(ratings), found, problems + twins + here, {column: titles[track] for column, track in in_grids.items()})
+
+
+def _names(rows: Iterable[Label | Word]) -> dict[str, str]:
+    """What words or labels are called in any language, to their keys; a name of two says neither."""
+    meant: dict[str, set[str]] = {}
+    for row in rows:
+        for name in (row.name, *row.translations.values()):
+            meant.setdefault(str(name).casefold(), set()).add(row.key)
+    return {name: keys.pop() for name, keys in meant.items() if len(keys) == 1}
+
+
+def _of_grid(row: imports.Row, tracks: Mapping[str, int | str]) -> int | str | None:
+    """The track that the row or the question of a form's grid names, never by its number: [1], [2] count the questions."""
+    named = {name: tracks[name] for name in row.grid or () if name in tracks and not name.isdecimal()}
+    if len(set(named.values())) > 1:
+        return f"the column “{row.track}” names two tracks, {' and '.join(f'“{name}”' for name in named)}: rename it"
+    return next(iter(named.values()), None)
 
 
 def _not_here(dataset: Dataset, rows: list[tuple[int, imports.Row]]) -> tuple[list[tuple[int, imports.Row]], list[str]]:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from django.db.models import Count, QuerySet
 
 from datasets import selectors
 from datasets.methods.formats import About, Contents, Kind, Recording, Row, Table
 from datasets.methods.licences import may_be_passed_on
-from datasets.models import AudioFile, Release, ReleaseItem, SplitMember
+from datasets.models import FOLDS, AudioFile, Release, ReleaseItem, SplitMember
 
 RECORDED = (
     "name", "rule", "labels", "funnel", "left_out", "reliability", "leakage", "description", "licence", "authors", "content_hash",
@@ -72,8 +73,11 @@ def of(release: Release) -> Contents:
 
 
 def digest(contents: Contents) -> str:
-    """Of everything beside the frozen tables that a bundle is written from: bundles are the same where it is."""
-    return hashlib.sha256(json.dumps([asdict(contents.about), contents.record], sort_keys=True).encode()).hexdigest()
+    """Of everything beside the frozen tables that a bundle is written from, and of what writes it: bundles are the same where it is."""
+    found = hashlib.sha256(json.dumps([asdict(contents.about), contents.record], sort_keys=True).encode())
+    for code in sorted([Path(__file__), *(Path(__file__).parent / "methods").rglob("*.py")]):
+        found.update(code.read_bytes())
+    return found.hexdigest()
 
 
 def _record(release: Release) -> dict[str, object]:
@@ -157,5 +161,6 @@ def _about(release: Release) -> About:
         n_raters=release.ratings.values("pseudonym").distinct().count(),
         n_artists=release.items.exclude(artist="").values("artist").distinct().count(),
         n_recordings=_allowed(release).count(), label_counts={label: labels.get(label, 0) for label in release.labels},
-        part_counts=dict(members),
+        part_counts=dict(members), folds={name: list(parts.values()) for name, parts in selectors.splits_of(release).items() if name.endswith(FOLDS)},
+        n_elsewhere=release.ratings.filter(known=None).count() if release.hash_version > 1 else None,
     )  # fmt: skip

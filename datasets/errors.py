@@ -30,6 +30,10 @@ class JobInterrupted(DatasetsError):
     """The machine is shutting down: the work goes back to the queue."""
 
 
+class NotHereYet(DatasetsError):
+    """What the work needs is on its way."""
+
+
 class TryLater(DatasetsError):
     """Something that may pass: the job goes back to the queue and is tried again after `wait_s` seconds.
 

@@ -15,7 +15,7 @@ from django.core.files import File
 from django.db.models.fields.files import FieldFile
 
 from datasets import contents, selectors
-from datasets.errors import JobCancelled, PolicyRefused, TryLater, WrongState
+from datasets.errors import JobCancelled, NotHereYet, PolicyRefused, TryLater, WrongState
 from datasets.methods import addresses, audio, bundles, formats, youtube
 from datasets.methods.formats import audiofolder, croissant, datasheet, jams, mirdata, record, refetch
 from datasets.methods.formats import tables as table_formats
@@ -232,23 +232,28 @@ def write_export(ticket: Ticket) -> None:
     """
     export = Export.objects.select_related("release__dataset").get(pk=ticket.job.subject_id)
     release = export.release
+    if export.format == Export.Format.CSV and (waiting := selectors.n_unconverted(release)):
+        raise NotHereYet(
+            f"{waiting} recordings of “{release.name}” are not converted yet, and would be without a spectrogram: ask again when they are."
+        )
     sweep_folders()
     ticket.progress(0, "Tables", force=True)
     of_release = contents.of(release)
     with queue.work_folder(ticket, contents.digest(of_release)[:16]) as folder:
         path = folder / f"{release.name}.zip"
+        n = _files_expected(export.format, of_release.about)
         try:
-            _write_bundle(ticket, export, of_release, path)
+            writer = bundles.BundleWriter(path, release.name, lambda done: ticket.progress(min(0.95, done / n), f"{done} files"))
         except BlockingIOError:
-            raise TryLater("Another worker on this machine still writes this bundle.", wait_s=30, free=True) from None
-        with path.open("rb") as file:
-            sha256 = audio.sha256_of(file)
-            _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
+            raise TryLater("Another worker on this machine still writes this bundle.", wait_s=10, free=True) from None
+        with writer:
+            _write_bundle(writer, export, of_release)
+            with path.open("rb") as file:
+                sha256 = audio.sha256_of(file)
+                _store_bundle(export, File(file), f"{release.name}-{sha256[:16]}.zip", sha256)
 
 
-def _write_bundle(ticket: Ticket, export: Export, of_release: formats.Contents, path: Path) -> None:
-    n = _files_expected(export.format, of_release.about)
-    writer = bundles.BundleWriter(path, export.release.name, lambda done: ticket.progress(min(0.95, done / n), f"{done} files"))
+def _write_bundle(writer: bundles.BundleWriter, export: Export, of_release: formats.Contents) -> None:
     writer.add_bytes("README.md", formats.readme(of_release, export.get_format_display()).encode())
     writer.add_bytes("datasheet.md", datasheet.markdown(of_release.about).encode())
     writer.add_bytes("left_out.csv", bundles.csv_table(["track", "title", "reason"], export.release.left_out))

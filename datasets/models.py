@@ -646,6 +646,9 @@ class ReleaseRating(models.Model):
         constraints = [models.UniqueConstraint(fields=["release", "number", "pseudonym"], name="release_rating_unique")]
 
 
+FOLDS = " folds"  # how the name of a split into folds ends, after their number
+
+
 class Split(models.Model):
     """Which part each track of a release is in; drawn per group, so that no artist is in two parts."""
 

@@ -301,6 +301,22 @@ def release_before(release: Release) -> Release | None:
     return releases_of(release.dataset).filter(pk__lt=release.pk).first()
 
 
+def n_unconverted(release: Release) -> int:
+    """Recordings that are here and wait for a worker."""
+    on_the_way = [Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING]
+    originals = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track__state__in=on_the_way)
+    return originals.filter(track__in=release.items.values("track")).count()
+
+
+def splits_of(release: Release) -> dict[str, dict[str, int]]:
+    """How many tracks each part of each split has."""
+    rows = SplitMember.objects.filter(split__release=release).order_by("split").values_list("split__name", "part")
+    found: dict[str, dict[str, int]] = {}
+    for name, part, n in rows.annotate(n=Count("pk")):
+        found.setdefault(name, {})[part] = n
+    return found
+
+
 def faults_of(release: Release | None = None) -> QuerySet[Fault]:
     """Open ones first; of all releases where none is named."""
     faults = Fault.objects.select_related("item__release", "by")

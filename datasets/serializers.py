@@ -1,5 +1,6 @@
 from rest_framework import serializers
 
+from datasets import selectors
 from datasets.models import Dataset, Erratum, Export, Fault, Job, Release, Track
 from datasets.services.tokens import signed_audio_url
 
@@ -45,11 +46,15 @@ class JobSerializer(serializers.ModelSerializer[Job]):
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
     dataset = serializers.CharField(source="dataset.name", read_only=True, default=None)
     n_items = serializers.IntegerField(read_only=True)
+    splits = serializers.SerializerMethodField(help_text="{name: {part: tracks}}")
+
+    def get_splits(self, release: Release) -> dict[str, dict[str, int]]:
+        return selectors.splits_of(release)
 
     class Meta:
         model = Release
         fields = [
-            "name", "dataset", "description", "licence", "authors", "rule", "n_items", "funnel", "left_out", "reliability", "leakage",
+            "name", "dataset", "description", "licence", "authors", "rule", "n_items", "splits", "funnel", "left_out", "reliability", "leakage",
             "content_hash", "frozen_at",
         ]  # fmt: skip
 

@@ -10,8 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from datasets.models import Dataset, Job, Release, Split, SplitMember, Track
-from datasets.services.releases import FOLDS
+from datasets.models import FOLDS, Dataset, Job, Release, Split, SplitMember, Track
 from mer.methods import params
 
 

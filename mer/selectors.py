@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from datasets import selectors as ground
 from datasets.methods import splits
-from datasets.models import Dataset, Release, ReleaseItem, SplitMember, Track
-from datasets.services.releases import FOLDS
+from datasets.models import FOLDS, Dataset, Release, ReleaseItem, SplitMember, Track
 from mer.methods import features, metrics, musicnn
 from mer.methods.comparison import Verdict, mcnemar, together, with_differences
 from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SpectrogramParams, TrainingParams
@@ -72,7 +71,7 @@ def rounds_of(run: Run, samples: Sequence[Sample]) -> list[list[str]]:
 
 def in_turn(folds: Sequence[str]) -> list[list[str]]:
     """The part of each sample in each round, by its fold."""
-    names = sorted(set(folds))
+    names = sorted(set(folds), key=lambda name: (len(name), name))  # fold 10 comes after fold 9
     if len(names) < 3:  # one tests, the next validates, the others are learned from
         return [["test"] * len(folds)]
     return [

@@ -79,6 +79,11 @@ def test_a_release_that_was_brought_in_goes_out_as_the_same_bytes(release, leave
     assert set(said) == {(0.5, -0.25, 3, False)} and len(said) == 12
     assert list(again.errata.values_list("text", "at")) == list(erratum)
     if format == "studio":
+        asked = releases.request_export(again, format="csv", wake_worker=False)
+        refused = queue.run_job(asked.job_id, jobs.write_export)
+        assert refused.state == "failed" and "12 recordings of “songs-v1” are not converted yet" in refused.reason
+        for waiting in Job.objects.filter(state="queued", task=tracks.CONVERT):
+            assert queue.run_job(waiting.pk, jobs.convert_track).state == "done"
         assert export(again, "csv") == table
     else:
         assert arrival.without_audio == again.items.count()

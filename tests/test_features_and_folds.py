@@ -253,7 +253,7 @@ def test_the_pages_show_runs_in_folds_which_have_no_training_figures_and_all_fig
         "Log-loss of the labels",
         "Cross-entropy to the votes",
         "Calibration error",
-        "Recall of positive",
+        "Recall of Positive",
         "How sure it is",
     ):
         assert words in page

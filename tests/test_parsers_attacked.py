@@ -71,7 +71,7 @@ def test_pasted_lines_schemes_and_splits_are_read_or_refused(text):
 def test_ratings_are_taken_or_named_with_their_line(rows):
     full = [(line, dict.fromkeys(imports.FIELDS, "") | row) for line, row in rows]
     try:
-        read, problems = imports.check(full, words={"happy": "positive"}, labels={"positive"}, names={})
+        read, problems = imports.check(full, words={"happy": "positive"}, labels={"positive": "Positive"}, names={})
     except AnnotateError:
         return
     assert len(read) + len(problems) >= len(rows)

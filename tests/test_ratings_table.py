@@ -50,6 +50,35 @@ def test_the_grid_of_a_form_names_its_tracks_in_brackets(client, curator, questi
     assert found == {two[0].pk: "happy", two[1].pk: "sad"}
 
 
+@pytest.mark.parametrize(
+    ("text", "layout", "why"),
+    [
+        ("track,rater,word\nNobody knows it [{number}],eve,sad\n", "rating", "no track “Nobody knows it"),
+        ("track,rater,word\nBengawan Solo [Live 1994],eve,sad\n", "rating", "no track “Bengawan Solo [Live 1994]”"),
+        ("nama,Interlude [{number}]\neve,sad\n", "rater", "no track “Interlude"),
+        ("nama,Bengawan Solo [Rayuan Pulau Kelapa]\neve,sad\n", "rater", "names two tracks"),
+    ],
+)
+def test_brackets_never_give_a_rating_to_a_track_that_is_not_meant(client, curator, questionnaire, two, text, layout, why):
+    client.force_login(curator)
+    page = post(client, questionnaire, text.format(number=two[0].pk), layout=layout, action="import", leave_out="on")
+    assert why in page and not Rating.objects.exists()
+
+
+def test_the_preview_says_which_track_a_column_of_a_grid_is_taken_for(client, curator, questionnaire, two):
+    client.force_login(curator)
+    page = post(client, questionnaire, "nama,Emosi? [Bengawan Solo]\nAni,happy\n", layout="rater")
+    assert "<bdi>Emosi? [Bengawan Solo]</bdi> → <bdi>Bengawan Solo</bdi>" in page
+
+
+def test_a_label_is_named_as_people_call_it(client, curator, questionnaire, two):
+    client.force_login(curator)
+    text = "track,rater,label\nBengawan Solo,Ani,Positif\nBengawan Solo,Budi,POSITIVE\nBengawan Solo,Citra,gembira\n"
+    page = post(client, questionnaire, text, action="import", leave_out="on")
+    assert "“gembira” is not a label of the dataset (Positive, Neutral, Negative)" in post(client, questionnaire, text)
+    assert "2 ratings came in" in page and set(Rating.objects.values_list("label__key", flat=True)) == {"positive"}
+
+
 def test_a_title_with_brackets_of_its_own_is_that_title(client, curator, questionnaire, make_track):
     client.force_login(curator)
     plain, live = make_track("Bengawan Solo"), make_track("Bengawan Solo [Live]")
@@ -137,7 +166,7 @@ def test_a_name_of_two_words_is_no_word(questionnaire, two):
 
 def test_one_address_in_capitals_is_one_rater():
     given = [(line, {"track": "1", "rater": name, "word": "happy"}) for line, name in enumerate(("a@x.id", "A@X.ID", "R-Ab"), 2)]
-    rows, problems = imports.check(given, words={"happy": "positive"}, labels={"positive"})
+    rows, problems = imports.check(given, words={"happy": "positive"}, labels={"positive": "Positive"})
     assert problems == [] and [row.rater for row in rows] == ["a@x.id", "a@x.id", "R-Ab"]
     _kept, twins = imports.one_of_two([(1, row) for row in rows])
     assert len(twins) == 1 and "already in line 2" in twins[0]

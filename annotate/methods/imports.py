@@ -34,6 +34,9 @@ class Row:
     valence: float | None
     arousal: float | None
     rated_at: datetime | None
+    grid: tuple[str, str] | None = (
+        None  # of a column “Question [Row]”, as a form's grid has one for each of its rows: row and question
+    )
 
 
 GRID = re.compile(r"(?P<question>.*\S)\s*\[(?P<row>[^\[\]]+)\]")
@@ -85,30 +88,30 @@ def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool 
             continue
         told: dict[str, str] = {field: values.get(columns[field], "") for field in ("rater", "rated_at") if field in columns}
         tracks = [name for name in names if name and name not in (columns["rater"], columns.get("rated_at"))]
-        found += [(line, {**told, "track": name, "word": values[name]}) for name in tracks if values.get(name)]
+        found += [(line, {**told, "track": name, "word": values[name], **_grid(name)}) for name in tracks if values.get(name)]
     return found
 
 
-def names_of(column: str) -> list[str]:
-    """What a column may name a track by, the likeliest first: a form's grid has a column “Question [Row]” for each of its rows."""
-    grid = GRID.fullmatch(column)
-    return [column, grid["row"], grid["question"]] if grid else [column]
+def _grid(column: str) -> dict[str, str]:
+    found = GRID.fullmatch(column)
+    return found.groupdict() if found else {}
 
 
 def check(
     ratings: Sequence[tuple[int, Mapping[str, str]]],
     *,
     words: Mapping[str, str],
-    labels: set[str],
+    labels: Mapping[str, str],
     names: Mapping[str, str] | None = None,
+    label_names: Mapping[str, str] | None = None,
 ) -> tuple[list[Row], list[str]]:
     """The good rows and, in words, what is wrong with the others.
 
     Parameters
     ----------
     words : mapping of word to the label it stands for.
-    labels : the labels of the dataset.
-    names : other names of the words (those of another language) to their words; all in lower case.
+    labels : mapping of the dataset's labels to their names.
+    names, label_names : other names of the words and labels (those of another language) to what they name; all in lower case.
     """
     form = _form_of([values.get("rated_at", "") for _line, values in ratings])
     rows: list[Row] = []
@@ -120,7 +123,9 @@ def check(
         given = values.get("word", "").casefold()
         word = given if given in words else (names or {}).get(given, given)
         try:
-            rows.append(_row(line, {**values, "word": word}, words, labels, form))
+            label = values.get("label", "").casefold()
+            label = label if label in labels else (label_names or {}).get(label, label)
+            rows.append(_row(line, {**values, "word": word, "label": label}, words, labels, form))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
     return rows, problems
@@ -145,7 +150,7 @@ def one_of_two(rows: Iterable[tuple[int, Row]], rule: str = "refuse") -> tuple[l
     return list(kept.values()), problems
 
 
-def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: set[str], form: str) -> Row:
+def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: Mapping[str, str], form: str) -> Row:
     for column in REQUIRED:
         if not cells.get(column):
             raise ValueError(f"the column {column} is empty")
@@ -155,7 +160,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
     if word and word not in words:
         raise ValueError(f"“{cells['word']}” is not a word of the questionnaire ({', '.join(words)})")
     if label and label not in labels:
-        raise ValueError(f"“{cells['label']}” is not a label of the dataset ({', '.join(sorted(labels))})")
+        raise ValueError(f"“{cells['label']}” is not a label of the dataset ({', '.join(labels.values())})")
     if not word and not label:
         raise ValueError("neither a word nor a label is given")
     if word and label and words[word] != label:
@@ -170,6 +175,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
         valence=_plane(cells, "valence"),
         arousal=_plane(cells, "arousal"),
         rated_at=moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None,
+        grid=(cells["row"], cells["question"]) if cells.get("row") else None,
     )
 
 

@@ -86,7 +86,7 @@ def draw_missing(questionnaire: Questionnaire) -> None:
 def freeze(
     questionnaire: Questionnaire, *, name: str, seed: int, description: str = "", licence: str = "", authors: Sequence[str] = (),
     parts: Mapping[int, str] | None = None, without_incomplete: bool = False, without_unlicensed: bool = False, mark: str = "",
-    n_folds: int = releases.N_FOLDS, by: User | None = None,
+    n_folds: int | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
 

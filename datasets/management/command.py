@@ -5,9 +5,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from datasets.errors import MERError
 from datasets.models import Dataset, Job, Release
@@ -47,11 +49,13 @@ class StudioCommand(BaseCommand):
 def finish(job_id: int, body: Callable[[queue.Ticket], None]) -> Job:
     """Do queued work here. Where another process is at it, wait for that; should it have died, take it over.
 
-    A job that comes back queued waits for another try, or its queue is paused.
+    What is to be tried again within half a minute is. A job that comes back queued waits for longer, or its queue is paused.
     """
     while True:
         done = queue.run_job(job_id, body) or Job.objects.get(pk=job_id)
-        if done.state != Job.State.RUNNING:
+        soon = timezone.now() + timedelta(seconds=30)
+        waits = done.state == Job.State.QUEUED and done.not_before is not None and done.not_before < soon
+        if done.state != Job.State.RUNNING and not waits:
             return done
         time.sleep(0.5)
         queue.sweep()

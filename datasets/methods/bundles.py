@@ -10,11 +10,11 @@ import fcntl
 import hashlib
 import io
 import json
-import os
 import re
 import struct
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -63,8 +63,9 @@ def _csv_line(cells: Iterable[object]) -> bytes:
 class BundleWriter:
     """Writes files into a zip in constant memory and keeps their checksums.
 
-    Beside the zip stands a journal of the files that are whole in it. Where a writer that was killed left both, the next one goes on
-    behind the last file whose checksum still holds: it is told of the same files in the same order, and asks for none that is there.
+    Beside the zip stands a journal of the files that are whole in it. Where a writer that broke off left both, the next one goes on:
+    as long as it is told of the same files in the same order, it asks for none that is there; from the first that differs on, all are
+    written anew. Nobody else writes the zip inside the `with`.
 
     on_file : called with the number of files so far; what it raises stops the writing.
     Raises BlockingIOError where another process still writes this zip.
@@ -75,16 +76,25 @@ class BundleWriter:
         self._sums: dict[str, bytes] = {}  # by the whole name, which the zip's own list holds anyway
         path.touch()
         self._file = path.open("r+b")
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._journal = path.with_suffix(".journal").open("a+b")
-        left = list(self._left_whole())
-        self._file.seek(left[-1][1] if left else 0)
-        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._left = deque(self._left_whole())
+        except BaseException:
+            self.__exit__()
+            raise
         self._journal.truncate(0)
-        for entry, end in left:
-            self._zip.filelist.append(entry)
-            self._zip.NameToInfo[entry.filename] = entry
-            self._note(entry, end)
+        self._file.seek(0)
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
+
+    def __enter__(self) -> BundleWriter:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if hasattr(self, "_zip"):
+            self._zip.fp = None  # else it would still write its list when it is forgotten
+        self._file.close()
+        self._journal.close()
 
     def add(self, name: str, open_file: Callable[[], IO[bytes]]) -> None:
         def blocks() -> Iterator[bytes]:
@@ -97,17 +107,19 @@ class BundleWriter:
         self.add_lines(name, [content])
 
     def add_lines(self, name: str, lines: Iterable[bytes]) -> None:
+        """Raises ValueError for a name that is there already."""
         entry = self._named(name)
         if entry.filename in self._sums:
-            return
-        digest = hashlib.sha256()
-        with self._zip.open(entry, "w", force_zip64=True) as target:
-            for line in lines:
-                digest.update(line)
-                target.write(line)
-        self._file.flush()
-        self._sums[entry.filename] = digest.digest()
-        self._note(entry, self._file.tell())
+            raise ValueError(f"{name} is in the bundle already")
+        if not self._goes_on(entry.filename):
+            digest = hashlib.sha256()
+            with self._zip.open(entry, "w", force_zip64=True) as target:
+                for line in lines:
+                    digest.update(line)
+                    target.write(line)
+            self._file.flush()
+            self._sums[entry.filename] = digest.digest()
+            self._note(entry)
         if self._on_file:
             self._on_file(len(self._sums))
 
@@ -117,56 +129,88 @@ class BundleWriter:
 
     def blocks_of(self, name: str) -> Iterator[bytes]:
         """A file that was written, read back."""
-        return self._blocks(self._zip.getinfo(f"{self._folder}/{name}"))
+        with self._path.open("rb") as file:
+            yield from _stored(file, self._zip.getinfo(f"{self._folder}/{name}"))
 
     def close(self) -> None:
+        """The list of checksums, and the zip's own: the bundle is whole."""
         with self._zip.open(self._named(SUMS), "w", force_zip64=True) as target:
             for name in sorted(self._sums):
                 target.write(f"{self._sums[name].hex()}  {name.removeprefix(self._folder + '/')}\n".encode())
         self._zip.close()
         self._file.truncate()
-        self._file.close()
-        self._journal.close()
+        self._file.flush()
 
     def _named(self, name: str) -> zipfile.ZipInfo:
         info = zipfile.ZipInfo(f"{self._folder}/{name}", EPOCH)
         info.external_attr = 0o644 << 16
         return info
 
-    def _blocks(self, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            file.seek(entry.header_offset + 26)  # APPNOTE 4.3.7: the lengths of the name and of what stands behind it
-            file.seek(sum(struct.unpack("<HH", file.read(4))), os.SEEK_CUR)
-            left = entry.file_size
-            while left and (block := file.read(min(left, BLOCK))):
-                left -= len(block)
-                yield block
+    def _goes_on(self, filename: str) -> bool:
+        """Whether this is the next file that an earlier writer left."""
+        if not self._left:
+            return False
+        entry, digest = self._left.popleft()
+        if entry.filename != filename:
+            self._left.clear()
+            return False
+        self._sums[filename] = digest
+        self._zip.filelist.append(entry)
+        self._zip.NameToInfo[filename] = entry
+        self._zip.start_dir = _end_of(self._file, entry)  # where the next one is written
+        self._note(entry)
+        return True
 
-    def _note(self, entry: zipfile.ZipInfo, end: int) -> None:
+    def _note(self, entry: zipfile.ZipInfo) -> None:
         facts = {name: getattr(entry, name) for name in JOURNALLED}
-        line = [entry.filename, self._sums[entry.filename].hex(), end, facts]
-        self._journal.write(json.dumps(line).encode() + b"\n")
+        self._journal.write(json.dumps([entry.filename, self._sums[entry.filename].hex(), facts]).encode() + b"\n")
         self._journal.flush()
 
-    def _left_whole(self) -> Iterator[tuple[zipfile.ZipInfo, int]]:
-        """The files that an earlier writer left and where each ends, up to the first that is not as its journal says."""
+    def _left_whole(self) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
+        """The files that an earlier writer left, with their checksums, up to the first that is not as its journal says."""
         self._journal.seek(0)
-        size = self._path.stat().st_size
-        for line in self._journal:
+        end = 0
+        for number, line in enumerate(self._journal):
             digest = hashlib.sha256()
             try:
-                name, said, end, facts = json.loads(line)
+                name, said, facts = json.loads(line)
                 entry = self._named(name.removeprefix(f"{self._folder}/"))
                 for fact in JOURNALLED:
                     setattr(entry, fact, facts[fact])
-                for block in self._blocks(entry):
+                for block in _stored(self._file, entry):
                     digest.update(block)
+                is_whole = (
+                    digest.hexdigest() == said
+                    and entry.header_offset == end
+                    and _header(self._file, entry) == entry.FileHeader(True)
+                )
+                end = _end_of(self._file, entry)
             except (ValueError, TypeError, LookupError, AttributeError, OSError, struct.error):
                 return  # it was killed, or the power went, while it wrote this line
-            if digest.hexdigest() != said or end > size:
+            if not is_whole:
                 return
-            self._sums[entry.filename] = digest.digest()
-            yield entry, end
+            if self._on_file:
+                self._on_file(number)
+            yield entry, digest.digest()
+
+
+def _header(file: IO[bytes], entry: zipfile.ZipInfo) -> bytes:
+    """What stands before the bytes of a file (APPNOTE 4.3.7)."""
+    file.seek(entry.header_offset)
+    head = file.read(30)
+    return head + file.read(sum(struct.unpack("<HH", head[26:30])))
+
+
+def _end_of(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    return entry.header_offset + len(_header(file, entry)) + entry.compress_size
+
+
+def _stored(file: IO[bytes], entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    _header(file, entry)
+    left = entry.file_size
+    while left and (block := file.read(min(left, BLOCK))):
+        left -= len(block)
+        yield block
 
 
 class BundleRefused(DatasetsError):
@@ -250,6 +294,17 @@ def _built_wrong(path: Path, bundle: zipfile.ZipFile) -> list[str]:
     with path.open("rb") as file:
         file.seek(-22, io.SEEK_END)
         end = file.read()
+        try:
+            begins = 0
+            for entry in sorted(entries, key=lambda entry: entry.header_offset):
+                is_next, begins = entry.header_offset == begins, _end_of(file, entry)
+                if not is_next:
+                    problems.append(f"there are other bytes in the bundle before {entry.filename}")
+                    break
+            if begins != bundle.start_dir:
+                problems.append(f"{path} has other bytes behind its files")
+        except DAMAGE:
+            problems.append(f"{path} cannot be read as a bundle: a file's place is wrong")
     if end[:4] != b"PK\5\6" or end[-2:] != b"\0\0" or (entries and min(entry.header_offset for entry in entries) != 0):
         problems.append(f"{path} has other bytes before or after the bundle")
     return problems[:20]

@@ -14,6 +14,7 @@ import csv
 import io
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from anyascii import anyascii
@@ -29,10 +30,6 @@ class WordSpec:
     valence: float
     arousal: float
 
-    @property
-    def key(self) -> str:
-        return key_of(self.name)
-
 
 @dataclass(frozen=True)
 class LabelSpec:
@@ -42,10 +39,6 @@ class LabelSpec:
     indonesian: str
     colour: str
     words: tuple[WordSpec, ...]
-
-    @property
-    def key(self) -> str:
-        return key_of(self.name)
 
 
 Scheme = tuple[LabelSpec, ...]
@@ -57,6 +50,18 @@ RESERVED = {"open", "split"}  # states of a track, which stand where its label w
 def key_of(name: str) -> str:
     """A name as a column's or a class's name: letters, digits and dashes; other scripts in Latin letters."""
     return re.sub(r"[^a-z0-9]+", "-", anyascii(name).lower()).strip("-")[:30]
+
+
+def keys_of(names: Iterable[str]) -> list[str]:
+    """A key for each name; those that read alike in Latin letters are numbered."""
+    found: list[str] = []
+    for name in names:
+        key, n = key_of(name), 1
+        while key in found:
+            n += 1
+            key = f"{key_of(name)[:27].rstrip('-')}-{n}"
+        found.append(key)
+    return found
 
 
 def _words(*rows: tuple[str, str, float, float]) -> tuple[WordSpec, ...]:
@@ -150,19 +155,16 @@ def read_table(text: str) -> Scheme:
         if delimiter != ",":
             values |= {name: values[name].replace(",", ".") for name in ("valence", "arousal")}
         word = _word(line, values)
-        if word.key in seen:
-            raise ValueError(f"Line {line}: the word “{word.name}” stands in line {seen[word.key]} already.")
-        seen[word.key] = line
+        if (twin := seen.setdefault(word.name.casefold(), line)) != line:
+            raise ValueError(f"Line {line}: the word “{word.name}” stands in line {twin} already.")
         if word.indonesian and (twin := translated.setdefault(word.indonesian.casefold(), line)) != line:
             raise ValueError(f"Line {line}: “{word.indonesian}” is the Indonesian name of the word in line {twin} already.")
-        key = key_of(values["label"])
-        if key in labels and labels[key][0] != values["label"][:50]:
-            raise ValueError(f"Line {line}: “{values['label'][:50]}” and “{labels[key][0]}” are too alike to be two labels.")
-        if key in RESERVED:
+        key = values["label"][:50].casefold()
+        if key_of(key) in RESERVED:
             raise ValueError(
                 f"Line {line}: “{values['label'][:50]}” is what the studio calls a track without a label; choose another word."
             )
-        if not key:
+        if not key_of(key):
             raise ValueError(f"Line {line}: “{values['label'][:50]}” is no name of a label: it needs a letter or a digit.")
         if values["colour"] and not re.fullmatch(r"#[0-9a-fA-F]{6}", values["colour"]):
             raise ValueError(f"Line {line}: “{values['colour'][:20]}” is no colour: write it as #a85200.")

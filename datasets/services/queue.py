@@ -36,7 +36,15 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 5
 STALE_S = 30  # a running job without a heartbeat for this long has lost its worker
 MAX_ATTEMPTS = 3
-ANOTHER_FOLLOWS = (JobInterrupted, JobTakenOver, TryLater, DatabaseAway, InterfaceError)  # after these another attempt goes on
+ANOTHER_FOLLOWS = (
+    JobInterrupted,
+    JobTakenOver,
+    TryLater,
+    DatabaseAway,
+    InterfaceError,
+    KeyboardInterrupt,
+    SystemExit,
+)  # after these another attempt goes on
 MAX_TRIES = 6  # of what may pass, such as a broken line
 
 
@@ -297,6 +305,9 @@ def _run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         logger.exception("Job %s (%s) met the system", job_id, ticket.job.task)
         full = "The disk of the studio is full. Free some space, then try again."
         ticket.end(Job.State.FAILED, full if error.errno == errno.ENOSPC else f"The system refused: {error}.")
+    except (KeyboardInterrupt, SystemExit):  # a person or the system stops this process, not the work
+        ticket.give_back()
+        raise
     except Exception as error:
         logger.exception("Job %s (%s) broke", job_id, ticket.job.task)
         ticket.end(

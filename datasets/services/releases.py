@@ -22,6 +22,7 @@ from datasets import selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
 from datasets.methods import leakage, splits
 from datasets.models import (
+    FOLDS,
     AudioFile,
     Dataset,
     Erratum,
@@ -51,7 +52,7 @@ RATING_OF_OLD = ("number", "pseudonym", "word", "label", "rated_at")
 # By the version of the hash; releases of the first keep theirs.
 HEAD_COLUMNS = {1: HEAD_OF_OLD, 2: (*HEAD_OF_OLD, "description", "funnel", "reliability", "leakage", "rule_values", "hash_version")}
 RATING_COLUMNS = {1: RATING_OF_OLD, 2: (*RATING_OF_OLD, "valence", "arousal", "confidence", "known", "vocals")}
-HOLD_OUT, FOLDS = "80/10/10", " folds"  # the latter with its number before it
+HOLD_OUT = "80/10/10"
 N_FOLDS, FEWEST_FOLDS, MOST_FOLDS = 5, 3, 20  # with three, each is trained on, chosen by and tested in turn
 
 
@@ -103,19 +104,21 @@ class Imprint:
 def freeze_release(
     *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, rule_values: dict[str, object], items: Sequence[Item], ratings: Sequence[VoteRow],
     left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object],
-    parts: Mapping[int, str] | None = None, n_folds: int = N_FOLDS, by: User | None = None,
+    parts: Mapping[int, str] | None = None, n_folds: int | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Write the release, its ratings and its splits (hold-out and folds) in one transaction.
 
     `parts` fixes the hold-out split ({track id: part}); without it a track stays in the part of its dataset's earlier releases,
-    and only new ones are drawn. Raises NothingToFreeze without items, NameTaken for a name in use.
+    and only new ones are drawn. `n_folds` folds are drawn as well; where no number is asked for, as many as in the dataset's last release, or
+    five, where there are as many artists. Raises NothingToFreeze without items, NameTaken for a name in use, ValueRefused for what
+    cannot be drawn.
     """
     name = imprint.name
     if not SLUG.fullmatch(name):
         raise ValueRefused(_("“%(name)s” cannot be a release's name: use at most 60 letters, digits, - and _.") % {"name": name})
     if not 0 <= seed <= MAX_SEED:
         raise ValueRefused(_("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": seed, "MAX_SEED": MAX_SEED})
-    if not FEWEST_FOLDS <= n_folds <= MOST_FOLDS:
+    if n_folds is not None and not FEWEST_FOLDS <= n_folds <= MOST_FOLDS:
         raise ValueRefused(
             _("%(n)s folds cannot be drawn: ask for %(least)s to %(most)s.")
             % {"n": n_folds, "least": FEWEST_FOLDS, "most": MOST_FOLDS}
@@ -123,17 +126,27 @@ def freeze_release(
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)
-    earlier = Earlier.of(dataset, items, n_folds)
+    wanted = n_folds or usual_folds(dataset)
+    earlier = Earlier.of(dataset, items, wanted)
     labels, groups = [item.label for item in items], [earlier.group[item.track.pk] for item in items]
     if parts is None:
         drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.part(item.track.pk) for item in items])
     else:
         drawn = _given(items, parts)
+    folds: list[str] = []
+    if len(set(groups)) >= wanted:
+        kept = [earlier.folds.get(item.track.pk, "") for item in items]
+        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=wanted, kept=kept)
+    elif n_folds:
+        raise ValueRefused(
+            _("%(n)s folds need as many artists or recordings that are kept together; there are %(found)s.")
+            % {"n": n_folds, "found": len(set(groups))}
+        )
     try:
         with transaction.atomic():
             release = Release.objects.create(
                 dataset=dataset, name=name, rule=rule, rule_values=rule_values, description=imprint.description, licence=imprint.licence,
-                authors=list(imprint.authors), leakage=_leakage(items, groups, drawn, earlier, seed),
+                authors=list(imprint.authors), leakage=_leakage(items, groups, drawn, folds, earlier, seed),
                 labels=[label.key for label in dataset.labels.all()], funnel=list(funnel), left_out=[asdict(row) for row in left_out],
                 reliability=reliability, frozen_by=by,
             )  # fmt: skip
@@ -168,10 +181,8 @@ def freeze_release(
     )
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
-    if len(set(groups)) >= n_folds:
-        kept = [earlier.folds.get(item.track.pk, "") for item in items]
-        folds = splits.draw_folds(labels, groups, seed=seed, n_folds=n_folds, kept=kept)
-        _store_split(release, f"{n_folds}{FOLDS}", seed, dict.fromkeys(sorted(set(folds)), 1 / n_folds), rows, folds)
+    if folds:
+        _store_split(release, f"{wanted}{FOLDS}", seed, dict.fromkeys(sorted(set(folds)), 1 / wanted), rows, folds)
     release.refresh_from_db()
     release.content_hash = content_hash(release)
     release.save(update_fields=["content_hash"])
@@ -239,11 +250,27 @@ def _given(items: Sequence[Item], parts: Mapping[int, str]) -> list[str]:
     return [parts[item.track.pk] for item in items]
 
 
-def _leakage(items: Sequence[Item], groups: Sequence[str], parts: Sequence[str], earlier: Earlier, seed: int) -> dict[str, object]:
-    """What stands in two parts, here or here and in an earlier release; what moved; and what beside the sound tells a label."""
-    of_group: dict[str, set[str]] = {}
-    for group, part in zip(groups, parts, strict=True):
-        of_group.setdefault(group, set()).add(part)
+def usual_folds(dataset: Dataset) -> int:
+    """As many as the dataset's last release with folds has, so that tracks keep theirs."""
+    last = (
+        Split.objects.filter(release__dataset=dataset, release__is_complete=True, name__endswith=FOLDS).order_by("release").last()
+    )
+    return len(last.parts) if last else N_FOLDS
+
+
+def _torn(groups: Sequence[str], parts: Sequence[str]) -> dict[str, set[str]]:
+    """The parts of each group."""
+    found: dict[str, set[str]] = {}
+    for group, part in zip(groups, parts, strict=False):  # where no folds were drawn there is nothing to tear
+        found.setdefault(group, set()).add(part)
+    return found
+
+
+def _leakage(
+    items: Sequence[Item], groups: Sequence[str], parts: Sequence[str], folds: Sequence[str], earlier: Earlier, seed: int
+) -> dict[str, object]:
+    """What stands in two parts, here or here and in an earlier release, or in two folds; what moved; and what beside the sound tells a label."""
+    of_group = _torn(groups, parts)
     over_releases = {group for group, found in of_group.items() if len(found | set(earlier.of_group.get(group, []))) > 1}
     tracks = [item.track for item in items]
     wavs = AudioFile.objects.filter(track__in=tracks, kind=AudioFile.Kind.WAV).values_list("track_id", "loudness_lufs", "peak_db")
@@ -266,6 +293,7 @@ def _leakage(items: Sequence[Item], groups: Sequence[str], parts: Sequence[str],
     moved = [track.pk for track, part in zip(tracks, parts, strict=True) if {part} != {part, *earlier.parts.get(track.pk, [])}]
     return {
         "groups_in_two_parts": sorted(group for group, found in of_group.items() if len(found) > 1),
+        "groups_in_two_folds": sorted(group for group, found in _torn(groups, folds).items() if len(found) > 1),
         "groups_over_releases": sorted(over_releases),
         "moved": moved,
         "clues": [asdict(clue) for clue in leakage.clues([item.label for item in items], values, seed=seed)],

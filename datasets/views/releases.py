@@ -15,7 +15,7 @@ from datasets import selectors
 from datasets.access import curator_action, curator_required, reader_action, reader_required, user_of
 from datasets.errors import MERError
 from datasets.forms import BundleForm, ErratumForm, FaultForm
-from datasets.models import Export, Fault, Release, ReleaseImport, Signal
+from datasets.models import FOLDS, Export, Fault, Release, ReleaseImport, Signal
 from datasets.responses import attempt, bundle_response, posted
 from datasets.services import arrivals, releases
 
@@ -39,6 +39,7 @@ def release_page(request: HttpRequest, name: str) -> HttpResponse:
     ctx = {
         "release": release,
         "split": split,
+        "folds": [(name, sorted(parts.values())) for name, parts in selectors.splits_of(release).items() if name.endswith(FOLDS)],
         "table": selectors.part_table(split) if split else None,
         "items": Paginator(release.items.all(), 50).get_page(request.GET.get("page")),
         "exports": release.exports.select_related("job"),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from datasets.errors import WrongState
-from datasets.models import Event, Release, Split, SplitMember
+from datasets.models import FOLDS, Event, Release, Split, SplitMember
 from datasets.services import queue, releases
 from datasets.services.audit import record
 from datasets.services.signals import Said, write_signals
@@ -79,7 +79,7 @@ def create_run(
         )
     Release.objects.select_for_update().get(pk=release.pk)  # of two equal requests at once, one waits and is refused
     splits = release.splits.order_by("id")
-    split = splits.filter(name__endswith=releases.FOLDS).first() if folds else splits.first()
+    split = splits.filter(name__endswith=FOLDS).first() if folds else splits.first()
     if split is None and folds:
         raise TrainingImpossible(
             _(

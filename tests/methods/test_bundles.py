@@ -47,10 +47,10 @@ def write_all(path: Path, on_file=None) -> list[str]:
         asked.append(name)
         return io.BytesIO(FILES[name])
 
-    writer = bundles.BundleWriter(path, "songs", on_file)
-    for name in FILES:
-        writer.add(name, partial(opened, name))
-    writer.close()
+    with bundles.BundleWriter(path, "songs", on_file) as writer:
+        for name in FILES:
+            writer.add(name, partial(opened, name))
+        writer.close()
     return asked
 
 
@@ -94,10 +94,37 @@ def test_a_file_that_rotted_meanwhile_and_all_behind_it_are_written_anew(tmp_pat
 
 
 def test_two_writers_do_not_write_the_same_zip(tmp_path):
-    writer = bundles.BundleWriter(tmp_path / "b.zip", "songs")
-    with pytest.raises(BlockingIOError):
+    with bundles.BundleWriter(tmp_path / "b.zip", "songs"), pytest.raises(BlockingIOError):
         bundles.BundleWriter(tmp_path / "b.zip", "songs")
-    writer.close()
+
+
+def test_a_file_that_is_gone_at_the_next_attempt_is_not_in_the_bundle(tmp_path):
+    half, fresh = tmp_path / "half.zip", tmp_path / "fresh.zip"
+    with pytest.raises(KeyboardInterrupt):
+        write_all(half, stop_after(6))
+    for path in (half, fresh):
+        with bundles.BundleWriter(path, "songs") as writer:
+            for name in ("0.txt", "1.txt", "4.txt", "7.txt"):
+                writer.add(name, partial(io.BytesIO, FILES[name]))
+            writer.close()
+    assert half.read_bytes() == fresh.read_bytes() and bundles.verify(half) == []
+
+
+def test_a_name_is_in_a_bundle_once(tmp_path):
+    with bundles.BundleWriter(tmp_path / "b.zip", "songs") as writer:
+        writer.add_bytes("a.txt", b"hello")
+        with pytest.raises(ValueError, match=r"a\.txt is in the bundle already"):
+            writer.add_bytes("a.txt", b"hello")
+
+
+def test_bytes_that_hide_between_the_files_are_found(bundle):
+    content = bundle.read_bytes()
+    place = content.index(b"PK\1\2")  # the zip's own list, whose place its last record names
+    end = bytearray(content[place:])
+    where = end.rindex(b"PK\5\6") + 16
+    end[where : where + 4] = (place + 6).to_bytes(4, "little")
+    bundle.write_bytes(content[:place] + b"hidden" + bytes(end))
+    assert any("other bytes" in problem for problem in bundles.verify(bundle))
 
 
 def test_what_was_written_is_read_back(tmp_path):

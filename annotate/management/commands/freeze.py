@@ -6,7 +6,6 @@ from django.core.management.base import CommandError, CommandParser
 from annotate.services import freezing, questionnaires
 from datasets.management.command import StudioCommand, find_dataset
 from datasets.methods import splits
-from datasets.services import releases
 
 
 def _parts(path: Path) -> dict[int, str]:
@@ -23,7 +22,9 @@ class Command(StudioCommand):
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--split", type=Path, help="A CSV with track_id and part (train, validation, test); else it is drawn.")
-        parser.add_argument("--folds", type=int, default=releases.N_FOLDS, dest="n_folds", help="How many are drawn beside it.")
+        parser.add_argument(
+            "--folds", type=int, dest="n_folds", help="How many are drawn beside it; default: as in the last release, or five."
+        )
         parser.add_argument("--licence", default="", help="Of the labels.")
         parser.add_argument("--author", action="append", default=[], dest="authors", help="Once for each.")
         parser.add_argument("--description", default="")
@@ -51,9 +52,16 @@ class Command(StudioCommand):
             freezing.draw_missing(questionnaire)
         release = freezing.freeze(questionnaire, name=name, parts=parts, **about)
         n = release.items.count()
-        result = {"release": release.name, "items": n, "left_out": len(release.left_out), "hash": release.content_hash}
+        splits = list(release.splits.order_by("pk").values_list("name", flat=True))
+        result = {
+            "release": release.name,
+            "items": n,
+            "left_out": len(release.left_out),
+            "splits": splits,
+            "hash": release.content_hash,
+        }
         return (
             result,
-            f"Froze {n} tracks as “{release.name}” ({len(release.left_out)} left out), hash {release.content_hash}.",
+            f"Froze {n} tracks as “{release.name}” ({len(release.left_out)} left out), split into {', '.join(splits)}, hash {release.content_hash}.",
             True,
         )

@@ -57,11 +57,13 @@ class About:
     left_out: list[dict[str, object]]
     n_tracks: int
     n_ratings: int
+    n_elsewhere: int | None  # of them, those that were collected elsewhere and brought in as a table; None: not known
     n_raters: int
     n_artists: int
     n_recordings: int
     label_counts: dict[str, int]
     part_counts: dict[str, int]
+    folds: dict[str, list[int]]  # sizes of the folds by the name of their split
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from datasets.methods.bundles import BundleWriter
 from datasets.methods.formats import About, Contents, Table
+from datasets.methods.formats.datasheet import collected
 from datasets.methods.formats.tables import write_csv
 
 TYPES = {str: "sc:Text", int: "sc:Integer", float: "sc:Float", bool: "sc:Boolean", datetime: "sc:DateTime"}
@@ -79,8 +80,10 @@ def _rai(about: About) -> dict[str, object]:
     return {
         "rai:dataCollection": f"{simulated}Recordings brought in by curators of “{about.dataset}”; labels from a questionnaire.",
         "rai:dataCollectionType": ["Manual Human Curation", "Surveys"],
-        "rai:dataAnnotationProtocol": f"Raters heard each recording, blind to each other, and chose one word. {about.rule}.",
-        "rai:dataAnnotationPlatform": ["MER Studio"],
+        "rai:dataAnnotationProtocol": f"{collected(about)} {about.rule}.",
+        "rai:dataAnnotationPlatform": [
+            "elsewhere, brought into MER Studio" if about.n_elsewhere == about.n_ratings else "MER Studio"
+        ],
         "rai:dataAnnotationAnalysis": [
             f"Krippendorff's alpha {alpha:.3f}" if isinstance(alpha, float) else "Krippendorff's alpha is not defined here",
             "Every rater's vote is in ratings.csv; vote shares are in tracks.csv.",

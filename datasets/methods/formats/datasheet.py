@@ -31,7 +31,7 @@ def markdown(about: About) -> str:
         _table(["label", "tracks"], list(about.label_counts.items())),
         f"The recordings of {about.n_recordings:,} tracks may be passed on; the others are named by address and checksum (refetch.py).",
         "## Collection",
-        "Raters heard the recordings in a browser, blind to each other, and chose one word, or said why they could not.",
+        collected(about),
         "## Labelling",
         f"{about.rule}.",
         _said(reliability),
@@ -41,6 +41,7 @@ def markdown(about: About) -> str:
         "## Split",
         _drawn(about),
         _table(["part", "tracks"], list(about.part_counts.items())),
+        *(f"Beside it {name}, of {min(sizes)} to {max(sizes)} tracks." for name, sizes in about.folds.items()),
         "How well a clue beside the sound alone names the label of a track it has not seen:" if clues else "",
         _table(["clue", "right", "by chance", "p"], clues) if clues else "",
         "## Uses",
@@ -56,9 +57,22 @@ def markdown(about: About) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def collected(about: About) -> str:
+    """How the ratings came about, as far as the studio knows."""
+    here = "Raters heard the recordings in a browser, blind to each other, and chose one word, or said why they could not."
+    if not about.n_elsewhere:
+        return here
+    brought = "were collected elsewhere and brought in as a table; how is not recorded."
+    if about.n_elsewhere == about.n_ratings:
+        return f"All ratings {brought}"
+    return f"{about.n_elsewhere:,} of {about.n_ratings:,} ratings {brought} For the others: {here[0].lower()}{here[1:]}"
+
+
 def _drawn(about: About) -> str:
     n_torn, n_moved = len(about.leakage.get("groups_in_two_parts", [])), len(about.leakage.get("moved", []))
     torn = f" {n_torn} artists or recordings stand in two parts." if n_torn else ""
+    n_folds = len(about.leakage.get("groups_in_two_folds", []))
+    torn += f" {n_folds} stand in two folds." if n_folds else ""
     torn += f" {n_moved} tracks stood in another part of an earlier release." if n_moved else ""
     if about.split == "from a file":
         return f"Fixed by a file.{torn}"

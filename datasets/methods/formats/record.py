@@ -54,7 +54,7 @@ SCHEMA = _object(
                 "left_out": _list(_object({"track": WHOLE, "title": TEXT, "reason": TEXT})),
                 "leakage": {
                     "type": "object",
-                    "properties": {"groups_in_two_parts": _list(TEXT), "groups_over_releases": _list(TEXT), "moved": _list(WHOLE), "clues": _list(CLUE)},
+                    "properties": {"groups_in_two_parts": _list(TEXT), "groups_in_two_folds": _list(TEXT), "groups_over_releases": _list(TEXT), "moved": _list(WHOLE), "clues": _list(CLUE)},
                     "additionalProperties": False,
                 },
             },
