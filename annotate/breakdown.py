@@ -40,6 +40,14 @@ class Figure:
         return self.rows[:50]
 
 
+WIDTH, PLANE = 520, 200  # of a picture, and of half the plane in it
+LETTER = 9.6  # the width that a letter may take, also in the larger type of a phone
+
+
+def short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
     """By word, by pair of labels, by group of raters, and the plane; `only` the one of this name."""
     rows = Rating.objects.filter(questionnaire=questionnaire, kind=Kind.REGULAR, not_counted="").order_by("pk")
@@ -56,6 +64,7 @@ def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
             "word__valence",
             "word__arousal",
             "rater_id",
+            "assignment_id",
         )
     )
     if not table:
@@ -87,15 +96,19 @@ def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_l
         mean = float(values.mean()) if values.size else math.nan
         rows.append([key, table[places[0]][1], len(places), number_or_none(round(mean, 4))])
     rows.sort(key=lambda row: -float(str(row[3] or 0)))
-    bars = [
-        {
-            "word": words[str(row[0])], "label": row[1], "y": 14 + 22 * place, "top": 7 + 22 * place, "width": round(260 * float(str(row[3] or 0)), 1),
-            "end": round(126 + 260 * float(str(row[3] or 0)), 1), "text": f"{float(str(row[3] or 0)):.0%}, n = {row[2]}",
-        }
-        for place, row in enumerate(rows)
-    ]  # fmt: skip
+    left = 8 + LETTER * max((len(short(words[key])) for key in found), default=0)
+    bars = []
+    for place, (word, of_label, n, share) in enumerate(rows):
+        width = (WIDTH - left - 8 - 15 * LETTER) * float(str(share or 0))
+        bars.append(
+            {
+                "name": words[str(word)], "word": short(words[str(word)]), "label": of_label, "y": 14 + 22 * place, "top": 7 + 22 * place,
+                "width": round(width, 1), "end": round(left + 14 + width, 1), "text": f"{'–' if share is None else format(share, '.0%')}, n = {n}",
+            }
+        )  # fmt: skip
+    drawn = {"bars": bars, "height": 22 * len(bars) + 8, "left": round(left, 1), "begin": round(left + 8, 1)}
     title = _("How often other raters chose the same label, by word")
-    return Figure("words", title, ["word", "label", "ratings", "others_agree"], rows, {"bars": bars, "height": 22 * len(bars) + 8})
+    return Figure("words", title, ["word", "label", "ratings", "others_agree"], rows, drawn)
 
 
 def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str]) -> Figure:
@@ -103,8 +116,10 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str
     observed, expected = breakdown.label_pairs(breakdown.counts_of(tracks, chosen, len(labels)))
     rows: list[list[object]] = []
     cells = []
-    size = 400 // len(labels) - 4
-    is_narrow = size < 80  # no room for more than the share
+    longest = max(len(short(name)) for name in labels.values())
+    left = round(12 + LETTER * longest)
+    size = (WIDTH - left - 8) // len(labels) - 4
+    is_narrow = size < max(80, LETTER * longest)  # no room for more than the share
     for first, one in enumerate(labels):
         line = []
         for second, other in enumerate(labels):
@@ -114,12 +129,12 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str
                 [one, other, round(float(observed[first, second]), 5), round(by_chance, 5), number_or_none(round(ratio, 3))]
             )
             words = f"{observed[first, second]:.0%}" + ("" if math.isnan(ratio) else f" · {ratio:.1f}×")
-            place = {"left": 100 + second * (size + 4), "top": 28 + 40 * first, "x": 100 + second * (size + 4) + size / 2}
+            place = {"left": left + second * (size + 4), "top": 28 + 40 * first, "x": left + second * (size + 4) + size / 2}
             said = {"text": words.partition(" ")[0] if is_narrow else words, "whole": f"{labels[one]} – {labels[other]}: {words}"}
             line.append(place | said | {"shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
-        cells.append({"text": labels[one], "y": 46 + 40 * first, "cells": line})
-    rise = 6 * max(map(len, labels.values())) if is_narrow else 0  # for names that stand upright
-    heads = [{"text": name, "x": 100 + place * (size + 4) + size / 2} for place, name in enumerate(labels.values())]
+        cells.append({"text": short(labels[one]), "y": 46 + 40 * first, "cells": line})
+    rise = round(LETTER * longest) if is_narrow else 0  # for names that stand upright
+    heads = [{"text": short(name), "x": left + place * (size + 4) + size / 2} for place, name in enumerate(labels.values())]
     title = _("Two raters of one track: how often they chose this pair, and how many times as often as by chance")
     return Figure(
         "pairs",
@@ -132,6 +147,7 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str
             "size": size,
             "is_narrow": is_narrow,
             "rise": rise,
+            "names_end": left - 8,
             "height": 40 * len(labels) + 36 + rise,
         },
     )
@@ -142,7 +158,8 @@ def _groups(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_
     groups: dict[tuple[str, str], list[int]] = {}
     training = dict(BackgroundForm.TRAINING)
     for place, row in enumerate(table):
-        groups.setdefault((_("piece"), _("known") if row[4] else _("not known")), []).append(place)
+        if row[4] or row[11]:  # ratings from elsewhere had no page that asked
+            groups.setdefault((_("piece"), _("known") if row[4] else _("not known")), []).append(place)
         told = row[5] or {}
         if told.get("training"):
             groups.setdefault((_("training"), str(training.get(told["training"], told["training"]))), []).append(place)
@@ -161,7 +178,7 @@ def _groups(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_
             low, high = reliability.alpha_interval(counts, seed=1)
         rows.append([kind, name, raters, len(places), n_tracks, *(number_or_none(round(value, 4)) for value in (alpha, low, high))])
         if not math.isnan(alpha):
-            drawn.append({"name": f"{kind}: {name}", "alpha": alpha, "low": low, "high": high, "n": n_tracks})
+            drawn.append({"name": short(f"{kind}: {name}", 24), "alpha": alpha, "low": low, "high": high, "n": n_tracks})
     columns = ["kind", "group", "raters", "ratings", "tracks_with_two", "alpha", "low", "high"]
     return Figure("groups", _("Krippendorff’s alpha among the raters of a group"), columns, rows, {"whiskers": _whiskers(drawn)})
 
@@ -181,7 +198,7 @@ def _whiskers(groups: list[dict[str, Any]]) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "rows": rows,
-        "height": 42 * len(rows) + 4,
+        "height": 42 * max(1, len(rows)) + 4,
         "ticks": [(x(value), f"{value:g}") for value in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)],
     }
 
@@ -201,18 +218,19 @@ def _plane(table: list[Any], chosen: breakdown.Ints, labels: dict[str, str]) -> 
     for number, label in enumerate(labels):
         mine = points[(chosen == number) & ~np.isnan(points[:, 0])]
         if shape := breakdown.ellipse(mine):
-            ellipses.append({"label": label, "shape": shape, "cy": -shape.arousal, "turn": -shape.angle})
+            at = {"x": PLANE * shape.valence, "y": -PLANE * shape.arousal, "turn": -shape.angle}
+            ellipses.append({"label": label, "long": PLANE * shape.long, "short": PLANE * shape.short} | at)
         places, times = np.unique(np.round(mine, 2), axis=0, return_counts=True)
         top = times.max(initial=1)
         for (valence, arousal), n in list(zip(places, times, strict=True))[:MOST_POINTS]:
             dots.append(
-                {"label": label, "x": float(valence), "y": -float(arousal), "r": 0.012 + 0.05 * math.sqrt(n / top), "n": int(n)}
+                {"label": label, "x": PLANE * valence, "y": -PLANE * arousal, "r": 2.4 + 10 * math.sqrt(n / top), "n": int(n)}
             )
     title = _("Ratings in the plane of valence and arousal; the ellipses hold two thirds of each label")
     columns = ["track_id", "label", "word", "valence", "arousal", "from"]
     legend = [
-        {"label": key, "name": name, "x": -1.2 + 0.85 * (place % 3), "y": 1.32 + 0.14 * (place // 3)}
+        {"label": key, "name": short(name, 24), "x": 250 * (place % 2) - 240, "y": 262 + 28 * (place // 2)}
         for place, (key, name) in enumerate(labels.items())
     ]
-    height = 2.45 + 0.14 * math.ceil(len(labels) / 3)
+    height = 488 + 28 * math.ceil(len(labels) / 2)
     return Figure("plane", title, columns, rows, {"dots": dots, "ellipses": ellipses, "legend": legend, "height": height})

@@ -21,6 +21,7 @@ graceful_timeout = 3
 control_socket_disable = True
 accesslog = None
 loglevel = "warning"
+logconfig_dict = settings.LOGGING
 
 counted = settings.DATA_DIR / "metrics"  # by each web process in a file of its own; /metrics adds them up
 shutil.rmtree(counted, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -87,10 +88,8 @@ def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
                 writer = _Writer(tar)
                 with dump.path.open("rb") as file:
                     writer.add(f"database/{dump.path.name}", file, dump.path.stat().st_size)
-                key = settings.DATA_DIR / "secret_key"
-                if key.exists():
-                    content = key.read_bytes()
-                    writer.add("secret_key", io.BytesIO(content), len(content))
+                content = settings.SECRET_KEY.encode()
+                writer.add("secret_key", io.BytesIO(content), len(content))
                 missing = []
                 for number, name in enumerate(dump.names, 1):
                     tell(f"File {number} of {len(dump.names)}")
@@ -256,9 +255,14 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
                 with database.open("wb") as copy:
                     shutil.copyfileobj(file, copy, 1 << 20)
             elif member.name == "secret_key":
+                content = file.read()
                 key = settings.DATA_DIR / "secret_key"
                 key.touch(mode=0o600)
-                key.write_bytes(file.read())
+                key.write_bytes(content)
+                if os.environ.get("SECRET_KEY", "").encode() not in (b"", content):
+                    tell(
+                        "Its SECRET_KEY is another: put that of the backup into the environment, or every invitation and way back is void."
+                    )
         if database is None:
             raise BackupRefused(f"{path} holds no database.")
         tell("The database")

@@ -10,10 +10,12 @@ import secrets
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from django.templatetags.static import static
 from environs import Env
-from marshmallow.validate import OneOf
+from marshmallow import ValidationError
+from marshmallow.validate import OneOf, Range, Regexp
 
 env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -21,9 +23,14 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- where things are -------------------------------------------------------------------------------------------
 DATA_DIR = env.path("DATA_DIR", BASE_DIR / "data").resolve()
 HOST = env.str("HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
-WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2)
+PORT = env.int("PORT", 8000, validate=Range(1, 65535))
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(1))
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # password hashes and backgrounds of raters are in it
+
+
+def _long_or_none(key: str) -> None:
+    if 0 < len(key) < 40:
+        raise ValidationError("at least 40 characters, or none for one that is made and kept in DATA_DIR")
 
 
 def _generated_secret(path: Path) -> str:
@@ -37,7 +44,7 @@ def _generated_secret(path: Path) -> str:
     return secret
 
 
-SECRET_KEY = env.str("SECRET_KEY", "") or _generated_secret(DATA_DIR / "secret_key")
+SECRET_KEY = env.str("SECRET_KEY", "", validate=_long_or_none) or _generated_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("DEBUG", False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
@@ -115,7 +122,9 @@ _socket = DATA_DIR / "run" / "valkey.sock"
 if len(str(_socket)) > 100:  # a unix socket's path is limited to 107 bytes
     _socket = Path(tempfile.gettempdir()) / f"mer-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:16]}" / "valkey.sock"
 EMBEDDED_BROKER_SOCKET = _socket
-REDIS_URL = env.str("REDIS_URL", "")
+REDIS_URL = env.str(
+    "REDIS_URL", "", validate=Regexp(r"(rediss?|unix)://|\Z", error="it begins with redis://, rediss:// or unix://")
+)
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{EMBEDDED_BROKER_SOCKET}"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -178,7 +187,7 @@ AXES_VERBOSE = False
 
 # --- security ----------------------------------------------------------------------------------------------------
 HTTPS = env.bool("HTTPS", False)  # a proxy ends TLS in front of the studio
-PROXY_COUNT = env.int("PROXY_COUNT", 0)  # proxies whose X-Forwarded-For is believed
+PROXY_COUNT = env.int("PROXY_COUNT", 0, validate=Range(0))  # proxies whose X-Forwarded-For is believed
 AXES_IPWARE_PROXY_COUNT = PROXY_COUNT or None
 AXES_IPWARE_META_PRECEDENCE_ORDER = ["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"] if PROXY_COUNT else ["REMOTE_ADDR"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -235,21 +244,23 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 1000  # a folder of recordings at once
 WORK_DIR = DATA_DIR / "tmp"  # of jobs and uploads under way
 WORK_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_TEMP_DIR = WORK_DIR
-UPLOAD_MAX_MB = env.int("UPLOAD_MAX_MB", 500)  # one audio file
+UPLOAD_MAX_MB = env.int("UPLOAD_MAX_MB", 500, validate=Range(1))  # one audio file
 FILE_UPLOAD_HANDLERS = [
     "datasets.uploads.SizeLimitUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
-PLAYLIST_MAX = env.int("PLAYLIST_MAX", 1000)  # videos of one playlist or channel
+PLAYLIST_MAX = env.int("PLAYLIST_MAX", 1000, validate=Range(1))  # videos of one playlist or channel
 FETCH_COOKIES_FILE = env.str("FETCH_COOKIES_FILE", "")  # of a browser that is logged in, in Netscape's format
-FETCH_PROXY = env.str("FETCH_PROXY", "")
-FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0)  # bytes a second; 0: as fast as it goes
-FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0)  # before each download: guests may have about 300 videos an hour
+FETCH_PROXY = env.str("FETCH_PROXY", "", validate=Regexp(r"https?://|\Z", error="it begins with http:// or https://"))
+FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0, validate=Range(0))  # bytes a second; 0: as fast as it goes
+FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0, validate=Range(0))  # before each download: guests may have about 300 videos an hour
 YOUTUBE_API_KEY = env.str("YOUTUBE_API_KEY", "")  # of the Data API, which alone tells the videos that are made for kids
 FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
-MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0)  # what recordings may take; 0: as much as there is
-JOB_RETENTION_DAYS = env.int("JOB_RETENTION_DAYS", 90)  # finished jobs, bundles, and what the page of predictions heard
-TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60)  # longer recordings are refused when they are converted
+MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0, validate=Range(0))  # what recordings may take; 0: as much as there is
+JOB_RETENTION_DAYS = env.int(
+    "JOB_RETENTION_DAYS", 90, validate=Range(1)
+)  # finished jobs, bundles, and what the page of predictions heard
+TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60, validate=Range(1))  # longer recordings are refused when they are converted
 
 # --- language, time, API -------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -257,7 +268,7 @@ LANGUAGES = [("en", "English"), ("id", "Bahasa Indonesia")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_SAMESITE = "Lax"
-TIME_ZONE = env.str("TIME_ZONE", "UTC")
+TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=OneOf(available_timezones(), error="no such time zone"))
 USE_TZ = True
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -314,6 +325,7 @@ UNFOLD = {
 }
 
 LOG_FORMAT = env.str("LOG_FORMAT", "plain", validate=OneOf(["plain", "json"]))
+logging.captureWarnings(True)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -327,11 +339,15 @@ LOGGING = {
             "rename_fields": {"asctime": "at", "levelname": "level", "name": "logger"},
         },
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["trace"]}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["trace"]},
+        "nowhere": {"class": "logging.NullHandler"},
+    },
     "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", logging.WARNING)},
     "loggers": {
-        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
         "django.request": {"level": "ERROR"},  # a refusal (403, 404) is no incident
         "axes": {"level": "ERROR"},
+        "gunicorn.error": {"level": "WARNING"},
     },
 }

@@ -88,7 +88,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """
     error = sys.exc_info()[1]
     # Without the request: what pages say about their reader would need the database.
-    if isinstance(error, DataError):
+    odd_id = request.path_info.startswith("/admin/") and isinstance(
+        error, ValueError | OverflowError
+    )  # Django's panel asks for what is sent
+    if isinstance(error, DataError) or odd_id:
         return HttpResponse(render_to_string("400.html"), status=400)
     away = isinstance(error, OperationalError | InterfaceError)
     if away or is_of_storage(error):

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -18,6 +18,7 @@ from datasets.services.audit import record
 from datasets.services.labels import set_labels
 
 admin.site.unregister(User)
+admin.site.unregister(Group)  # what curators and guests may is not for the panel to change
 
 
 def changes_of(form: Any) -> str:

@@ -1,9 +1,12 @@
-"""The numbers of the request or the job that is being worked on, for the logs."""
+"""The numbers of the request or the job that is being worked on, for the logs; and what must not stand there."""
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+SECRET = re.compile(r"(/(?:join|return|audio)/)[^/\s\"'?]+")  # invites, ways back and signed audio: whoever has the link gets in
 
 _current: ContextVar[dict[str, str]] = ContextVar("tracing", default={})  # noqa: B039  (never changed in place)
 
@@ -18,9 +21,11 @@ def tracing(**ids: str) -> Iterator[None]:
 
 
 class Trace(logging.Filter):
-    """Puts them on every record: request and job, empty where there is none."""
+    """Puts them on every record: request and job, empty where there is none; hides links that let their holder in."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         ids = _current.get()
         record.request, record.job = ids.get("request", ""), ids.get("job", "")
+        if (text := record.getMessage()) != (hidden := SECRET.sub(r"\1…", text)):
+            record.msg, record.args = hidden, ()
         return True

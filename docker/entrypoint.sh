@@ -10,7 +10,7 @@ mkdir -p "$DATA_DIR/tmp"
 celery="python -W ignore::RuntimeWarning:celery.platforms -m celery --quiet --app config"
 case "$what" in
 web)
-    python manage.py migrate --noinput # takes a lock where the database has one; a second web waits
+    python manage.py migrate --noinput --verbosity 0 # a second web waits for it
     python manage.py collectstatic --noinput --verbosity 0
     exec python -m gunicorn --config python:config.gunicorn config.wsgi
     ;;

@@ -96,12 +96,12 @@ class Hosts:
             aws_secret_access_key="y",
         ).Bucket("studio").create()
 
-    def start(self, *line: str, **values) -> "subprocess.Popen[bytes]":
-        return self.stack.enter_context(process(*line, log=self.log, **values))
+    def start(self, *line: str, log: Path | None = None, **values) -> "subprocess.Popen[bytes]":
+        return self.stack.enter_context(process(*line, log=log or self.log, **values))
 
     def container(self, host: str, *arguments: str) -> "subprocess.Popen[bytes]":
         """As docker/Dockerfile's ENTRYPOINT does, with a folder of the host's own."""
-        return self.start("sh", "docker/entrypoint.sh", *arguments, env=self.of(host))
+        return self.start("sh", "docker/entrypoint.sh", *arguments, env=self.of(host), log=self.folder / "ours")
 
     def of(self, host: str) -> dict[str, str]:
         (self.folder / host).mkdir(exist_ok=True)
@@ -297,8 +297,34 @@ def test_the_check_of_a_container_tells_a_well_one_from_a_dead_one(hosts):
 
 
 def test_every_line_of_the_logs_is_an_object_with_the_number_of_its_request(hosts):
-    lines = [line for line in hosts.log.read_text().splitlines() if line.startswith("{")]
+    lines = [line for line in (hosts.folder / "ours").read_text().splitlines() if line.strip()]
+    assert [line for line in lines if not line.startswith("{")] == [], "what a program reads is one object a line"
+    assert len(lines) > 3, "nothing was logged: the test proves nothing"
     assert all({"at", "level", "logger", "message", "request", "job"} <= set(json.loads(line)) for line in lines)
+
+
+def test_of_web_processes_that_start_together_one_makes_the_tables(tmp_path):
+    environment = os.environ | {
+        "DATABASE_URL": database("together"),
+        "SECRET_KEY": "x" * 50,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    with ExitStack() as stack:
+        starting = [
+            stack.enter_context(
+                process(
+                    sys.executable, "manage.py", "migrate", "--verbosity", "0", log=tmp_path / "log",
+                    env=environment | {"DATA_DIR": str(tmp_path / str(number))},
+                )
+            )
+            for number in range(2)
+        ]  # fmt: skip
+        assert [one.wait(timeout=120) for one in starting] == [0, 0], (tmp_path / "log").read_text()
+    found = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", "from django.contrib.auth.models import Group; print('GROUPS', sorted(g.name for g in Group.objects.all()))"],
+        cwd=ROOT, env=environment | {"DATA_DIR": str(tmp_path / "0")}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "GROUPS ['curators', 'guests']" in found.stdout, "an account could not be made a curator"
 
 
 def test_the_files_of_docker_hold_what_the_documents_and_settings_say():

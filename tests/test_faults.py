@@ -263,7 +263,7 @@ def test_a_database_killed_twice_while_people_rate_and_recordings_come_in(site):
 
 
 def test_a_database_killed_while_a_release_is_frozen_exported_and_learned_from(site):
-    site.container("worker", "train")
+    site.trainer = site.container("worker", "train")
     site.shell("RATED", RATE)
     for _ in range(18):
         site.upload("Rated")
@@ -329,3 +329,18 @@ def test_a_new_version_under_load_is_noticed_by_nobody(site):
         thread.join()
     assert set(site.codes) <= {200, 201, 202, 204, 404, 409}, site.codes
     site.assert_whole()
+
+
+def test_a_worker_that_alone_is_told_to_stop_gives_its_job_back(site):
+    """As Docker does: only the first process of a container hears of it, and after ten seconds all are killed."""
+    run = site.ask("POST", "runs/", site.curator, json={"release": "rated-v1", "network": "compact", "epochs": 500}).json()
+
+    def job() -> dict:
+        return site.ask("GET", f"runs/{run['id']}/", site.curator).json()["job"]
+
+    wait_for(lambda: job()["detail"].startswith("Epoch"), 120, site.log)
+    site.trainer.terminate()
+    site.trainer.wait(timeout=25)
+    found = job()
+    assert (found["state"], found["detail"]) == ("queued", "Interrupted; waiting for a worker"), found
+    assert list((Path(site.environment["DATA_DIR"]) / "tmp").glob("job-*/round/*")), "the next worker goes on from here"

@@ -300,3 +300,26 @@ def test_a_storage_that_is_away_is_told_on_pages_and_in_the_api(client, curator,
     sent = SimpleUploadedFile("a.wav", tone(1.0, seed=9), content_type="audio/wav")
     answer = client.post("/api/v1/tracks/", {"dataset": track.dataset.name, "file": sent})
     assert answer.status_code == 503 and "storage did not answer" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("link", ["/join/abc123DEF/", "/return/abc123DEF/", "/audio/abc123DEF:xyz/?t=1"])
+def test_links_that_let_their_holder_in_are_in_no_log(link):
+    record = logging.LogRecord("django.request", logging.ERROR, "", 0, "Service Unavailable: %s", (link,), None)
+    Trace().filter(record)
+    assert "abc123DEF" not in record.getMessage() and record.getMessage().startswith("Service Unavailable: /")
+
+
+@pytest.mark.parametrize(
+    "address", ["/admin/annotate/questionnaire/", "/admin/axes/accessattempt/", "/admin/datasets/track/", "/admin/auth/user/"]
+)
+@pytest.mark.parametrize("odd", ["abc", "9" * 40])
+def test_an_odd_id_in_the_panel_is_no_fault_of_ours(client, admin_person, address, odd):
+    client.force_login(admin_person)
+    client.raise_request_exception = False
+    answer = client.post(address, {"action": "delete_selected", "_selected_action": odd})
+    assert answer.status_code < 500
+
+
+def test_nobody_changes_in_the_panel_what_curators_and_guests_may(client, admin_person):
+    client.force_login(admin_person)
+    assert client.get("/admin/auth/group/").status_code == 404

@@ -64,7 +64,9 @@ class Ellipse:
     angle: float
 
 
-COVERED = 1.5096  # standard deviations: the root of the 68% quantile of a chi-square with two degrees of freedom
+COVERED = math.sqrt(
+    -2 * math.log(1 / 3)
+)  # standard deviations: the root of the quantile 2/3 of a chi-square with two degrees of freedom
 
 
 def ellipse(points: Floats) -> Ellipse | None:
