@@ -4,6 +4,8 @@ import errno
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from datasets.errors import DatasetsError, JobCancelled, JobInterrupted, WrongState
@@ -130,3 +132,45 @@ def test_a_clock_that_jumps_back_leaves_work_that_is_found_once_it_has_caught_up
     assert Job.objects.get(pk=job.pk).state == "queued"
     with pytest.raises(JobCancelled):
         claimed.progress(0.5, "late", force=True)
+
+
+def test_a_worker_whose_clock_is_wrong_is_not_taken_for_dead(job, monkeypatch):
+    right = timezone.now
+    with monkeypatch.context() as wrong:
+        wrong.setattr(timezone, "now", lambda: right() - timedelta(minutes=10))
+        ticket = queue.claim(job.pk)
+        ticket.progress(0.5, "half", force=True)
+    assert queue.sweep()["returned"] == 0 and Job.objects.get(pk=job.pk).state == "running"
+
+
+@pytest.mark.parametrize("error", [OperationalError("the connection is lost"), InterfaceError("the connection is closed")])
+def test_a_database_that_went_away_sends_the_job_back_and_at_last_fails_it(job, error):
+    def lost(ticket):
+        raise error
+
+    for _ in range(queue.MAX_TRIES - 1):
+        waiting = queue.run_job(job.pk, lost)
+        assert waiting.state == "queued" and "The database did not answer" in waiting.detail and waiting.not_before
+        Job.objects.filter(pk=job.pk).update(not_before=None)
+    failed = queue.run_job(job.pk, lost)
+    assert failed.state == "failed" and "tried 6 times" in failed.reason
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_who_stops_the_process_does_not_stop_the_work(job, stop):
+    def stopped(ticket):
+        with queue.work_folder(ticket) as folder:
+            (folder / "half").touch()
+            raise stop
+
+    with pytest.raises(stop):
+        queue.run_job(job.pk, stopped)
+    found = Job.objects.get(pk=job.pk)
+    assert (found.state, found.attempts) == ("queued", 0)
+
+    def goes_on(ticket):
+        with queue.work_folder(ticket) as folder:
+            assert (folder / "half").exists()
+
+    assert queue.run_job(job.pk, goes_on).state == "done"
+    assert not list(settings.WORK_DIR.glob(f"job-{job.pk}*"))
