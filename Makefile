@@ -18,8 +18,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.run: $(VENV)/bin/python requirements.txt requirements-web.txt requirements-weights.txt
 	@echo "Installing packages (about 2.5 GB, 2 minutes on a fast line) ..."
-	@$(PIP) -r requirements.txt || { echo "The packages could not be installed: see pip's message above. A full disk shows as 'No space left on device' (3 GB are needed); a refused connection as 'Could not fetch'; an error of gcc or a compiler means that a package has no ready-made build for this Python: use 3.11, 3.12 or 3.13 (rm -rf .venv && PYTHON=python3.11 make run)."; exit 1; }
-	@$(PIP) --no-deps -r requirements-weights.txt
+	@sh docker/install.sh worker || { echo "The packages could not be installed: see pip's message above. A full disk shows as 'No space left on device' (3 GB are needed); a refused connection as 'Could not fetch'; an error of gcc or a compiler means that a package has no ready-made build for this Python: use 3.11, 3.12 or 3.13 (rm -rf .venv && PYTHON=python3.11 make run)."; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
