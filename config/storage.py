@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from contextlib import suppress
 
 from django.core.files.base import File
