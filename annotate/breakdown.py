@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from django.utils.translation import gettext as _
@@ -41,11 +42,20 @@ class Figure:
 
 
 WIDTH, PLANE = 520, 200  # of a picture, and of half the plane in it
-LETTER = 9.6  # the width that a letter may take, also in the larger type of a phone
+LETTER, WIDE_LETTER = 9.6, 17.0  # the width that a letter may take, also in the larger type of a phone
+
+
+def width_of(text: str) -> float:
+    return sum(WIDE_LETTER if east_asian_width(letter) in "WF" or letter in "WM@%mw" else LETTER for letter in text)
 
 
 def short(name: str, most: int = 18) -> str:
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    """Cut to the room of so many letters."""
+    if width_of(name) <= most * LETTER:
+        return name
+    while width_of(f"{name}…") > most * LETTER:
+        name = name[:-1]
+    return f"{name}…"
 
 
 def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
@@ -64,7 +74,6 @@ def figures(questionnaire: Questionnaire, *, only: str = "") -> list[Figure]:
             "word__valence",
             "word__arousal",
             "rater_id",
-            "assignment_id",
         )
     )
     if not table:
@@ -96,7 +105,7 @@ def _words(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_l
         mean = float(values.mean()) if values.size else math.nan
         rows.append([key, table[places[0]][1], len(places), number_or_none(round(mean, 4))])
     rows.sort(key=lambda row: -float(str(row[3] or 0)))
-    left = 8 + LETTER * max((len(short(words[key])) for key in found), default=0)
+    left = 8 + max((width_of(short(words[key])) for key in found), default=0)
     bars = []
     for place, (word, of_label, n, share) in enumerate(rows):
         width = (WIDTH - left - 8 - 15 * LETTER) * float(str(share or 0))
@@ -116,10 +125,10 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str
     observed, expected = breakdown.label_pairs(breakdown.counts_of(tracks, chosen, len(labels)))
     rows: list[list[object]] = []
     cells = []
-    longest = max(len(short(name)) for name in labels.values())
-    left = round(12 + LETTER * longest)
+    longest = max(width_of(short(name)) for name in labels.values())
+    left = round(12 + longest)
     size = (WIDTH - left - 8) // len(labels) - 4
-    is_narrow = size < max(80, LETTER * longest)  # no room for more than the share
+    is_narrow = size < max(80, longest)  # no room for more than the share
     for first, one in enumerate(labels):
         line = []
         for second, other in enumerate(labels):
@@ -133,7 +142,7 @@ def _pairs(tracks: breakdown.Ints, chosen: breakdown.Ints, labels: dict[str, str
             said = {"text": words.partition(" ")[0] if is_narrow else words, "whole": f"{labels[one]} – {labels[other]}: {words}"}
             line.append(place | said | {"shade": round(min(0.75, float(observed[first, second]) * 1.5), 3)})
         cells.append({"text": short(labels[one]), "y": 46 + 40 * first, "cells": line})
-    rise = round(LETTER * longest) if is_narrow else 0  # for names that stand upright
+    rise = round(longest) if is_narrow else 0  # for names that stand upright
     heads = [{"text": short(name), "x": left + place * (size + 4) + size / 2} for place, name in enumerate(labels.values())]
     title = _("Two raters of one track: how often they chose this pair, and how many times as often as by chance")
     return Figure(
@@ -158,7 +167,7 @@ def _groups(table: list[Any], tracks: breakdown.Ints, chosen: breakdown.Ints, n_
     groups: dict[tuple[str, str], list[int]] = {}
     training = dict(BackgroundForm.TRAINING)
     for place, row in enumerate(table):
-        if row[4] or row[11]:  # ratings from elsewhere had no page that asked
+        if row[4] is not None:
             groups.setdefault((_("piece"), _("known") if row[4] else _("not known")), []).append(place)
         told = row[5] or {}
         if told.get("training"):

@@ -409,8 +409,9 @@ class Rating(models.Model):
     valence = models.FloatField(null=True, blank=True)
     arousal = models.FloatField(null=True, blank=True)
     confidence = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 guessing, 2 fairly sure, 3 certain.")
-    known = models.BooleanField(default=False)
-    vocals = models.BooleanField(default=False)
+    known = models.BooleanField(null=True, help_text="The rater knew the piece; empty: not asked.")
+    vocals = models.BooleanField(null=True, help_text="The rater heard a voice; empty: not asked.")
+    elsewhere = models.BooleanField(default=False, help_text="It was collected elsewhere and came in with a table.")
     answers = models.JSONField(default=dict, blank=True, help_text="{key of a question of the admin's own: answer}")
     # Evidence of listening
     heard_s = models.FloatField(null=True, help_text="Seconds of playing.")

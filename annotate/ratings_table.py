@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 from annotate.methods import imports
 from annotate.services.questionnaires import questionnaire_of
@@ -14,7 +15,7 @@ from datasets.models import Dataset, Label, Track, Word
 @dataclass(frozen=True)
 class Checked:
     """n : rows of the table that say something. rows : the ratings that can come in. problems : the others, each in words. grids : the
-    columns of a form's grid, with the title of the track that each was taken for."""
+    columns of a form that are no title, with that of the track that each was taken for."""
 
     n: int
     rows: list[ImportedRating]
@@ -36,15 +37,16 @@ def check(dataset: Dataset, ratings: Sequence[tuple[int, Mapping[str, str]]], *,
     known: list[tuple[int, imports.Row]] = []
     in_grids: dict[str, int] = {}
     for row in read:
-        track = tracks.get(row.track) or _of_grid(row, tracks)
+        track = _of_column(row, tracks) if row.column else tracks.get(row.track)
         if not isinstance(track, int):
             why = track or f"there is no track “{row.track}” in “{dataset}” (by external id, number or title)"
             problems.append(f"line {row.line}: {why}")
             continue
         known.append((track, row))
-        if row.track not in tracks:
+        if row.column:
             in_grids[row.track] = track
     titles = dict(dataset.tracks.filter(pk__in=in_grids.values()).values_list("pk", "title"))
+    in_grids = {column: track for column, track in in_grids.items() if titles[track] != column}
     kept, twins = imports.one_of_two(known, of_two)
     kept, here = _not_here(dataset, kept)
     found = [
@@ -60,15 +62,23 @@ def _names(rows: Iterable[Label | Word]) -> dict[str, str]:
     for row in rows:
         for name in (row.name, *row.translations.values()):
             meant.setdefault(str(name).casefold(), set()).add(row.key)
-    return {name: keys.pop() for name, keys in meant.items() if len(keys) == 1}
+    return {name: keys.pop() if len(keys) == 1 else "" for name, keys in meant.items()}
 
 
-def _of_grid(row: imports.Row, tracks: Mapping[str, int | str]) -> int | str | None:
-    """The track that the row or the question of a form's grid names, never by its number: [1], [2] count the questions."""
-    named = {name: tracks[name] for name in row.grid or () if name in tracks and not name.isdecimal()}
-    if len(set(named.values())) > 1:
-        return f"the column “{row.track}” names two tracks, {' and '.join(f'“{name}”' for name in named)}: rename it"
-    return next(iter(named.values()), None)
+def _of_column(row: imports.Row, tracks: Mapping[str, int | str]) -> int | str | None:
+    """The track that a column of a form names, never by its number: 1, 2, 3 count the questions. The whole column first, as a title may end
+    in brackets, also where it is not spelled alike.
+    """
+    if row.track in tracks and not row.track.isdecimal():
+        return tracks[row.track]
+    alike = {track for name, track in tracks.items() if _plain(name) == _plain(row.track) and not name.isdecimal()}
+    if len(alike) == 1:
+        return alike.pop()
+    return None if row.column.isdecimal() else tracks.get(row.column)
+
+
+def _plain(name: str) -> str:
+    return " ".join(normalize("NFC", name).casefold().split())
 
 
 def _not_here(dataset: Dataset, rows: list[tuple[int, imports.Row]]) -> tuple[list[tuple[int, imports.Row]], list[str]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 from django.db.models import Count, QuerySet
@@ -75,8 +76,10 @@ def of(release: Release) -> Contents:
 def digest(contents: Contents) -> str:
     """Of everything beside the frozen tables that a bundle is written from, and of what writes it: bundles are the same where it is."""
     found = hashlib.sha256(json.dumps([asdict(contents.about), contents.record], sort_keys=True).encode())
-    for code in sorted([Path(__file__), *(Path(__file__).parent / "methods").rglob("*.py")]):
+    here = Path(__file__).parent
+    for code in sorted([*here.glob("*.py"), *here.glob("methods/**/*.py")]):
         found.update(code.read_bytes())
+    found.update(version("pyarrow").encode())
     return found.hexdigest()
 
 
@@ -162,5 +165,5 @@ def _about(release: Release) -> About:
         n_artists=release.items.exclude(artist="").values("artist").distinct().count(),
         n_recordings=_allowed(release).count(), label_counts={label: labels.get(label, 0) for label in release.labels},
         part_counts=dict(members), folds={name: list(parts.values()) for name, parts in selectors.splits_of(release).items() if name.endswith(FOLDS)},
-        n_elsewhere=release.ratings.filter(known=None).count() if release.hash_version > 1 else None,
+        n_elsewhere=release.reliability.get("n_elsewhere"),
     )  # fmt: skip

@@ -126,7 +126,20 @@ def labels_in_use() -> list[tuple[str, str]]:
 
 
 # P. Tol's muted scheme, which the colour-blind tell apart, without its pale ones; for labels that nobody gave a colour.
-PALETTE = ("#332288", "#117733", "#882255", "#999933", "#44aa99", "#aa4499", "#88ccee", "#cc6677", "#ddcc77")
+PALETTE = (
+    "#332288",
+    "#117733",
+    "#882255",
+    "#999933",
+    "#44aa99",
+    "#aa4499",
+    "#88ccee",
+    "#cc6677",
+    "#ddcc77",
+    "#665500",
+    "#004488",
+    "#994455",
+)
 IN_BASE_CSS = ("positive", "neutral", "negative")
 
 
@@ -302,17 +315,18 @@ def release_before(release: Release) -> Release | None:
 
 
 def n_unconverted(release: Release) -> int:
-    """Recordings that are here and wait for a worker."""
+    """Recordings that wait for a worker, or for their video."""
     on_the_way = [Track.State.WAITING, Track.State.FETCHING, Track.State.CONVERTING]
-    originals = AudioFile.objects.filter(kind=AudioFile.Kind.ORIGINAL, track__state__in=on_the_way)
-    return originals.filter(track__in=release.items.values("track")).count()
+    return Track.objects.filter(pk__in=release.items.values("track"), state__in=on_the_way).count()
 
 
 def splits_of(release: Release) -> dict[str, dict[str, int]]:
     """How many tracks each part of each split has."""
-    rows = SplitMember.objects.filter(split__release=release).order_by("split").values_list("split__name", "part")
+    rows = SplitMember.objects.filter(split__release=release).order_by().values_list("split__name", "part")
     found: dict[str, dict[str, int]] = {}
-    for name, part, n in rows.annotate(n=Count("pk")):
+    for name, part, n in sorted(
+        rows.annotate(n=Count("pk")), key=lambda row: (row[0], len(row[1]), row[1])
+    ):  # fold 10 after fold 9
         found.setdefault(name, {})[part] = n
     return found
 

@@ -520,3 +520,11 @@ def test_a_dataset_without_its_words_is_no_place_for_it(release, leave):
     other.labels.first().words.all().delete()
     _arrival, job = arrive(content, dataset=other)
     assert job.state == "failed" and "has no words" in job.reason
+
+
+def test_a_dataset_that_means_something_else_by_a_key_takes_no_bundle(release, leave):
+    content = export(release)
+    Release.objects.update(name="older")
+    release.dataset.labels.filter(key="positive").update(name="Something else")
+    _arrival, job = arrive(content, release.dataset)
+    assert job.state == "failed" and "means something else by the keys of Positive" in job.reason

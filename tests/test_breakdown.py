@@ -2,6 +2,7 @@
 
 import csv
 import io
+from unicodedata import east_asian_width
 from xml.etree import ElementTree
 
 import pytest
@@ -44,7 +45,7 @@ def assert_fits(svg: ElementTree.Element) -> None:
         place = {name: float(node.attrib.get(name, 0)) for name in ("x", "y", "cx", "cy", "r", "rx", "ry")}
         if node.tag.endswith("text"):
             end = {"end": -1, "middle": 0, "start": 1, None: 1}[node.attrib.get("text-anchor")]
-            long = 7 * len(node.text or "")
+            long = sum(12 if east_asian_width(letter) in "WF" or letter in "WM" else 7 for letter in node.text or "")
             upright = "rotate(-90" in node.attrib.get("transform", "")
             assert "font-size" not in node.attrib or float(node.attrib["font-size"]) > 9
             assert upright or (
@@ -54,10 +55,11 @@ def assert_fits(svg: ElementTree.Element) -> None:
             assert place["r"] < width / 20 and left <= place["cx"] <= left + width and top <= place["cy"] <= top + height
 
 
-def test_long_names_of_ones_own_fit_too(client, curator, questionnaire, make_track, rate):
+@pytest.mark.parametrize("name", ["Motivation", "WWWWWWWWWWWWWWWWWWWWWW", "感情の動きを表す言葉がとても長い"])
+def test_long_names_of_ones_own_fit_too(client, curator, questionnaire, make_track, rate, name):
     labels = questionnaire.dataset.labels.all()
-    labels.update(name="Motivation and power beyond all measure")
-    Word.objects.filter(label__in=labels).update(name="Overwhelmed by everything that is there")
+    labels.update(name=f"{name} and power beyond all measure")
+    Word.objects.filter(label__in=labels).update(name=f"{name} by everything that is there")
     for number in range(4):
         rate(make_track(f"Piece {number}"), "happy happy sad calm angry")
     for figure in breakdown.figures(questionnaire):

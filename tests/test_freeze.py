@@ -2,9 +2,11 @@
 
 import pytest
 
+from annotate.models import Rating
 from annotate.services import freezing
 from datasets import contents, selectors
 from datasets.errors import NameTaken, NothingToFreeze, ValueRefused
+from datasets.methods.formats import datasheet
 from datasets.models import Duplicate, Release, SplitMember, Track
 from datasets.services import releases
 
@@ -27,6 +29,40 @@ def test_as_many_folds_are_drawn_as_are_asked_for(release, questionnaire, asked)
     parts = folds.members.values_list("part", flat=True)
     assert set(parts) == {f"fold {n}" for n in range(1, asked + 1)} and len(parts) == later.items.count()
     assert not later.splits.filter(name="5 folds").exists()
+
+
+def test_without_a_number_as_many_folds_are_drawn_as_in_the_last_release(release, questionnaire):
+    for number, asked in enumerate((4, 6)):
+        freezing.freeze(questionnaire, name=f"asked-{number}", seed=1, n_folds=asked)
+    later = freezing.freeze(questionnaire, name="later", seed=1)
+    assert later.splits.filter(name="6 folds").exists()
+
+
+def test_a_fold_whose_tracks_are_all_gone_is_filled_again(release, questionnaire):
+    first = freezing.freeze(questionnaire, name="v2", seed=1, n_folds=4)
+    gone = first.splits.get(name="4 folds").members.filter(part="fold 2").values("item__track")
+    Track.objects.filter(pk__in=gone).update(state="excluded", reason="has vocals")
+    later = freezing.freeze(questionnaire, name="v3", seed=1, n_folds=4)
+    assert set(later.splits.get(name="4 folds").members.values_list("part", flat=True)) == {f"fold {n}" for n in range(1, 5)}
+
+
+@pytest.mark.parametrize("name", ["1 folds", "400 folds", "many folds"])
+def test_folds_of_another_studio_that_cannot_be_drawn_are_not_followed(release, questionnaire, name):
+    release.splits.filter(name="5 folds").update(name=name, parts={})
+    assert freezing.freeze(questionnaire, name="v2", seed=1).splits.filter(name="5 folds").exists()
+
+
+def test_more_folds_than_artists_are_refused_where_they_were_asked_for(release, questionnaire):
+    with pytest.raises(ValueRefused, match="20 folds need as many artists"):
+        freezing.freeze(questionnaire, name="v2", seed=1, n_folds=20)
+
+
+def test_a_release_says_how_many_of_its_ratings_came_from_elsewhere(release, questionnaire):
+    assert release.reliability["n_elsewhere"] == 0
+    Rating.objects.filter(rater__pseudonym__in=["R0", "R1"]).update(elsewhere=True)
+    later = freezing.freeze(questionnaire, name="v2", seed=1)
+    assert later.reliability["n_elsewhere"] == 24
+    assert "24 of 60 ratings were collected elsewhere" in datasheet.markdown(contents.of(later).about)
 
 
 @pytest.mark.parametrize("asked", [2, 21])

@@ -56,8 +56,8 @@ def test_a_table_that_is_no_scheme_is_refused_with_its_line(table, why):
 
 def test_labels_and_words_in_other_scripts_have_keys_in_latin_letters():
     scheme = schemes.read_table("label,word\n радость,Веселье\n悲しい,喜\nSedih sekali,囍\nSedih sekali,Xi\n")
-    assert schemes.keys_of(label.name for label in scheme) == ["radost", "beishii", "sedih-sekali"]
-    assert schemes.keys_of(word.name for label in scheme for word in label.words) == ["vesel-e", "xi", "xi-2", "xi-3"]
+    assert schemes.keys_of([label.name for label in scheme]) == ["radost", "beishii", "sedih-sekali"]
+    assert schemes.keys_of([word.name for label in scheme for word in label.words]) == ["vesel-e", "xi-2", "xi-3", "xi"]
 
 
 @given(st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=50), max_size=20))

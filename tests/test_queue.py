@@ -174,3 +174,22 @@ def test_who_stops_the_process_does_not_stop_the_work(job, stop):
 
     assert queue.run_job(job.pk, goes_on).state == "done"
     assert not list(settings.WORK_DIR.glob(f"job-{job.pk}*"))
+
+
+def test_who_lost_the_job_leaves_the_folder_to_who_has_it_now(job):
+    def slow(ticket):
+        with queue.work_folder(ticket) as folder:
+            (folder / "half").touch()
+            Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+            queue.sweep()
+            assert queue.claim(job.pk)
+            raise DatasetsError("too late")
+
+    queue.run_job(job.pk, slow)
+    folder = settings.WORK_DIR / f"job-{job.pk}"
+    assert Job.objects.get(pk=job.pk).state == "running" and (folder / "half").exists()
+    (settings.WORK_DIR / "job-of-nobody").mkdir()
+    Job.objects.filter(pk=job.pk).update(state="failed")
+    queue.remove_work_folders()
+    assert not folder.exists()
+    (settings.WORK_DIR / "job-of-nobody").rmdir()

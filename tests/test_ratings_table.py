@@ -56,7 +56,9 @@ def test_the_grid_of_a_form_names_its_tracks_in_brackets(client, curator, questi
         ("track,rater,word\nNobody knows it [{number}],eve,sad\n", "rating", "no track “Nobody knows it"),
         ("track,rater,word\nBengawan Solo [Live 1994],eve,sad\n", "rating", "no track “Bengawan Solo [Live 1994]”"),
         ("nama,Interlude [{number}]\neve,sad\n", "rater", "no track “Interlude"),
-        ("nama,Bengawan Solo [Rayuan Pulau Kelapa]\neve,sad\n", "rater", "names two tracks"),
+        ("nama,{number}\neve,sad\n", "rater", "no track “"),
+        ("nama,Bengawan Solo [Live 1994]\neve,sad\n", "rater", "no track “Bengawan Solo [Live 1994]”"),
+        ("nama,Emosi? [Acoustic] [Unheard]\neve,sad\n", "rater", "no track “Emosi? [Acoustic] [Unheard]”"),
     ],
 )
 def test_brackets_never_give_a_rating_to_a_track_that_is_not_meant(client, curator, questionnaire, two, text, layout, why):
@@ -82,8 +84,15 @@ def test_a_label_is_named_as_people_call_it(client, curator, questionnaire, two)
 def test_a_title_with_brackets_of_its_own_is_that_title(client, curator, questionnaire, make_track):
     client.force_login(curator)
     plain, live = make_track("Bengawan Solo"), make_track("Bengawan Solo [Live]")
-    post(client, questionnaire, "nama,Bengawan Solo [Live]\nAni,happy\n", layout="rater", action="import")
-    assert Rating.objects.get().track == live != plain
+    text = "nama,Bengawan Solo [Live],Bengawan Solo  [live] \nAni,happy,\nBudi,,sad\n"
+    post(client, questionnaire, text, layout="rater", action="import")
+    assert set(Rating.objects.values_list("track", flat=True)) == {live.pk} != {plain.pk}
+
+
+def test_a_form_may_ask_for_labels(client, curator, questionnaire, two):
+    client.force_login(curator)
+    post(client, questionnaire, "nama,Bengawan Solo\nAni,Positif\nBudi,negative\n", layout="rater", action="import")
+    assert sorted(Rating.objects.values_list("label__key", flat=True)) == ["negative", "positive"]
 
 
 def test_what_cannot_be_taken_is_listed_and_left_out_only_when_asked(client, curator, questionnaire, two):
@@ -161,7 +170,7 @@ def test_a_name_of_two_words_is_no_word(questionnaire, two):
         (3, {"track": "Bengawan Solo", "rater": "Budi", "word": "sad"}),
     ]
     checked = ratings_table.check(questionnaire.dataset, cells)
-    assert len(checked.rows) == 1 and "“sedih” is not a word" in checked.problems[0].casefold()
+    assert len(checked.rows) == 1 and "“sedih” is the name of two" in checked.problems[0].casefold()
 
 
 def test_one_address_in_capitals_is_one_rater():

@@ -34,9 +34,7 @@ class Row:
     valence: float | None
     arousal: float | None
     rated_at: datetime | None
-    grid: tuple[str, str] | None = (
-        None  # of a column “Question [Row]”, as a form's grid has one for each of its rows: row and question
-    )
+    column: str = ""  # what the column of a form names its track by
 
 
 GRID = re.compile(r"(?P<question>.*\S)\s*\[(?P<row>[^\[\]]+)\]")
@@ -88,13 +86,21 @@ def as_ratings(cells: Cells, columns: Mapping[str, str], *, a_row_a_rater: bool 
             continue
         told: dict[str, str] = {field: values.get(columns[field], "") for field in ("rater", "rated_at") if field in columns}
         tracks = [name for name in names if name and name not in (columns["rater"], columns.get("rated_at"))]
-        found += [(line, {**told, "track": name, "word": values[name], **_grid(name)}) for name in tracks if values.get(name)]
+        named = _named_by(tracks)
+        found += [
+            (line, {**told, "track": name, "column": named[name], "word": values[name]}) for name in tracks if values.get(name)
+        ]
     return found
 
 
-def _grid(column: str) -> dict[str, str]:
-    found = GRID.fullmatch(column)
-    return found.groupdict() if found else {}
+def _named_by(columns: Sequence[str]) -> dict[str, str]:
+    """What each column may name its track by besides as a whole: a form's grid calls them “Question [Row]”, where the rows are the tracks; or,
+    where all columns have the same row, the questions are.
+    """
+    grids = {column: found for column in columns if (found := GRID.fullmatch(column))}
+    same_row = len(grids) > 1 and len({found["row"] for found in grids.values()}) == 1
+    part = "question" if same_row else "row"
+    return {column: grids[column][part].strip() if column in grids else column for column in columns}
 
 
 def check(
@@ -111,7 +117,7 @@ def check(
     ----------
     words : mapping of word to the label it stands for.
     labels : mapping of the dataset's labels to their names.
-    names, label_names : other names of the words and labels (those of another language) to what they name; all in lower case.
+    names, label_names : names of the words and labels, in any language, to what they name, all in lower case; empty for a name of two.
     """
     form = _form_of([values.get("rated_at", "") for _line, values in ratings])
     rows: list[Row] = []
@@ -120,15 +126,25 @@ def check(
         if why := values.get(PROBLEM):
             problems.append(f"line {line}: {why}")
             continue
-        given = values.get("word", "").casefold()
-        word = given if given in words else (names or {}).get(given, given)
         try:
-            label = values.get("label", "").casefold()
-            label = label if label in labels else (label_names or {}).get(label, label)
-            rows.append(_row(line, {**values, "word": word, "label": label}, words, labels, form))
+            word, label = values.get("word", "").casefold(), values.get("label", "").casefold()
+            if values.get("column") and word not in words and word not in (names or {}):  # a form may ask for labels
+                word, label = ("", word) if word in labels or word in (label_names or {}) else (word, label)
+            meant = {"word": _meant(word, words, names or {}), "label": _meant(label, labels, label_names or {})}
+            rows.append(_row(line, {**values, **meant}, words, labels, form))
         except ValueError as error:
             problems.append(f"line {line}: {error}")
     return rows, problems
+
+
+def _meant(given: str, keys: Mapping[str, str], names: Mapping[str, str]) -> str:
+    """Raises ValueError where it is not clear which one is meant."""
+    named = names.get(given)
+    if named == "" and given not in keys:
+        raise ValueError(f"“{given}” is the name of two: write {' or '.join(keys)}")
+    if named and given in keys and named != given:
+        raise ValueError(f"“{given}” is the name of one and the key of another ({named}, {given}): rename one of them")
+    return given if given in keys else named or given
 
 
 def one_of_two(rows: Iterable[tuple[int, Row]], rule: str = "refuse") -> tuple[list[tuple[int, Row]], list[str]]:
@@ -175,7 +191,7 @@ def _row(line: int, cells: Mapping[str, str], words: Mapping[str, str], labels: 
         valence=_plane(cells, "valence"),
         arousal=_plane(cells, "arousal"),
         rated_at=moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None,
-        grid=(cells["row"], cells["question"]) if cells.get("row") else None,
+        column=cells.get("column", ""),
     )
 
 

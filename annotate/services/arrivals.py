@@ -30,7 +30,8 @@ def _release_arrived(sender: object, release: Release, numbers: tuple[int, int],
     rows = [
         ImportedRating(
             track_id=row.track_id, rater=row.pseudonym, word=words.get(row.word), label=labels[row.label], valence=row.valence,
-            arousal=row.arousal, rated_at=row.rated_at, confidence=row.confidence, known=bool(row.known), vocals=bool(row.vocals),
+            arousal=row.arousal, rated_at=row.rated_at, confidence=row.confidence, known=row.known, vocals=row.vocals,
+            elsewhere=row.known is None,
         )
         for row in ratings
     ]  # fmt: skip

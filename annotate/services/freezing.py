@@ -107,22 +107,19 @@ def freeze(
         questionnaire=questionnaire, track__in=[item.track.pk for item in prepared.items], kind=Kind.REGULAR, not_counted=""
     )
     rated = votes.select_related("rater", "word", "label").order_by("track_id", "rater__pseudonym")
+    reliability = prepared.summary.as_dict() | {"n_elsewhere": votes.filter(elsewhere=True).count()}
     return releases.freeze_release(
         dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=rule, rule_values=prepared.rule_values, items=prepared.items,
         ratings=[_as_vote(rating) for rating in rated], left_out=prepared.left_out, funnel=prepared.funnel,
-        reliability=prepared.summary.as_dict(), parts=parts, n_folds=n_folds, by=by,
+        reliability=reliability, parts=parts, n_folds=n_folds, by=by,
     )  # fmt: skip
 
 
 def _as_vote(rating: Rating) -> releases.VoteRow:
-    def if_asked(ticked: bool) -> bool | None:
-        """A box that stayed empty says no where it was on the page; a rating from elsewhere had no page."""
-        return ticked if ticked or rating.assignment_id else None
-
     return releases.VoteRow(
         track_id=rating.track_id, pseudonym=rating.rater.pseudonym, word=rating.word.key if rating.word else "",
         label=rating.label.key, valence=rating.valence, arousal=rating.arousal, confidence=rating.confidence,
-        known=if_asked(rating.known), vocals=if_asked(rating.vocals), rated_at=rating.rated_at,
+        known=rating.known, vocals=rating.vocals, rated_at=rating.rated_at,
     )  # fmt: skip
 
 

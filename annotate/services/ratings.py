@@ -74,6 +74,8 @@ def submit_rating(
         word=word, label_id=word.label_id, elapsed_s=elapsed_s, **{**asdict(answer), "answers": answers},
         **_plausible(listening, elapsed_s),
     )  # fmt: skip
+    rating.known = answer.known if questionnaire.ask_known else None
+    rating.vocals = answer.vocals if questionnaire.ask_vocals else None
     try:
         return _store(slot, rating)
     except IntegrityError:  # the same rating came twice at once, or the track was rated in another way
@@ -267,8 +269,9 @@ class ImportedRating:
     arousal: float | None = None
     rated_at: datetime | None = None
     confidence: int | None = None
-    known: bool = False
-    vocals: bool = False
+    known: bool | None = None
+    vocals: bool | None = None
+    elsewhere: bool = True
 
 
 @transaction.atomic
@@ -305,6 +308,7 @@ def import_ratings(questionnaire: Questionnaire, rows: Sequence[ImportedRating])
                 confidence=row.confidence,
                 known=row.known,
                 vocals=row.vocals,
+                elsewhere=row.elsewhere,
                 rated_at=row.rated_at or timezone.now(),
                 not_counted=Rating.NotCounted.BEYOND if over else "",
             )

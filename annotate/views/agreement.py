@@ -91,7 +91,7 @@ def track_panel(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """The ratings of a track, for its page."""
     track = get_object_or_404(Track, pk=pk)
     ratings = selectors.ratings_of(track)
-    vocals = sum(rating.vocals for rating in ratings)
+    vocals = sum(bool(rating.vocals) for rating in ratings)
     ctx = {
         "track": track,
         "consensus": selectors.consensus_of(track),

@@ -289,8 +289,12 @@ def _built_wrong(path: Path, bundle: zipfile.ZipFile) -> list[str]:
             problems.append(f"{name!r} is no name of a file in a bundle")
         if entry.external_attr >> 16 & 0o170000 not in (0, 0o100000):
             problems.append(f"{name} is no plain file")
+        if entry.comment or (entry.extra and entry.extra[:2] != b"\x01\x00"):  # all but the sizes of what is larger than 4 GB
+            problems.append(f"{name} carries what is in no bundle of ours")
         if entry.compress_type != zipfile.ZIP_STORED:
             problems.append(f"{name} is compressed: the bundle was packed anew, take the zip file as the studio wrote it")
+    if bundle.comment:
+        problems.append(f"{path} has other bytes behind the bundle")
     with path.open("rb") as file:
         file.seek(-22, io.SEEK_END)
         end = file.read()
@@ -298,6 +302,9 @@ def _built_wrong(path: Path, bundle: zipfile.ZipFile) -> list[str]:
             begins = 0
             for entry in sorted(entries, key=lambda entry: entry.header_offset):
                 is_next, begins = entry.header_offset == begins, _end_of(file, entry)
+                extra = _header(file, entry)[30 + len(entry.orig_filename.encode()) :]
+                if len(extra) > 20 or extra[:2] not in (b"", b"\x01\x00"):
+                    problems.append(f"{entry.filename} carries what is in no bundle of ours")
                 if not is_next:
                     problems.append(f"there are other bytes in the bundle before {entry.filename}")
                     break

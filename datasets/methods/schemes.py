@@ -14,7 +14,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anyascii import anyascii
@@ -52,16 +52,17 @@ def key_of(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", anyascii(name).lower()).strip("-")[:30]
 
 
-def keys_of(names: Iterable[str]) -> list[str]:
-    """A key for each name; those that read alike in Latin letters are numbered."""
-    found: list[str] = []
-    for name in names:
-        key, n = key_of(name), 1
-        while key in found:
+def keys_of(names: Sequence[str]) -> list[str]:
+    """A key for each name; of those that read alike in Latin letters, one that is written so has it, and the others are numbered."""
+    found: dict[int, str] = {}
+    in_latin_first = sorted(range(len(names)), key=lambda place: key_of(names[place]) != names[place].casefold())
+    for place in in_latin_first:
+        key, n = key_of(names[place]), 1
+        while key in found.values():
             n += 1
-            key = f"{key_of(name)[:27].rstrip('-')}-{n}"
-        found.append(key)
-    return found
+            key = f"{key_of(names[place])[:27].rstrip('-')}-{n}"
+        found[place] = key
+    return [found[place] for place in range(len(names))]
 
 
 def _words(*rows: tuple[str, str, float, float]) -> tuple[WordSpec, ...]:

@@ -223,8 +223,24 @@ def dataset_for(arrival: ReleaseImport, said: Mapping[str, Any]) -> Dataset:
                 _("“%(dataset)s” has the labels %(here)s, the bundle %(labels)s: bring it into a dataset of its own.")
                 % {"dataset": arrival.dataset, "here": ", ".join(here), "labels": ", ".join(map(str, keys))}
             )
-        words = {word.key for word in Word.objects.filter(label__dataset=arrival.dataset)}
-        missing = {word["key"] for label in said["labels"] for word in label["words"]} - words
+        words = {
+            word.key: (word.label.key, word.name)
+            for word in Word.objects.filter(label__dataset=arrival.dataset).select_related("label")
+        }
+        names = dict(arrival.dataset.labels.values_list("key", "name"))
+        others = [label["name"] for label in said["labels"] if names[label["key"]] != label["name"]]
+        others += [
+            word["name"]
+            for label in said["labels"]
+            for word in label["words"]
+            if words.get(word["key"], (label["key"], word["name"])) != (label["key"], word["name"])
+        ]
+        if others:  # the same key for another name, as of two that read alike in Latin letters
+            raise BundleRefused(
+                _("“%(dataset)s” means something else by the keys of %(names)s: bring it into a dataset of its own.")
+                % {"dataset": arrival.dataset, "names": ", ".join(others[:10])}
+            )
+        missing = {word["key"] for label in said["labels"] for word in label["words"]} - set(words)
         if missing:
             raise BundleRefused(
                 _("“%(dataset)s” has no words %(words)s, which the bundle's ratings use: bring it into a dataset of its own.")

@@ -15,8 +15,8 @@ def set_labels(dataset: Dataset, scheme: Scheme, *, by: User | None = None) -> N
     """Give a dataset these labels in place of those it has. Whoever calls it knows that nothing stands on the old ones."""
     before = ", ".join(dataset.labels.values_list("key", flat=True))
     dataset.labels.all().delete()
-    keys = keys_of(label.name for label in scheme)
-    keys_of_words = iter(keys_of(word.name for label in scheme for word in label.words))
+    keys = keys_of([label.name for label in scheme])
+    keys_of_words = iter(keys_of([word.name for label in scheme for word in label.words]))
     for order, (key, label) in enumerate(zip(keys, scheme, strict=True)):
         names = {"id": label.indonesian} if label.indonesian else {}
         row = Label.objects.create(dataset=dataset, key=key, name=label.name, translations=names, colour=label.colour, order=order)

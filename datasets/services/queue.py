@@ -6,6 +6,7 @@ Messages may be lost, doubled or late: they only wake a worker, which asks the r
 
 import errno
 import logging
+import re
 import shutil
 import threading
 import time
@@ -135,6 +136,9 @@ class Ticket:
             eta_s = (now - self._started) * (1 - share) / share
         Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=Now())
         self.check()
+
+    def holds(self) -> bool:
+        return Job.objects.filter(self._mine).exists()
 
     def check(self) -> None:
         cancelled = Job.objects.filter(self._mine).values_list("cancel_requested", flat=True).first()
@@ -391,16 +395,23 @@ def work_folder(ticket: Ticket, what: str = "") -> Iterator[Path]:
     except ANOTHER_FOLLOWS:
         raise
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove_ours(ticket, folder)
         raise
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_ours(ticket, folder)
+
+
+def _remove_ours(ticket: Ticket, folder: Path) -> None:
+    """Unless another worker holds the job by now, and works in the folder."""
+    if ticket.holds() or not Job.objects.filter(pk=ticket.job.pk, state=Job.State.RUNNING).exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_work_folders() -> None:
     """Of jobs that are over, or gone."""
     of_job: dict[int, list[Path]] = {}
     for folder in settings.WORK_DIR.glob("job-*"):
-        of_job.setdefault(int(folder.name.split("-")[1]), []).append(folder)
+        if number := re.match(r"job-(\d+)", folder.name):
+            of_job.setdefault(int(number[1]), []).append(folder)
     alive = Job.objects.filter(pk__in=of_job, state__in=[Job.State.QUEUED, Job.State.RUNNING]).values_list("pk", flat=True)
     for pk in of_job.keys() - set(alive):
         for folder in of_job[pk]:

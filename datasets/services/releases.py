@@ -137,6 +137,8 @@ def freeze_release(
     if len(set(groups)) >= wanted:
         kept = [earlier.folds.get(item.track.pk, "") for item in items]
         folds = splits.draw_folds(labels, groups, seed=seed, n_folds=wanted, kept=kept)
+        if len(set(folds)) < wanted:  # all tracks of one are gone: then none is kept
+            folds = splits.draw_folds(labels, groups, seed=seed, n_folds=wanted)
     elif n_folds:
         raise ValueRefused(
             _("%(n)s folds need as many artists or recordings that are kept together; there are %(found)s.")
@@ -251,11 +253,11 @@ def _given(items: Sequence[Item], parts: Mapping[int, str]) -> list[str]:
 
 
 def usual_folds(dataset: Dataset) -> int:
-    """As many as the dataset's last release with folds has, so that tracks keep theirs."""
-    last = (
-        Split.objects.filter(release__dataset=dataset, release__is_complete=True, name__endswith=FOLDS).order_by("release").last()
-    )
-    return len(last.parts) if last else N_FOLDS
+    """As many as the dataset's last release with folds has, so that tracks keep theirs; five, where another studio drew some that cannot be."""
+    drawn = Split.objects.filter(release__dataset=dataset, release__is_complete=True, name__endswith=FOLDS)
+    last = drawn.order_by("release_id", "pk").values_list("name", flat=True).last() or ""
+    number = last.removesuffix(FOLDS)
+    return int(number) if number in map(str, range(FEWEST_FOLDS, MOST_FOLDS + 1)) else N_FOLDS
 
 
 def _torn(groups: Sequence[str], parts: Sequence[str]) -> dict[str, set[str]]:

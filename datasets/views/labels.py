@@ -12,7 +12,7 @@ from datasets import selectors
 def label_colours(request: HttpRequest) -> HttpResponse:
     """Mixed with the ink, so that a label can be read in either theme."""
     rules = [
-        f":is(.label, .label-ink).{key} {{ color: color-mix(in oklab, {colour} 70%, var(--ink)); }}"
+        f":is(.label, .label-ink).of-{key} {{ color: color-mix(in oklab, {colour} 70%, var(--ink)); }}"
         for key, colour in selectors.label_colours()
     ]
     return HttpResponse("\n".join(rules), content_type="text/css")

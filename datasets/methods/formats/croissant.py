@@ -82,7 +82,7 @@ def _rai(about: About) -> dict[str, object]:
         "rai:dataCollectionType": ["Manual Human Curation", "Surveys"],
         "rai:dataAnnotationProtocol": f"{collected(about)} {about.rule}.",
         "rai:dataAnnotationPlatform": [
-            "elsewhere, brought into MER Studio" if about.n_elsewhere == about.n_ratings else "MER Studio"
+            "elsewhere, brought into MER Studio" if about.n_ratings and about.n_elsewhere == about.n_ratings else "MER Studio"
         ],
         "rai:dataAnnotationAnalysis": [
             f"Krippendorff's alpha {alpha:.3f}" if isinstance(alpha, float) else "Krippendorff's alpha is not defined here",

@@ -72,7 +72,7 @@ def _drawn(about: About) -> str:
     n_torn, n_moved = len(about.leakage.get("groups_in_two_parts", [])), len(about.leakage.get("moved", []))
     torn = f" {n_torn} artists or recordings stand in two parts." if n_torn else ""
     n_folds = len(about.leakage.get("groups_in_two_folds", []))
-    torn += f" {n_folds} stand in two folds." if n_folds else ""
+    torn += f" {n_folds} artists or recordings stand in two folds." if n_folds else ""
     torn += f" {n_moved} tracks stood in another part of an earlier release." if n_moved else ""
     if about.split == "from a file":
         return f"Fixed by a file.{torn}"

@@ -36,7 +36,7 @@ RELIABILITY = {
     "type": "object",
     "properties": {
         "funnel": _list(STEP), "n_ratings": WHOLE, "n_raters": WHOLE, "per_label": {"type": "object", "additionalProperties": WHOLE},
-        "n_split": WHOLE, "n_open": WHOLE, "alpha": MAYBE, "alpha_low": MAYBE, "alpha_high": MAYBE, "acceptance": MAYBE,
+        "n_split": WHOLE, "n_open": WHOLE, "n_elsewhere": WHOLE, "alpha": MAYBE, "alpha_low": MAYBE, "alpha_high": MAYBE, "acceptance": MAYBE,
         "chance_acceptance": MAYBE, "rule": TEXT,
         "histogram": _list(_object({"agreement": NUMBER, "n": WHOLE, "accepted": {"type": "boolean"}, "height": NUMBER})),
     },
