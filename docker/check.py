@@ -1,10 +1,12 @@
-"""Is this container well? web: /readyz answers. worker: its own Celery worker answers a ping."""
+"""Is this container well? web: /readyz answers. worker: its own Celery worker answers a ping. beat: it wrote its schedule a while ago."""
 
 import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from pathlib import Path
 
 
 def main(what: str) -> int:
@@ -13,6 +15,9 @@ def main(what: str) -> int:
         request = urllib.request.Request(address, headers={"Host": os.environ.get("ALLOWED_HOSTS", "127.0.0.1").split(",")[0]})
         with urllib.request.urlopen(request, timeout=4) as answer:  # noqa: S310
             return 0 if answer.status == 200 else 1
+    if what == "beat":  # which it does every three minutes
+        written = [path.stat().st_mtime for path in Path(os.environ.get("DATA_DIR", "data")).glob("celerybeat*")]
+        return 0 if time.time() - max(written, default=0) < 600 else 1
     found = subprocess.run(
         [sys.executable, "-m", "celery", "--quiet", "--app", "config", "inspect", "ping", "--timeout", "10"],
         capture_output=True, text=True, check=False,

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.study import run_study
+from datasets.methods import schemes
 from datasets.methods.schemes import PAPER
 
 FOLDER = os.environ.get("PUBLIC_DATA", "")
-LABEL_OF = {word.key: label.key for label in PAPER for word in label.words}
+LABEL_OF = {schemes.key_of(word.name): schemes.key_of(label.name) for label in PAPER for word in label.words}
 
 
 def chosen(folder: Path) -> list[dict[str, str]]:
@@ -30,7 +31,7 @@ def chosen(folder: Path) -> list[dict[str, str]]:
     with (folder / "pieces.csv").open(newline="") as file:
         pieces = [row for row in csv.DictReader(file) if float(row["duration_s"]) > 50]
     found: list[dict[str, str]] = []
-    for label in (label.key for label in PAPER):
+    for label in (schemes.key_of(label.name) for label in PAPER):
         clear = [row for row in pieces if votes[row["piece_id"]][label] >= 4]
         clear.sort(key=lambda row: (Counter(_game(other) for other in clear)[_game(row)], float(row["duration_s"])))
         found += clear[:4]
