@@ -123,7 +123,9 @@ if len(str(_socket)) > 100:  # a unix socket's path is limited to 107 bytes
     _socket = Path(tempfile.gettempdir()) / f"mer-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:16]}" / "valkey.sock"
 EMBEDDED_BROKER_SOCKET = _socket
 REDIS_URL = env.str(
-    "REDIS_URL", "", validate=Regexp(r"(rediss?|unix)://|\Z", error="it begins with redis://, rediss:// or unix://")
+    "REDIS_URL",
+    "",
+    validate=Regexp(r"(rediss?|redis\+socket)://|\Z", error="it begins with redis://, rediss:// or redis+socket://"),
 )
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{EMBEDDED_BROKER_SOCKET}"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

@@ -58,8 +58,8 @@ def assert_fits(svg: ElementTree.Element) -> None:
 @pytest.mark.parametrize("name", ["Motivation", "WWWWWWWWWWWWWWWWWWWWWW", "感情の動きを表す言葉がとても長い"])
 def test_long_names_of_ones_own_fit_too(client, curator, questionnaire, make_track, rate, name):
     labels = questionnaire.dataset.labels.all()
-    labels.update(name=f"{name} and power beyond all measure")
-    Word.objects.filter(label__in=labels).update(name=f"{name} by everything that is there")
+    labels.update(name=f"{name} and power beyond all measure"[:50])
+    Word.objects.filter(label__in=labels).update(name=f"{name} by everything that is there"[:50])
     for number in range(4):
         rate(make_track(f"Piece {number}"), "happy happy sad calm angry")
     for figure in breakdown.figures(questionnaire):

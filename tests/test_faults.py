@@ -351,16 +351,15 @@ def test_a_worker_that_alone_is_told_to_stop_gives_its_job_back(site):
     long = io.BytesIO()
     with wave.open(long, "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes(random.Random(1).randbytes(2 * 8000 * 900))
+        file.writeframes(random.Random(1).randbytes(2 * 8000 * 3000))
     answer = site.ask("POST", "tracks/", site.curator, data={"dataset": "Faults"}, files={"file": ("long.wav", long.getvalue())})
-    site.sent += 1
 
     def job() -> tuple[str, str, int]:
         import psycopg
 
         with psycopg.connect(site.postgres.get_uri()) as connection:
             return connection.execute(
-                "SELECT state, detail, attempts FROM datasets_job WHERE subject = 'track' AND subject_id = %s",
+                "SELECT state, detail, attempts FROM datasets_job WHERE subject = 'track' AND subject_id = %s ORDER BY id",
                 [answer.json()["id"]],
             ).fetchone()
 
@@ -368,5 +367,3 @@ def test_a_worker_that_alone_is_told_to_stop_gives_its_job_back(site):
     site.audio.terminate()
     site.audio.wait(timeout=25)
     assert job() == ("queued", "Interrupted; waiting for a worker", 0)
-    site.container("worker", "audio")
-    site.assert_whole()
