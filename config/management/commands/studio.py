@@ -73,6 +73,9 @@ class Command(BaseCommand):
             "DATA_DIR": str(settings.DATA_DIR),
             "PYTHONUNBUFFERED": "1",
             "TF_CPP_MIN_LOG_LEVEL": "2",
+            # Of glibc: else each thread keeps an arena of its own, and what was freed stays with the process.
+            "MALLOC_ARENA_MAX": "2",
+            "MALLOC_TRIM_THRESHOLD_": "131072",
         }
         broker = 0 if settings.REDIS_URL else 1
         arguments = ["honcho", "--app-root", str(settings.BASE_DIR), "--env", os.devnull, "start"]
