@@ -64,9 +64,8 @@ class Ellipse:
     angle: float
 
 
-COVERED = math.sqrt(
-    -2 * math.log(1 / 3)
-)  # standard deviations: the root of the quantile 2/3 of a chi-square with two degrees of freedom
+# Standard deviations: the root of the quantile 2/3 of a chi-square with two degrees of freedom.
+COVERED = math.sqrt(-2 * math.log(1 / 3))
 
 
 def ellipse(points: Floats) -> Ellipse | None:

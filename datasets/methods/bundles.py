@@ -23,14 +23,8 @@ from datasets.errors import DatasetsError
 
 SUMS = "SHA256SUMS"
 BLOCK = 1 << 20
-JOURNALLED = (
-    "header_offset",
-    "file_size",
-    "compress_size",
-    "CRC",
-    "create_version",
-    "extract_version",
-)  # what a zip says of a file
+# What a zip says of a file.
+JOURNALLED = ("header_offset", "file_size", "compress_size", "CRC", "create_version", "extract_version")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest date: a bundle carries no time of its own
 DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # the wide ones where spreadsheets read them alike

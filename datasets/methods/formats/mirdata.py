@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import IO
 
-from datasets.methods.bundles import BundleWriter
+from datasets.methods.bundles import BLOCK, BundleWriter
 from datasets.methods.formats import Contents, Recording
 from datasets.methods.formats.jams import annotated
 
@@ -43,4 +43,4 @@ def _add(writer: BundleWriter, recording: Recording) -> str:
 
 
 def _blocks(file: IO[bytes]) -> Iterable[bytes]:
-    return iter(lambda: file.read(1 << 20), b"")
+    return iter(lambda: file.read(BLOCK), b"")
