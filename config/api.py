@@ -1,6 +1,5 @@
 """The REST API under /api/v1/: everything the pages do, the API does. Each app serves its own resources."""
 
-import logging
 from typing import Any
 
 from django.db import DataError
@@ -12,10 +11,8 @@ from rest_framework.views import exception_handler as default_handler
 from annotate import api as annotate
 from annotate.errors import AlreadyRated, NothingToUndo, NotInvited, SlotGone, TooFast, WayNotDone
 from datasets import api as datasets
-from datasets.errors import MERError, NameTaken, TrackExists, WrongState, is_of_storage
+from datasets.errors import MERError, NameTaken, TrackExists, WrongState
 from mer import api as mer
-
-logger = logging.getLogger(__name__)
 
 CONFLICTS = (WrongState, NameTaken, TrackExists, SlotGone, AlreadyRated, TooFast, NothingToUndo, WayNotDone)
 
@@ -48,8 +45,4 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return Response({"detail": str(error)} | wait, status=code)
     if isinstance(error, DataError):
         return Response({"detail": "The request holds a value that cannot be stored."}, status=status.HTTP_400_BAD_REQUEST)
-    if is_of_storage(error):
-        logger.error("The storage failed", exc_info=error)
-        detail = {"detail": "The studio's storage did not answer. Nothing was lost: try again in a minute."}
-        return Response(detail, status=status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "10"})
     return default_handler(error, context)

@@ -1,12 +1,17 @@
-"""Headers of every answer, and the number by which a request is found again in the logs."""
+"""Headers of every answer, the number by which a request is found again in the logs, and who has tried too often."""
 
 import re
 import uuid
 from collections.abc import Callable
 
+from axes.helpers import get_client_ip_address
 from csp.middleware import CSPMiddleware
-from django.http import HttpRequest
+from django.contrib.auth.signals import user_login_failed
+from django.core.cache import cache
+from django.dispatch import receiver
+from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 
 from datasets.tracing import tracing
 
@@ -23,6 +28,43 @@ class ContentSecurityPolicy(CSPMiddleware):
         answer: HttpResponseBase = super().process_response(request, response)
         answer.headers.setdefault("Permissions-Policy", PERMISSIONS)
         return answer
+
+
+# Wrong passwords and unknown tokens of one address in a quarter of an hour, in each web process. Many, because a classroom has one address;
+# axes closes single names long before.
+MOST_TRIES = 100
+TRIES_S = 15 * 60
+LOGINS = ("/login/", "/admin/login/")
+
+
+def _place(request: HttpRequest) -> str:
+    return f"tries-{get_client_ip_address(request)}"
+
+
+def _count(place: str) -> int:
+    cache.add(place, 0, TRIES_S)
+    return int(cache.incr(place))
+
+
+@receiver(user_login_failed)
+def count_wrong_password(sender: object, request: HttpRequest | None = None, **values: object) -> None:
+    if request is not None:
+        _count(_place(request))
+
+
+def doors(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """One address that tries passwords over many names, or tokens, is not listened to for a while."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.method == "POST" and request.path_info in LOGINS and cache.get(_place(request), 0) >= MOST_TRIES:
+            return render(request, "registration/locked.html", {"is_address": True}, status=429)
+        response = get_response(request)
+        if request.path_info.startswith("/api/") and response.status_code == 401 and _count(_place(request)) > MOST_TRIES:
+            detail = {"detail": "Too many requests without a valid token from this address. Wait a quarter of an hour."}
+            return JsonResponse(detail, status=429, headers={"Retry-After": str(TRIES_S)})
+        return response
+
+    return middleware
 
 
 def request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:

@@ -82,6 +82,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
+    "config.security.doors",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
@@ -178,7 +179,7 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_ENGINE = "config.sessions"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "config.sessions.AccountBackend"]
 SESSION_COOKIE_AGE = 60 * 24 * 3600  # a rater without password comes back for weeks
-# Ten wrong passwords for a name from an address close it for a quarter of an hour.
+# Ten wrong passwords for a name from an address close it for a quarter of an hour; config/security.py counts those over many names.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

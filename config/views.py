@@ -1,13 +1,14 @@
 import sys
 
 from django.db import DataError, InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
+from django.views.defaults import page_not_found
 
 from annotate.models import Consensus, Rating
 from datasets.access import is_admin
@@ -87,14 +88,36 @@ def server_error(request: HttpRequest) -> HttpResponse:
     takes is the request's fault; anything else is our own.
     """
     error = sys.exc_info()[1]
-    # Without the request: what pages say about their reader would need the database.
     odd_id = request.path_info.startswith("/admin/") and isinstance(
         error, ValueError | OverflowError
     )  # Django's panel asks for what is sent
     if isinstance(error, DataError) or odd_id:
-        return HttpResponse(render_to_string("400.html"), status=400)
+        return _told(request, 400, "The request holds a value that cannot be stored.")
     away = isinstance(error, OperationalError | InterfaceError)
     if away or is_of_storage(error):
-        page = render_to_string("503.html", {"is_storage": not away})
-        return HttpResponse(page, status=503, headers={"Retry-After": "10"})
-    return HttpResponse(render_to_string("500.html"), status=500)
+        what = "database" if away else "storage"
+        detail = f"The studio's {what} did not answer. Nothing was lost: try again in a minute."
+        return _told(request, 503, detail, {"is_storage": not away}, **{"Retry-After": "10"})
+    return _told(request, 500, "The studio made a mistake. Its log has the details, under the number in X-Request-ID.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _told(request, 400, "The request cannot be read: it is too large, holds too many fields, or names another host.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if not request.path_info.startswith(API):
+        return page_not_found(request, exception)  # with the head of a page
+    return _told(request, 404, f"There is nothing at {request.path}; the schema at {reverse('schema')} lists all addresses.")
+
+
+API = "/api/"
+
+
+def _told(
+    request: HttpRequest, status: int, detail: str, context: dict[str, object] | None = None, **headers: str
+) -> HttpResponse:
+    """JSON for a program, a page for a person; without the request, for a page's head would ask the database."""
+    if request.path_info.startswith(API):
+        return JsonResponse({"detail": detail}, status=status, headers=headers)
+    return HttpResponse(render_to_string(f"{status}.html", context), status=status, headers=headers)

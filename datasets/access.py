@@ -89,7 +89,7 @@ def _button(view: V[R, P], may: Callable[[AbstractBaseUser | AnonymousUser], boo
 
 def is_admin(user: AbstractBaseUser | AnonymousUser) -> bool:
     """Admins see who raters are, invite them and set them aside; raters are pseudonyms for everybody else."""
-    return isinstance(user, User) and user.is_active and user.is_staff
+    return isinstance(user, User) and user.is_active and user.is_staff and user.is_superuser
 
 
 def reader_required(view: V[R, P]) -> V[R, P]:

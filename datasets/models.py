@@ -380,6 +380,7 @@ class Job(models.Model):
     eta_s = models.FloatField(null=True)
     not_before = models.DateTimeField(null=True, help_text="When it is tried again, after something that may pass.")
     reason = models.TextField(blank=True, help_text="Why it failed.")
+    log = models.TextField(blank=True, default="", db_default="", help_text="What it did, a step a line; the end of it, if it is long.")
     attempts = models.PositiveSmallIntegerField(default=0)
     claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
     cancel_requested = models.BooleanField(default=False)
@@ -406,6 +407,11 @@ class Job(models.Model):
     @property
     def is_active(self) -> bool:
         return self.state in (self.State.QUEUED, self.State.RUNNING)
+
+    @property
+    def last_steps(self) -> str:
+        """The end of its log, as it is shown while it runs."""
+        return "\n".join(self.log.splitlines()[-6:])
 
     @property
     def can_retry(self) -> bool:
@@ -516,7 +522,7 @@ class ImportRow(models.Model):
 
 
 class OnlyAdded(models.QuerySet["Event"]):
-    """Rows that nothing in the code changes or takes away, by slip or by intent."""
+    """Rows that are not changed or taken away: the database refuses it (migration 0024), this says so before it is asked."""
 
     def update(self, **values: object) -> NoReturn:
         raise TypeError("The audit trail is only added to: its rows are not changed.")

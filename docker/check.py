@@ -18,11 +18,12 @@ def main(what: str) -> int:
     if what == "beat":  # which it does every three minutes
         written = [path.stat().st_mtime for path in Path(os.environ.get("DATA_DIR", "data")).glob("celerybeat*")]
         return 0 if time.time() - max(written, default=0) < 600 else 1
+    name = f"{os.environ.get('QUEUES', what).replace(',', '-')}@{socket.gethostname()}"
     found = subprocess.run(
-        [sys.executable, "-m", "celery", "--quiet", "--app", "config", "inspect", "ping", "--timeout", "10"],
+        [sys.executable, "-m", "celery", "--quiet", "--app", "config", "inspect", "ping", "--destination", name, "--timeout", "10"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return 0 if socket.gethostname() in found.stdout else 1
+    return 0 if name in found.stdout else 1
 
 
 if __name__ == "__main__":

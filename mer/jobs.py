@@ -335,7 +335,10 @@ class InFold:
             self.told_at = time.monotonic()
             share, words = selectors.folds_done(self.fold.run)
             with self._run_is_ours():
-                self.of_run.progress(DRAWN + TRAINED * share, f"{words}; fold {self.fold.number}: {detail}", force=True)
+                self.of_run.progress(DRAWN + TRAINED * share, f"{words}; fold {self.fold.number}: {detail}", force=force)
+
+    def log(self, text: str) -> None:
+        self.mine.log(text)
 
     def check(self) -> None:
         self.mine.check()
@@ -385,7 +388,7 @@ def _train_folds(
                 break
         else:
             share, words = selectors.folds_done(run)
-            ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers", force=True)
+            ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers")
             time.sleep(1)
     found = list(run.folds.all())
     if [fold.inputs for fold in found] != digests:

@@ -69,6 +69,11 @@ class FeatureVector(models.Model):
         return f"{self.kind} of track {self.track_id}"
 
 
+def network_choices() -> list[tuple[str, str]]:
+    """Asked for, not written down: a new network needs no migration."""
+    return list(params.NETWORKS.items())
+
+
 class Run(models.Model):
     """One network trained once on one release. Its state is its job's."""
 
@@ -81,7 +86,7 @@ class Run(models.Model):
         related_name="+",
         help_text="Empty: it hears the recordings themselves.",
     )
-    network = models.CharField(max_length=20, choices=list(params.NETWORKS.items()))
+    network = models.CharField(max_length=20, choices=network_choices)
     params = models.JSONField(help_text="Every hyperparameter, the seed included.")
     release_hash = models.CharField(max_length=64)
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -269,6 +274,17 @@ class Evaluation(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "part"], name="evaluation_unique")]
+
+    @property
+    def f1_interval(self) -> tuple[float, float] | None:
+        """95%, of macro-F1; None where no draw of groups differs from another."""
+        found = self.figures.get("macro_f1") or {}
+        return (found["low"], found["high"]) if found.get("low") is not None and found.get("high") is not None else None
+
+    @property
+    def random(self) -> float | None:
+        """Accuracy of guessing as often as the training labels occur."""
+        return self.figures.get("random")
 
 
 class Prediction(models.Model):

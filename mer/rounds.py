@@ -31,6 +31,8 @@ class Watch(Protocol):
         self, share: float, detail: str, *, eta_s: float | None = None, even: bool = True, force: bool = False
     ) -> None: ...
 
+    def log(self, text: str) -> None: ...
+
     def check(self) -> None: ...
 
 
@@ -44,6 +46,9 @@ class Stretch:
 
     def progress(self, share: float, detail: str, *, eta_s: float | None = None, even: bool = True, force: bool = False) -> None:
         self.job.progress(self.first + self.width * share, detail, eta_s=eta_s, even=even, force=force)
+
+    def log(self, text: str) -> None:
+        self.job.log(text)
 
     def check(self) -> None:
         self.job.check()
@@ -168,6 +173,7 @@ def _train(watch: Watch, run: Run, folder: Path, fold: int) -> dict[str, Any]:
         return facts
     if process.returncode in (-signal.SIGTERM, -signal.SIGINT):
         raise JobInterrupted("The machine is shutting down.")
+    watch.log("\n".join(errors.read_text(errors="replace").strip().splitlines()[-20:]))
     if process.returncode == -signal.SIGKILL:
         raise TrainingImpossible("The training process was killed, most likely because memory ran out. Train with a smaller batch.")
     raise TrainingImpossible(f"The training process ended with code {process.returncode}: {last_line(errors)}")
@@ -198,6 +204,7 @@ def _follow(watch: Watch, run: Run, process: "subprocess.Popen[bytes]", fold: in
         match message.get("event"):
             case "built":
                 facts = {"n_weights": message["weights"], "precision": message["precision"]}
+                watch.log(f"A network of {message['weights']:,} weights, in {message['precision']}")
             case "batch":
                 share = (message["epoch"] - 1 + message["share"]) / epochs
                 left = seconds * (epochs - done - message["share"]) if seconds else None

@@ -137,8 +137,12 @@ def feature_table(track_ids: Sequence[int], kind: str) -> tuple[list[str], NDArr
 
 
 def runs_of(release: Release | None = None) -> QuerySet[Run]:
-    runs = Run.objects.select_related("release__dataset", "job", "spectrogram_set", "split").prefetch_related(
-        Prefetch("evaluations", Evaluation.objects.order_by("pk"))  # in the order of the parts
+    runs = (
+        Run.objects.select_related("release__dataset", "job", "spectrogram_set", "split")
+        .prefetch_related(
+            Prefetch("evaluations", Evaluation.objects.order_by("pk"))  # in the order of the parts
+        )
+        .defer("job__log")
     )
     return runs.filter(release=release) if release else runs
 

@@ -1,6 +1,7 @@
 """Jobs: claimed once, ended once, returned when their worker dies."""
 
 import errno
+import socket
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
-from datasets.errors import DatasetsError, JobCancelled, JobInterrupted, WrongState
+from datasets.errors import DatasetsError, JobCancelled, JobInterrupted, TryLater, WrongState
 from datasets.models import Event, Job
 from datasets.services import queue
 
@@ -30,6 +31,31 @@ def test_it_is_done_once_however_often_the_message_comes(job):
     assert queue.run_job(job.pk, calls.append) is None
     assert len(calls) == 1
     assert Event.objects.filter(subject="job", to_state="done").count() == 1
+
+
+def test_every_step_and_every_attempt_stands_in_its_log(job):
+    def work(ticket):
+        ticket.progress(0.1, "Half of it", force=True)
+        ticket.progress(0.2, "A moment later")
+        ticket.log("two\nlines")
+        if ticket.job.attempts == 1:
+            raise TryLater("The line is broken", wait_s=0)
+
+    queue.run_job(job.pk, work)
+    done = queue.run_job(job.pk, work)
+    said = [line[9:] for line in done.log.splitlines()]
+    once = [f"Taken by a worker on {socket.gethostname()}", "Half of it", "two", "lines"]
+    assert said == [*once, "The line is broken", *once, "Done"]
+    assert all(line[2] == line[5] == ":" for line in done.log.splitlines()), "each with its time"
+    assert done.last_steps.splitlines() == done.log.splitlines()[-6:]
+
+
+def test_a_log_keeps_its_end(job):
+    ticket = queue.claim(job.pk)
+    for number in range(30):
+        ticket.log(f"{number:02}" + "x" * 1000)
+    job.refresh_from_db()
+    assert len(job.log) == queue.LOG_LENGTH and job.log.splitlines()[-1][9:11] == "29"
 
 
 def test_the_same_work_is_not_queued_twice(job, dataset):

@@ -10,11 +10,15 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import override_settings
+from django.db import DatabaseError, OperationalError, connection, transaction
+from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from config import security
 from datasets.errors import SourceRefused, ValueRefused
 from datasets.models import ApiToken, Event
 from datasets.services import tokens
@@ -61,6 +65,78 @@ def test_guessing_passwords_ends_after_ten_tries(client, curator):
     assert response.status_code == 429 and "Too many wrong passwords" in response.content.decode()
     other = client.post("/login/", {"username": "citra", "password": "x"}, REMOTE_ADDR="10.0.0.9")
     assert other.status_code == 302, "the person at another address is not locked out by it"
+
+
+@pytest.mark.parametrize("door", ["/login/", "/admin/login/"])
+def test_one_address_that_tries_many_names_is_closed_and_who_is_inside_stays(client, curator, door):
+    inside = Client()
+    inside.force_login(curator)
+    for number in range(security.MOST_TRIES):
+        assert client.post(door, {"username": f"person-{number}", "password": "wrong"}).status_code == 200
+    closed = client.post(door, {"username": "citra", "password": "x"})
+    assert closed.status_code == 429 and "Your address is closed" in closed.content.decode()
+    assert client.get(door).status_code == 200 and inside.get("/tracks/").status_code == 200
+    assert client.post(door, {"username": "citra", "password": "x"}, REMOTE_ADDR="10.0.0.9").status_code in (200, 302)
+
+
+def test_an_address_that_tries_tokens_is_told_to_wait_and_a_valid_token_is_served_all_the_same(curator):
+    _row, secret = tokens.issue_token(curator, name="notebook")
+    answers = [api(f"mer_{number:043}").get("/api/v1/tracks/").status_code for number in range(security.MOST_TRIES + 2)]
+    assert answers == [401] * security.MOST_TRIES + [429] * 2
+    stranger = APIClient().get("/api/v1/runs/")
+    assert stranger.status_code == 429 and stranger["Retry-After"] and "Wait" in stranger.json()["detail"]
+    assert api(secret).get("/api/v1/tracks/").status_code == 200
+
+
+@pytest.mark.parametrize("password", ["kucing", "12345678901", "password1234", "citra-citra"])
+def test_a_password_that_others_would_guess_is_refused(password):
+    with pytest.raises(ValidationError):
+        validate_password(password, User(username="citra-citra"))
+
+
+ELSEWHERE = (
+    "https://evil.example/", "//evil.example/", "///evil.example", "/\\evil.example", "http:evil.example", "https:/evil.example",
+    "javascript:alert(1)", "\thttps://evil.example", "https://testserver@evil.example/",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ELSEWHERE)
+def test_no_way_in_or_out_leads_to_another_site(client, admin_person, curator, address):
+    def leads_to(response) -> str:
+        assert response.status_code == 302, response.content[:200]
+        return response["Location"]
+
+    def stays(place: str) -> bool:
+        return place.startswith("/") and not place.startswith(("//", "/\\")) and "evil" not in place
+
+    who = {"username": "adi", "password": "x", "next": address}
+    assert stays(leads_to(client.post("/login/", who)))
+    assert stays(leads_to(client.get("/login/", {"next": address}))), "logged in already"
+    assert stays(leads_to(client.post("/logout/", {"next": address})))
+    assert stays(leads_to(client.post("/admin/login/", who)))
+    assert stays(leads_to(client.post("/language/", {"language": "id", "next": address})))
+    assert stays(leads_to(client.post("/language/", {"language": "en"}, headers={"Referer": address.strip()})))
+
+
+def test_a_program_is_answered_in_json_whatever_went_wrong(client, curator, monkeypatch):
+    client.force_login(curator)
+    client.raise_request_exception = False
+    nowhere = client.get("/api/v1/nowhere/")
+    assert nowhere.status_code == 404 and "/api/v1/schema/" in nowhere.json()["detail"]
+    many = client.post("/api/v1/runs/", {f"f{number}": "1" for number in range(2000)})
+    assert many.status_code == 400 and "too many fields" in many.json()["detail"]
+
+    def fail(error):
+        def broken(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr("mer.api.RunViewSet.get_queryset", broken)
+        return client.get("/api/v1/runs/1/")
+
+    away = fail(OperationalError("gone"))
+    assert away.status_code == 503 and "database" in away.json()["detail"] and away["Retry-After"]
+    assert fail(ValueError("secret of ours")).status_code == 500
+    assert "secret" not in fail(ValueError("secret of ours")).json()["detail"]
 
 
 def test_a_token_is_shown_once_and_only_its_digest_is_kept(client, curator):
@@ -197,6 +273,34 @@ def test_accounts_are_closed_not_deleted_and_what_changes_on_them_is_in_the_audi
     assert Event.objects.filter(subject="user", to_state="account made", subject_id=User.objects.get(username="baru").pk).exists()
 
 
+@pytest.mark.database
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda old: Event(pk=old.pk, at=old.at, subject="track", subject_id=1, to_state="ready", reason="forged").save(),
+        lambda old: Event(pk=old.pk, at=old.at, subject="track", subject_id=1, to_state="forged").save_base(raw=True),
+        lambda old: Event.objects.bulk_create(
+            [Event(pk=old.pk, subject="track", subject_id=2, to_state="ready")],
+            update_conflicts=True,
+            update_fields=["subject_id"],
+            unique_fields=["id"],
+        ),
+        lambda old: Event._base_manager.update(reason="forged"),
+        lambda old: Event._base_manager.filter(pk=old.pk).delete(),
+        lambda old: connection.cursor().execute("UPDATE datasets_event SET to_state = 'forged'"),
+        lambda old: connection.cursor().execute("UPDATE datasets_event SET actor_id = NULL, reason = 'forged'"),
+        lambda old: connection.cursor().execute("DELETE FROM datasets_event"),
+    ],
+)
+def test_the_database_itself_keeps_the_audit_log_as_it_was(curator, slip):
+    event = Event.objects.create(subject="track", subject_id=1, to_state="ready", actor=curator)
+    before = list(Event.objects.values())
+    with pytest.raises(DatabaseError, match="only added to"), transaction.atomic():
+        slip(event)
+    assert list(Event.objects.values()) == before
+
+
+@pytest.mark.database
 def test_code_cannot_change_or_delete_a_row_of_the_audit_log(curator):
     event = Event.objects.create(subject="track", subject_id=1, to_state="ready", actor=curator)
     event.reason = "another"

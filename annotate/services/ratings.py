@@ -164,6 +164,8 @@ def _listened_enough(slot: Assignment, listening: Listening) -> float | None:
         return None
     elapsed = (timezone.now() - slot.shown_at).total_seconds() if slot.shown_at else 0.0
     heard = listening.heard_s if math.isfinite(listening.heard_s) else 0.0
+    if elapsed < 0:  # the clock was put back meanwhile: what the page counted is all there is
+        elapsed = max(heard, 0.0)
     missing = minimum - min(elapsed, heard)
     if missing > GRACE_S and slot.state != State.RATED:
         seconds = math.ceil(missing)

@@ -8,6 +8,7 @@ import errno
 import logging
 import re
 import shutil
+import socket
 import threading
 import time
 import uuid
@@ -21,8 +22,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
 from django.db import OperationalError as DatabaseAway
-from django.db.models import F, Model, Q
-from django.db.models.functions import Now
+from django.db.models import F, Model, Q, TextField, Value
+from django.db.models.functions import Concat, Now, Right
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
@@ -48,6 +49,7 @@ ANOTHER_FOLLOWS = (
     SystemExit,
 )  # after these another attempt goes on
 MAX_TRIES = 6  # of what may pass, such as a broken line
+LOG_LENGTH = 20_000  # characters
 
 
 def enqueue(task: str, row: Model, *, title: str, url: str = "", by: User | None = None, wake_worker: bool = True) -> Job:
@@ -111,6 +113,12 @@ def cancel(job: Job, *, by: User | None = None) -> None:
                 raise
 
 
+def _and(text: str) -> Right:
+    """The log of a job and what it did now."""
+    lines = "".join(f"{timezone.localtime():%H:%M:%S} {line}\n" for line in text.splitlines())
+    return Right(Concat(F("log"), Value(lines), output_field=TextField()), LOG_LENGTH)
+
+
 class Ticket:
     """A claim on a running job: the only way to report on it or to end it."""
 
@@ -124,7 +132,7 @@ class Ticket:
         return Q(pk=self.job.pk, claim=self.job.claim, state=Job.State.RUNNING)
 
     def progress(self, share: float, detail: str, *, eta_s: float | None = None, even: bool = True, force: bool = False) -> None:
-        """Report (at most twice a second) and stop here if the job was cancelled or taken over.
+        """Report (at most twice a second) and stop here if the job was cancelled or taken over; what is forced is a step, and goes into the log.
 
         Without `eta_s` the time left is reckoned from the share done, unless the work is not `even`.
         """
@@ -134,8 +142,12 @@ class Ticket:
         self._reported_at = now
         if eta_s is None and even and share > 0.02:
             eta_s = (now - self._started) * (1 - share) / share
-        Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=Now())
+        step = {"log": _and(detail[:300])} if force else {}
+        Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=Now(), **step)
         self.check()
+
+    def log(self, text: str) -> None:
+        Job.objects.filter(self._mine).update(log=_and(text))
 
     def holds(self) -> bool:
         return Job.objects.filter(self._mine).exists()
@@ -157,6 +169,7 @@ class Ticket:
                 eta_s=None,
                 finished_at=timezone.now(),
                 claim="",
+                log=_and(reason or "Done"),
                 progress=1 if state == Job.State.DONE else F("progress"),
             )
             if not ended:
@@ -171,7 +184,7 @@ class Ticket:
         later = timezone.now() + timedelta(seconds=fact.wait_s)
         Job.objects.filter(self._mine).update(
             state=Job.State.QUEUED, claim="", detail=str(fact)[:300], eta_s=None, woken_at=None, not_before=later,
-            attempts=F("attempts") - int(fact.free),
+            attempts=F("attempts") - int(fact.free), log=_and(str(fact)[:300]),
         )  # fmt: skip
         return None
 
@@ -188,8 +201,9 @@ class Ticket:
                 time.sleep(1)
 
     def give_back(self) -> None:
+        detail = "Interrupted; waiting for a worker"
         Job.objects.filter(self._mine).update(
-            state=Job.State.QUEUED, claim="", detail="Interrupted; waiting for a worker", eta_s=None, attempts=F("attempts") - 1
+            state=Job.State.QUEUED, claim="", detail=detail, eta_s=None, attempts=F("attempts") - 1, log=_and(detail)
         )
 
     def _beat(self, stop: threading.Event) -> None:
@@ -277,6 +291,7 @@ def claim(job_id: int) -> Ticket | None:
         detail="Starting",
         reason="",
         not_before=None,
+        log=_and(f"Taken by a worker on {socket.gethostname()}"),
     )
     return Ticket(Job.objects.get(pk=job_id)) if taken else None
 
@@ -336,14 +351,14 @@ def forget_old() -> None:
 
 def sweep() -> dict[str, int]:
     """Put jobs of dead workers back, and wake workers for queued jobs whose message was lost. Safe to run twice."""
-    now = timezone.now()
+    now, died = timezone.now(), "Its worker died; waiting for another"
     returned = failed = 0
     for job in Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__lt=Now() - timedelta(seconds=STALE_S)):
         held = Q(pk=job.pk, claim=job.claim, state=Job.State.RUNNING)
         with transaction.atomic():
             if job.attempts < MAX_ATTEMPTS and not job.cancel_requested:
                 returned += Job.objects.filter(held).update(
-                    state=Job.State.QUEUED, claim="", woken_at=None, eta_s=None, detail="Its worker died; waiting for another"
+                    state=Job.State.QUEUED, claim="", woken_at=None, eta_s=None, detail=died, log=_and(died)
                 )
                 continue
             state = Job.State.CANCELLED if job.cancel_requested else Job.State.FAILED
@@ -352,7 +367,7 @@ def sweep() -> dict[str, int]:
                 if job.cancel_requested
                 else f"Its worker died {job.attempts} times while doing this. Out of memory, or a file that breaks it?"
             )
-            if Job.objects.filter(held).update(state=state, reason=reason, claim="", finished_at=now, detail=""):
+            if Job.objects.filter(held).update(state=state, reason=reason, claim="", finished_at=now, detail="", log=_and(reason)):
                 job.refresh_from_db()
                 _follow_end(job)
                 failed += 1

@@ -20,7 +20,7 @@ from datasets.services import links, queue
 @require_safe
 @reader_required
 def job_list(request: HttpRequest) -> HttpResponse:
-    jobs = Job.objects.select_related("created_by")
+    jobs = Job.objects.select_related("created_by").defer("log")
     state = request.GET.get("state", "")
     page = Paginator(jobs.filter(state=state) if state in Job.State.values else jobs, 50).get_page(request.GET.get("page"))
     return render(

@@ -24,7 +24,8 @@ from mer.methods.params import SpectrogramParams
 def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[np.float32]]:
     """The samples of each picture, every one `params.window_samples` long.
 
-    `full` : the beginning. `clips` : as many whole clips as there are; what is left over is dropped. `whole` : consecutive windows; the
+    `full` : the beginning. `clips` : as many whole clips as there are; what is left over is dropped, but where it still fills all columns (up
+    to 46 ms are missing, as a decoder may leave them out): then silence fills it up. `whole` : consecutive windows; the
     last is filled up with silence where at least half of it is sound, else dropped.
 
     Raises
@@ -33,12 +34,12 @@ def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[n
         The track is shorter than one picture (`whole` : than half of one).
     """
     size = params.window_samples
-    if params.input == "whole" and len(y) % size >= size / 2:
+    enough = {"full": size, "clips": (params.columns - 1) * params.hop_length, "whole": size / 2}[params.input]
+    if len(y) % size >= enough:
         y = np.pad(y, (0, size - len(y) % size))
     if len(y) < size:
-        seconds, needed = len(y) / params.sr, params.window_s / (2 if params.input == "whole" else 1)
         raise SpectrogramImpossible(
-            f"Too short: {seconds:.1f} s of sound, and {needed:.2f} s are needed to fill {params.columns} columns."
+            f"Too short: {len(y) / params.sr:.1f} s of sound, and {enough / params.sr:.2f} s are needed to fill {params.columns} columns."
         )
     n = 1 if params.input == "full" else len(y) // size
     return [y[start : start + size] for start in range(0, n * size, size)]

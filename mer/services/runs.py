@@ -143,7 +143,7 @@ def create_repeats(
     ]  # fmt: skip
 
 
-MOST_DEPTH = {"cnn": 4, "crnn": 2}
+MOST_DEPTH = {"cnn": 4, "crnn": 4}
 
 
 def _guard_shape(training: TrainingParams) -> None:

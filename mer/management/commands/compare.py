@@ -17,16 +17,22 @@ class Command(StudioCommand):
         comparison = selectors.compare(find_release(options["release"]))
         runs.note_opened([row.run for row in comparison.rows], by=None)
         lines = [
-            f"{'run':<12}{'training':>10}{'validation':>12}{'test':>8}  {'95% interval':<16}{'n':>4}{'majority':>10}{'macro-F1':>10}"
+            f"{'run':<18}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
+            f"  {'95% interval':<14}"
         ]
         for row in comparison.rows:
             if row.validation and row.test:
                 training = f"{row.train.accuracy:.1%}" if row.train else "folds"
                 interval = f"{row.test.low:.1%} to {row.test.high:.1%}"
+                f1 = "–" if row.test.f1_interval is None else "{:.3f} to {:.3f}".format(*row.test.f1_interval)
+                chance = "–" if row.test.random is None else f"{row.test.random:.1%}"
                 lines.append(
-                    f"{row.run.name:<12}{training:>10}{row.validation.accuracy:>12.1%}{row.test.accuracy:>8.1%}  {interval:<16}"
-                    f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.macro_f1:>10.3f}"
+                    f"{row.run.name:<18}{training:>9}{row.validation.accuracy:>11.1%}{row.test.accuracy:>7.1%}  {interval:<16}"
+                    f"{row.test.n:>4}{row.test.majority:>10.1%}{chance:>8}{row.test.macro_f1:>10.3f}"
+                    f"  {f1}"
                 )
+        if len(lines) > 1:
+            lines.append("Chance: what guessing scores that answers as often as the labels occur.")
         lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]
         if comparison.one_rater is not None:
             lines.append(

@@ -1,0 +1,79 @@
+"""The clock of the machine jumps: nobody is locked out, nothing that is alive is taken for dead, nothing counts twice."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from annotate.models import Assignment, Consensus, Questionnaire, Rater, Rating
+from annotate.services import ratings, slots
+from datasets.models import Job
+from datasets.services import queue, tokens
+
+pytestmark = pytest.mark.django_db
+JUMPS = [timedelta(days=-1), timedelta(hours=-1), timedelta(hours=1), timedelta(days=1)]
+REAL_NOW = timezone.now
+
+
+@pytest.fixture
+def jump(monkeypatch) -> Callable[[timedelta], None]:
+    """What every process of this machine takes for the time; the database keeps its own."""
+
+    def to(by: timedelta) -> None:
+        monkeypatch.setattr(timezone, "now", lambda: REAL_NOW() + by)
+
+    return to
+
+
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+def test_who_is_rating_when_it_jumps_is_heard_and_counted_once(make_track, questionnaire, jump, by):
+    track = make_track(seconds=20)
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(minimum_s=15)
+    questionnaire.refresh_from_db()
+    person = Rater.objects.create(pseudonym="R1")
+    slot = slots.reserve_next(questionnaire, person)
+    slots.report_shown(slot)
+    Assignment.objects.filter(pk=slot.pk).update(shown_at=timezone.now() - timedelta(seconds=20))
+    slot.refresh_from_db()
+    jump(by)
+    key, heard = uuid.uuid4(), ratings.Listening(heard_s=20.0)
+    for _ in range(2):  # the phone sends it again
+        rating = ratings.submit_rating(slot, word_key="happy", listening=heard, key=key)
+        slot.refresh_from_db()
+    assert Rating.objects.count() == 1 and rating.word.key == "happy"
+    assert Consensus.objects.get(track=track).n_ratings == 1
+    assert 0 <= rating.heard_s <= 40
+
+
+def test_a_clock_that_is_put_back_asks_nobody_to_wait_longer_than_the_shortest_time(make_track, questionnaire, jump):
+    make_track(seconds=20)
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(minimum_s=15)
+    questionnaire.refresh_from_db()
+    slot = slots.reserve_next(questionnaire, Rater.objects.create(pseudonym="R1"))
+    slots.report_shown(slot)
+    jump(timedelta(hours=-1))
+    with pytest.raises(ratings.TooFast) as refused:
+        ratings.submit_rating(slot, word_key="happy", listening=ratings.Listening(heard_s=3.0), key=uuid.uuid4())
+    assert 0 < refused.value.wait_s <= 15
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+def test_a_job_that_is_alive_is_left_alone(dataset, jump, by):
+    job = queue.enqueue("datasets.tasks.write_export", dataset, title="Something", wake_worker=False)
+    ticket = queue.claim(job.pk)
+    jump(by)
+    assert queue.sweep()["returned"] == 0
+    ticket.progress(0.5, "Half of it", force=True)
+    ticket.end(Job.State.DONE)
+    job.refresh_from_db()
+    assert (job.state, job.attempts) == ("done", 1)
+
+
+@pytest.mark.parametrize("by", [*JUMPS[:3], timedelta(days=20)], ids=str)
+def test_a_token_is_valid_until_its_day(curator, client, jump, by):
+    _row, secret = tokens.issue_token(curator, name="notebook", days=30)
+    jump(by)
+    assert client.get("/api/v1/tracks/", headers={"Authorization": f"Token {secret}"}).status_code == 200
