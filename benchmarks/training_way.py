@@ -1,4 +1,4 @@
-"""One way of `benchmarks.training` in a process of its own: python -m benchmarks.training_way plain|ours NETWORK FOLDER STEPS."""
+"""One way of `benchmarks.training` in a process of its own: python -m benchmarks.training_way plain|plain-without-xla|ours NETWORK FOLDER STEPS."""
 
 import json
 import sys

@@ -6,6 +6,13 @@ def is_of_storage(error: BaseException | None) -> bool:
     return isinstance(error, OSError) or type(error).__module__.startswith("botocore.")
 
 
+def is_away(error: BaseException) -> bool:
+    """Whether a bucket did not answer, or said that this passes; not that it refused, or holds no such object."""
+    answer = getattr(error, "response", None) or {}
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 503) if isinstance(answer, dict) else 503
+    return type(error).__module__.startswith("botocore.") and status >= 500
+
+
 class MERError(Exception):
     """Root of every error that a person is meant to read."""
 

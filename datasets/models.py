@@ -380,7 +380,9 @@ class Job(models.Model):
     eta_s = models.FloatField(null=True)
     not_before = models.DateTimeField(null=True, help_text="When it is tried again, after something that may pass.")
     reason = models.TextField(blank=True, help_text="Why it failed.")
-    log = models.TextField(blank=True, default="", db_default="", help_text="What it did, a step a line; the end of it, if it is long.")
+    log = models.TextField(
+        blank=True, default="", db_default="", help_text="What it did, a step a line; the end of it, if it is long."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
     cancel_requested = models.BooleanField(default=False)

@@ -1,6 +1,7 @@
 """Jobs: claimed once, ended once, returned when their worker dies."""
 
 import errno
+import os
 import socket
 from datetime import timedelta
 
@@ -44,7 +45,7 @@ def test_every_step_and_every_attempt_stands_in_its_log(job):
     queue.run_job(job.pk, work)
     done = queue.run_job(job.pk, work)
     said = [line[9:] for line in done.log.splitlines()]
-    once = [f"Taken by a worker on {socket.gethostname()}", "Half of it", "two", "lines"]
+    once = [f"Taken by process {os.getpid()} on {socket.gethostname()}", "Half of it", "two", "lines"]
     assert said == [*once, "The line is broken", *once, "Done"]
     assert all(line[2] == line[5] == ":" for line in done.log.splitlines()), "each with its time"
     assert done.last_steps.splitlines() == done.log.splitlines()[-6:]

@@ -6,6 +6,7 @@ Messages may be lost, doubled or late: they only wake a worker, which asks the r
 
 import errno
 import logging
+import os
 import re
 import shutil
 import socket
@@ -28,7 +29,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
-from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, MERError, TryLater, WrongState
+from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, MERError, TryLater, WrongState, is_away
 from datasets.models import Job, QueuePause
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed, job_retried
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5
 STALE_S = 30  # a running job without a heartbeat for this long, by the database's clock, has lost its worker
+FORGOTTEN_S = 20  # a job that was told to a worker and stands in an empty queue for this long is told again
 MAX_ATTEMPTS = 3
 ANOTHER_FOLLOWS = (
     JobInterrupted,
@@ -291,7 +293,7 @@ def claim(job_id: int) -> Ticket | None:
         detail="Starting",
         reason="",
         not_before=None,
-        log=_and(f"Taken by a worker on {socket.gethostname()}"),
+        log=_and(f"Taken by process {os.getpid()} on {socket.gethostname()}"),
     )
     return Ticket(Job.objects.get(pk=job_id)) if taken else None
 
@@ -331,9 +333,12 @@ def _run_job(job_id: int, body: Callable[[Ticket], None]) -> Job | None:
         raise
     except Exception as error:
         logger.exception("Job %s (%s) broke", job_id, ticket.job.task)
-        ticket.end(
-            Job.State.FAILED, f"Unexpected {type(error).__name__}: {error}. The worker's log has the details (job {job_id})."
-        )
+        if is_away(error):
+            ticket.wait(TryLater(f"The storage did not answer: {type(error).__name__}.", wait_s=2 * 2**ticket.job.attempts))
+        else:
+            ticket.end(
+                Job.State.FAILED, f"Unexpected {type(error).__name__}: {error}. The worker's log has the details (job {job_id})."
+            )
     else:
         ticket.end(Job.State.DONE)
     finally:
@@ -377,7 +382,9 @@ def sweep() -> dict[str, int]:
 
 def _wake_forgotten(now: datetime) -> int:
     """Queued rows whose message is not in the broker: it lost them, or was away when they were queued."""
-    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=60)))
+    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(
+        Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=FORGOTTEN_S))
+    )
     waiting = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).exclude(task__in=_tasks_at_rest(now))
     jobs = list(waiting.order_by("id")[:500])
     if not jobs:
