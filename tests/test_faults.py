@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 import requests
@@ -160,7 +161,8 @@ class Site:
         broker, bucket, port = (free_port() for _ in range(3))
         self._broker = [str(get_binary_path()), "--port", str(broker), "--save", "", "--appendonly", "no"]
         self.broker = self._start(*self._broker)
-        self._start(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(bucket))
+        moto = process(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(bucket), log=folder / "moto")
+        self.stack.enter_context(moto)
         self.line, self.storage = Line(broker), Line(bucket)
         wait_for(lambda: requests.get(f"http://127.0.0.1:{bucket}/moto-api/", timeout=1).ok, 40, self.log)
         requests.put(f"http://127.0.0.1:{bucket}/studio", timeout=10)
@@ -274,9 +276,16 @@ class Site:
         return bool(self.rows(wanted)[0][0])
 
 
-def long_tone(seed: int) -> bytes:
-    """Long enough for a picture."""
-    return tone(48.0, seed=seed, frequency=150 + 40 * seed)
+def melody(seed: int) -> bytes:
+    """Long enough for a picture, and like no other."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(11_025) / 22_050
+    notes = [np.sin(2 * np.pi * 110 * 2 ** (rng.integers(0, 36) / 12) * t) * np.exp(-3 * t) for _ in range(96)]
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", ""))
+        file.writeframes((np.concatenate(notes) * 20_000).astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -284,7 +293,7 @@ def site(tmp_path_factory) -> Iterator[Site]:
     with ExitStack() as stack:
         made = Site(tmp_path_factory.mktemp("site"), stack)
         for seed in range(N_LEARNED):
-            made.upload(long_tone(seed), "Rated")
+            made.upload(melody(seed), "Rated")
         made.assert_whole()
         assert made.shell("RATED", RATE) == str(5 * N_LEARNED)
         answer = made.ask("POST", f"questionnaires/{made.rated}/freeze/", made.curator, json={"name": "base", "seed": 1})
@@ -362,7 +371,11 @@ def test_it_dies_while_people_rate_recordings_come_in_one_freezes_one_exports_an
     body = {"release": "base", "network": "compact", "epochs": 12, "seed": len(victim)}
     assert site.ask("POST", "runs/", site.curator, json=body).status_code == 202
     at_work = "SELECT task FROM datasets_job WHERE state = 'running'"
-    wait_for(lambda: ("mer.tasks.train_run",) in site.rows(at_work), 60, site.log)
+    until = time.monotonic() + 60
+    while ("mer.tasks.train_run",) not in site.rows(at_work):
+        latest = site.rows("SELECT task, state, detail, reason, log FROM datasets_job ORDER BY id DESC LIMIT 8")
+        assert time.monotonic() < until, latest
+        time.sleep(0.1)
     wait_for(lambda: len(site.taken) > n_taken, 60, site.log)
     site.ask("POST", "releases/base/export/", site.curator, json={"format": "csv"})
     for _ in range(2):

@@ -1,15 +1,19 @@
 """Backup and restore: everything comes back, damage is noticed, nothing is overwritten; and the way up from the last version's tables."""
 
+import gzip
 import io
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.conf import settings
 
@@ -151,48 +155,72 @@ def test_on_postgresql_it_is_dumped_and_put_back(tmp_path):
     assert "BACK True True A" in manage(new, "shell", "-c", LOOK, **extra)
 
 
-OLD = {"datasets": "0014", "annotate": "0006", "mer": "0006"}  # the release before this one
-ROWS = """
+EARLIER = (
+    Path(__file__).parent / "kept"
+)  # databases of a studio of 2026-11-25, with its demo and one run: written by the code of that day
+COUNTS = """
 import json
 from django.db import connection
-from django.utils import timezone
-now = timezone.now()
-def put(table, **values):
-    values = {name: json.dumps(value) if isinstance(value, (dict, list)) else value for name, value in values.items()}
-    with connection.cursor() as cursor:
-        columns = [column.name for column in connection.introspection.get_table_description(cursor, table)]
-        names = [name for name in values if name in columns]
-        cursor.execute(f"INSERT INTO {table} ({','.join(names)}) VALUES ({','.join(['%s'] * len(names))})", [values[name] for name in names])
-        return cursor.lastrowid
-user = put("auth_user", username="citra", password="!", is_superuser=False, is_staff=False, is_active=True, date_joined=now, first_name="", last_name="", email="")
-put("authtoken_token", key="a" * 40, user_id=user, created=now) if "authtoken_token" in connection.introspection.table_names() else None
-dataset = put("datasets_dataset", name="Songs", description="", synthetic=False, shortest_s=0.5, licence_required=False, age_restricted=True, live_recordings=True, created_at=now)
-track = put("datasets_track", dataset_id=dataset, token="t", title="A", artist="", licence="", genre="", country="", source="file", source_url="", external_id="", reference="", sha256="", state="ready", reason="", problem="", source_gone="", label="", created_at=now)
-release = put("datasets_release", dataset_id=dataset, name="v1", rule="r", labels=["a"], funnel=[], left_out=[], reliability={}, leakage={}, description="", licence="", authors=[], content_hash="h", frozen_at=now, is_complete=True)
-split = put("datasets_split", release_id=release, name="paper", seed=1, parts={})
-put("mer_run", release_id=release, split_id=split, network="crnn", params={"seed": 1}, release_hash="h", members=[], excluded=[], environment={}, one_class=False, network_file="", created_at=now)
-print("PUT")
+names = [name for name in connection.introspection.table_names() if name.startswith(("datasets_", "annotate_", "mer_", "auth_user"))]
+with connection.cursor() as cursor:
+    print("COUNTS", json.dumps({name: (cursor.execute(f"SELECT count(*) FROM {name}"), cursor.fetchone()[0])[1] for name in names}))
 """
-
-
-def test_the_tables_of_the_version_before_come_up_with_all_their_rows(tmp_path):
-    folder = tmp_path / "old"
-    manage(folder, "migrate", "-v0", "auth")
-    for app, number in OLD.items():
-        manage(folder, "migrate", app, number, "-v0")
-    manage(
-        folder,
-        "shell",
-        "-c",
-        "import sqlite3, os; c = sqlite3.connect(os.environ['DATA_DIR'] + '/db.sqlite3'); c.execute('CREATE TABLE authtoken_token (key varchar(40), created datetime, user_id integer REFERENCES auth_user (id))'); c.commit()",
-    )
-    assert "PUT" in manage(folder, "shell", "-c", ROWS)
-    manage(folder, "migrate", "-v0")
-    look = """
+PAGES = r"""
+import re
+from collections import deque
+from html import unescape
 from django.contrib.auth.models import User
-from datasets.models import *; from mer.models import *
-run = Run.objects.get()
-print("UP", run.seed, run.notes == "", run.release.name, Track.objects.get().title, User.objects.get().delete()[0] > 0)
+from django.test import Client
+from datasets.models import *; from annotate.models import *; from mer.models import *
+client = Client(raise_request_exception=False, SERVER_NAME="localhost"); client.force_login(User.objects.get(username="admin"))
+seen, waiting = {}, deque(["/", "/admin/"])
+while waiting and len(seen) < 90:
+    address = waiting.popleft()
+    if address in seen or re.search(r"/(logout|language|static|api|audio|sw\.js)|\.(csv|svg|zip|png)|/(download|network)", address):
+        continue
+    answer = client.get(address, follow=True)
+    seen[address] = answer.status_code
+    if "text/html" in answer.get("Content-Type", "") and not answer.streaming:
+        for link in re.findall(r'href="(/[^"#]*)', answer.content.decode()):
+            plain = unescape(link)
+            shape = re.sub(r"\d+", "1", plain.partition("?")[0])
+            if sum(re.sub(r"\d+", "1", one.partition("?")[0]) == shape for one in [*seen, *waiting]) < 2:
+                waiting.append(plain)
+release, run = Release.objects.get(), Run.objects.filter(evaluations__isnull=False).distinct().get()
+print("UP", len(seen), sorted({code for code in seen.values() if code >= 400}), sorted(a for a, code in seen.items() if code >= 500),
+    release.content_hash[:8], run.evaluations.count(),
+    Rating.objects.filter(elsewhere=True).count() == Rating.objects.filter(assignment=None).count() > 0, Job.objects.exclude(log="").count(), Event.objects.count() > 50)
 """
-    assert re.search(r"UP 1 True v1 A True", manage(folder, "shell", "-c", look))
-    assert "No changes detected" in manage(folder, "makemigrations", "--check", "--dry-run")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_database_of_an_earlier_version_comes_up_with_all_its_rows_and_every_page_opens(tmp_path, kind):
+    folder = tmp_path / "studio"
+    folder.mkdir()
+    dump = gzip.decompress((EARLIER / f"studio-2026-11-25.{kind}.sql.gz").read_bytes()).decode()
+    extra: dict[str, str] = {}
+    if kind == "sqlite":
+        with closing(sqlite3.connect(folder / "db.sqlite3")) as database:
+            database.executescript(dump)
+    else:
+        name = f"earlier_{os.getpid()}"
+        with psycopg.connect(address(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        uri = re.sub(r"/postgres(?=\?|$)", f"/{name}", address())
+        subprocess.run(
+            [f"{tools()}/psql", "--quiet", "--set", "ON_ERROR_STOP=1", uri], input=dump.encode(), capture_output=True, check=True
+        )
+        extra = {"DATABASE_URL": uri}
+    before = json.loads(re.search(r"COUNTS (.+)", manage(folder, "shell", "-c", COUNTS, **extra))[1])
+    assert before["annotate_rating"] > 50 and before["mer_prediction"] > 5 and before["datasets_event"] > 50
+    manage(folder, "migrate", "-v0", **extra)
+    after = json.loads(re.search(r"COUNTS (.+)", manage(folder, "shell", "-c", COUNTS, **extra))[1])
+    assert {name: after.get(name) for name in before} == before, "rows were lost or added on the way up"
+    assert "No changes detected" in manage(folder, "makemigrations", "--check", "--dry-run", **extra)
+    manage(folder, "collectstatic", "--noinput", "-v0", **extra)
+    said = manage(folder, "shell", "-c", PAGES, **extra)
+    n, codes, broken, digest, n_parts, n_elsewhere, n_logs, has_events = re.search(
+        r"UP (\d+) (\[.*?\]) (\[.*?\]) (\w+) (\d+) (\w+) (\d+) (\w+)", said
+    ).groups()
+    assert int(n) > 40 and broken == "[]" and json.loads(codes) in ([], [404]), said
+    assert re.fullmatch("[0-9a-f]{8}", digest) and (n_parts, n_elsewhere, n_logs, has_events) == ("3", "True", "0", "True"), said

@@ -33,7 +33,7 @@ from annotate.models import (
 from annotate.services import slots
 from annotate.services.consensus import decide_in_order, lock, recount, ruling_that_holds, update_consensus
 from datasets.errors import WrongState
-from datasets.models import Track
+from datasets.models import Event, Track
 from datasets.selectors import is_guest
 from datasets.services.audit import record
 
@@ -334,6 +334,18 @@ def personal_data(rater: Rater) -> dict[str, object]:
         ],
         "drafts": [slot.draft for slot in rater.assignments.exclude(draft={})],
         "not_rated": [{"slot": str(slot.key), "reason": slot.reason, "note": slot.note} for slot in slots],
+        "given_out": [
+            {"slot": str(key), "state": state, "at": at.isoformat()}
+            for key, state, at in rater.assignments.order_by("pk").values_list("key", "state", "created_at")
+        ],
+        "tokens": [
+            {"name": row.name, "scope": row.scope, "until": row.expires_at.isoformat(), "used": str(row.last_used_at or "")}
+            for row in (rater.user.api_tokens.order_by("pk") if rater.user else ())
+        ],
+        "did": [
+            {"what": f"{row.subject} {row.subject_id}", "to": row.to_state, "at": row.at.isoformat()}
+            for row in Event.objects.filter(actor=rater.user, actor__isnull=False).order_by("pk")
+        ],
     }
 
 
