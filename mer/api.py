@@ -90,14 +90,14 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         run, data = self.get_object(), self._read(PromotionSerializer)
         verb = promotions.step_down if data["down"] else promotions.promote
         verb(run, by=cast(User, request.user), reason=data["reason"])
-        return Response(RunSerializer(self.get_object()).data)
+        return self.retrieve(request)
 
     @extend_schema(request=NotesSerializer, responses={200: RunSerializer})
     @action(detail=True, methods=["post"])
     def notes(self, request: Request, pk: int) -> Response:
         data = self._read(NotesSerializer)
         promotions.write_notes(self.get_object(), data["notes"], was=data["was"], by=cast(User, request.user))
-        return Response(RunSerializer(self.get_object()).data)
+        return self.retrieve(request)
 
     @extend_schema(
         request={"multipart/form-data": AskSerializer, "application/json": AskSerializer}, responses={202: InferenceSerializer}

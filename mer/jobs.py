@@ -182,9 +182,7 @@ def learning_curve(ticket: Ticket) -> None:
     refused = selectors.features_refused(release, kind)
     items = [item for item in release.items.all() if item.track_id not in refused]
     labels = list(release.labels)
-    shares = np.array([[item.votes.get(label, 0) for label in labels] for item in items], dtype=np.float64)
-    shares /= np.maximum(1, shares.sum(axis=1, keepdims=True))
-    truth = np.array([labels.index(item.label) for item in items])
+    shares, truth = rounds.shares_of(items, labels)
     if len(items) < curves.FEWEST_TRACKS:
         raise TrainingImpossible(f"{len(items)} tracks with features are too few for a curve: {curves.FEWEST_TRACKS} are needed.")
     names, X = selectors.feature_table([item.track_id for item in items], kind)  # noqa: N806

@@ -17,6 +17,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from datasets.errors import JobInterrupted
+from datasets.models import ReleaseItem
 from mer import selectors
 from mer.errors import TrainingImpossible
 from mer.methods import spectrograms
@@ -104,7 +105,7 @@ def inputs_of(run: Run, usable: Sequence[selectors.Sample], plans: Sequence[Sequ
     return made
 
 
-def shares_of(usable: Sequence[selectors.Sample], labels: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def shares_of(usable: Sequence[selectors.Sample | ReleaseItem], labels: list[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The vote shares of each track [shape=(n, n_labels)] and its label; a label that was ruled on has all the votes."""
     shares = selectors.vote_shares(usable, labels)
     truth = np.array([labels.index(sample.label) for sample in usable])

@@ -54,7 +54,7 @@ def samples_of(run: Run) -> list[Sample]:
     return samples
 
 
-def vote_shares(samples: Sequence[Sample], labels: Sequence[str]) -> NDArray[np.float64]:
+def vote_shares(samples: Sequence[Sample | ReleaseItem], labels: Sequence[str]) -> NDArray[np.float64]:
     """How the raters' votes are shared [shape=(n, n_labels)]."""
     votes = np.array([[sample.votes.get(label, 0) for label in labels] for sample in samples], dtype=np.float64)
     return np.asarray(votes / np.maximum(1, votes.sum(axis=1, keepdims=True)))
@@ -219,7 +219,6 @@ def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | N
     labels = list(rows[0].run.release.labels)
     groups = [items[track].group for track in shared]
     truth = np.array([labels.index(items[track].label) for track in shared], int)
-    often = np.bincount([labels.index(item.label) for item in items.values()], minlength=len(labels)) / len(items)
     votes = np.array([[items[track].votes.get(label, 0) for label in labels] for track in shared], float)
     found = []
     for row in rows:
@@ -227,17 +226,28 @@ def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | N
         if shared:
             said = [tables[row.run.pk][track].probabilities for track in shared]
             P = np.array([[probabilities[label] for label in labels] for probabilities in said])  # noqa: N806  (the field's letter)
-            figures = metrics.figures(
-                P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=float(often[truth].mean())
-            )
+            often = _taught(row.run, shared, labels)
+            random = float(often[np.arange(len(shared)), truth].mean())
+            figures = metrics.figures(P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=random)
             table = metrics.confusion_matrix(truth, P.argmax(axis=1), len(labels))
             test = Evaluation(
                 run=row.run, part="test", n=len(shared), n_correct=int(np.trace(table)), accuracy=figures.accuracy.value,
                 low=figures.accuracy.low, high=figures.accuracy.high, macro_f1=figures.macro_f1.value,
-                majority=float(np.mean(truth == often.argmax())), confusion=table.tolist(), figures=asdict(figures),
+                majority=float(np.mean(truth == often.argmax(axis=1))), confusion=table.tolist(), figures=asdict(figures),
             )  # fmt: skip
         found.append(CompareRow(row.run, row.train, row.validation, test))
     return found, len(shared)
+
+
+def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
+    """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
+    samples = samples_of(run)
+    found = {}
+    for parts in rounds_of(run, samples):
+        taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]
+        often = np.bincount(taught, minlength=len(labels)) / max(1, len(taught))
+        found |= {sample.track_id: often for sample, part in zip(samples, parts, strict=True) if part == "test"}
+    return np.array([found[track] for track in tracks])
 
 
 def tested(run: Run) -> QuerySet[Prediction]:

@@ -264,7 +264,10 @@ class Site:
             if time.monotonic() > until:
                 break
             time.sleep(1)
-        assert (found["tracks"], found["ready"], found["converted"]) == (self.sent, self.sent, self.sent), found
+        assert (found["tracks"], found["ready"], found["converted"]) == (self.sent, self.sent, self.sent), (
+            found["jobs"],
+            self.log.read_text()[-4000:],
+        )
         assert (found["jobs"], found["twice"]) == ([], 0)
         assert found["keys"] == sorted(self.taken)
         assert found["counted"] == found["votes"] and max(found["counted"], default=0) <= PER_TRACK

@@ -86,7 +86,7 @@ def draw_missing(questionnaire: Questionnaire) -> None:
 def freeze(
     questionnaire: Questionnaire, *, name: str, seed: int, description: str = "", licence: str = "", authors: Sequence[str] = (),
     parts: Mapping[int, str] | None = None, without_incomplete: bool = False, without_unlicensed: bool = False, mark: str = "",
-    n_folds: int | None = None, by: User | None = None,
+    sizes: Mapping[str, int] | None = None, n_folds: int | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Freeze the settled tracks as a release; everything that is not in it is listed with its reason.
 
@@ -111,7 +111,7 @@ def freeze(
     return releases.freeze_release(
         dataset=questionnaire.dataset, imprint=imprint, seed=seed, rule=rule, rule_values=prepared.rule_values, items=prepared.items,
         ratings=[_as_vote(rating) for rating in rated], left_out=prepared.left_out, funnel=prepared.funnel,
-        reliability=reliability, parts=parts, n_folds=n_folds, by=by,
+        reliability=reliability, parts=parts, sizes=sizes, n_folds=n_folds, by=by,
     )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ PAPER_PARTS: Mapping[str, float] = {"train": 0.8, "validation": 0.1, "test": 0.1
 
 def draw_parts(
     labels: Sequence[str], groups: Sequence[str], *, seed: int, parts: Mapping[str, float] = PAPER_PARTS,
-    kept: Sequence[str] | None = None,
+    sizes: Mapping[str, int] | None = None, kept: Sequence[str] | None = None,
 ) -> list[str]:  # fmt: skip
     """Assign every item to a part.
 
@@ -36,6 +36,8 @@ def draw_parts(
         The same input and seed give the same parts, whatever order Python's sets have.
     parts : mapping of part to share
         Shares are positive and add up to 1.
+    sizes : mapping of part to number of items, optional
+        Instead of the shares; they add up to n. Met exactly where every item is a group of its own, as nearly as groups allow elsewhere.
     kept : sequence of str [length n], optional
         The part that an item has from an earlier draw, else empty: it stays there, and new items of its group join it. A
         group that stands in several parts already (an artist's name was mended since) is not moved; its new items join the first.
@@ -52,6 +54,10 @@ def draw_parts(
     """
     if len(labels) != len(groups):
         raise ValueError(f"{len(labels)} labels but {len(groups)} groups")
+    if sizes is not None:
+        if min(sizes.values()) < 1 or sum(sizes.values()) != len(labels):
+            raise ValueError(f"The sizes of the parts must be positive and add up to {len(labels)}: {dict(sizes)}")
+        parts = {part: size / len(labels) for part, size in sizes.items()}
     if any(share <= 0 for share in parts.values()) or abs(sum(parts.values()) - 1) > 1e-9:
         raise ValueError(f"The shares of the parts must be positive and add up to 1: {dict(parts)}")
     settled: dict[str, str] = {}
@@ -66,12 +72,32 @@ def draw_parts(
     for label, group in zip(labels, groups, strict=True):
         members.setdefault(group, Counter())[label] += 1
     totals = Counter(labels)
-    wanted = {part: {label: share * totals[label] for label in totals} for part, share in parts.items()}
+    wanted: Wanted = {part: {label: share * totals[label] for label in totals} for part, share in parts.items()}
+    if sizes is not None:
+        wanted = _whole(wanted, sizes, totals)
     rng = np.random.default_rng(seed)
     n_draws = max(3, min(N_DRAWS, MOST_STEPS // len(members))) if 0 < len(members) < len(labels) else 1
     draws = [_draw(members, wanted, settled, rng) for _ in range(n_draws)]
     assigned = min(draws, key=lambda draw: _distance(draw, members, wanted))
     return [assigned[group] for group in groups]
+
+
+def _whole(wanted: Wanted, sizes: Mapping[str, int], totals: Mapping[str, int]) -> Wanted:
+    """The wanted counts as whole numbers that add up to the sizes of the parts and the totals of the labels: the largest part takes the rest."""
+    largest = max(sizes, key=lambda part: sizes[part])
+    left = dict(totals)
+    found: dict[str, dict[str, float]] = {}
+    for part, size in sizes.items():
+        if part == largest:
+            continue
+        counts = {label: int(count) for label, count in wanted[part].items()}
+        order = sorted(counts, key=lambda label: (counts[label] - wanted[part][label], label))
+        for label in order[: size - sum(counts.values())]:
+            counts[label] += 1
+        for label, count in counts.items():
+            left[label] -= count
+        found[part] = dict(counts)
+    return {part: found.get(part, left) for part in sizes}
 
 
 def read_parts(content: bytes) -> dict[int, str]:

@@ -104,12 +104,12 @@ class Imprint:
 def freeze_release(
     *, dataset: Dataset, imprint: Imprint, seed: int, rule: str, rule_values: dict[str, object], items: Sequence[Item], ratings: Sequence[VoteRow],
     left_out: Sequence[LeftOut], funnel: Sequence[dict[str, object]], reliability: dict[str, object],
-    parts: Mapping[int, str] | None = None, n_folds: int | None = None, by: User | None = None,
+    parts: Mapping[int, str] | None = None, sizes: Mapping[str, int] | None = None, n_folds: int | None = None, by: User | None = None,
 ) -> Release:  # fmt: skip
     """Write the release, its ratings and its splits (hold-out and folds) in one transaction.
 
     `parts` fixes the hold-out split ({track id: part}); without it a track stays in the part of its dataset's earlier releases,
-    and only new ones are drawn. `n_folds` folds are drawn as well; where no number is asked for, as many as in the dataset's last release, or
+    and only new ones are drawn; `sizes` says how many tracks each part has. `n_folds` folds are drawn as well; where no number is asked for, as many as in the dataset's last release, or
     five, where there are as many artists. Raises NothingToFreeze without items, NameTaken for a name in use, ValueRefused for what
     cannot be drawn.
     """
@@ -130,7 +130,11 @@ def freeze_release(
     earlier = Earlier.of(dataset, items, wanted)
     labels, groups = [item.label for item in items], [earlier.group[item.track.pk] for item in items]
     if parts is None:
-        drawn = splits.draw_parts(labels, groups, seed=seed, kept=[earlier.part(item.track.pk) for item in items])
+        try:
+            kept_parts = [earlier.part(item.track.pk) for item in items]
+            drawn = splits.draw_parts(labels, groups, seed=seed, sizes=sizes, kept=kept_parts)
+        except ValueError as fact:
+            raise ValueRefused(f"{fact}.") from None
     else:
         drawn = _given(items, parts)
     folds: list[str] = []
@@ -182,6 +186,8 @@ def freeze_release(
         (ReleaseRating(release=release, number=row.track_id, **vars(row)) for row in ratings), batch_size=1000
     )
     shares = dict(splits.PAPER_PARTS) if parts is None else {}
+    if sizes:
+        shares = {part: size / len(items) for part, size in sizes.items()}
     _store_split(release, HOLD_OUT if parts is None else "from a file", seed, shares, rows, drawn)
     if folds:
         _store_split(release, f"{wanted}{FOLDS}", seed, dict.fromkeys(sorted(set(folds)), 1 / wanted), rows, folds)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.methods import features
-from mer.methods.metrics import Interval
+from mer.methods.metrics import Interval, mean_interval
 
 Floats = NDArray[np.float64]
 SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the tracks that can be learned from
@@ -26,7 +26,7 @@ ORDERS = ("random", "uncertain")
 
 @dataclass(frozen=True)
 class Point:
-    """accuracy : mean over the draws; low, high : where 95% of the draws lie. n : tracks learned from, mean over the folds."""
+    """accuracy : mean over the draws; low, high : 95%, from draws of whole groups. n : tracks learned from, mean over the folds."""
 
     order: str
     n: float
@@ -38,7 +38,7 @@ class Point:
 @dataclass(frozen=True)
 class Curve:
     """gain : accuracy with the least sure first less that at random, mean over the sizes between the first and the last, with its 95%
-    interval over the draws. n : tracks that were tested, each once a draw."""
+    interval from draws of whole groups. n : tracks that were tested, each once a draw."""
 
     points: list[Point]
     gain: Interval
@@ -81,15 +81,13 @@ def learning_curve(
                     model = features.fit_at(X[taken], shares[taken], names, PENALTY)
                     right[draw, number, place, held] = model.probabilities(X[held]).argmax(axis=1) == truth[held]
             tell((draw * FOLDS + fold + 1) / (DRAWS * FOLDS))
-    accuracy = right.mean(axis=3)  # draws, orders, sizes
-    points = [
-        Point(order, float(sizes[:, place].mean()), float(values.mean()), *(float(x) for x in np.percentile(values, [2.5, 97.5])))
-        for number, order in enumerate(ORDERS)
-        for place, values in enumerate(accuracy[:, number].T)
-    ]
-    between = (accuracy[:, 1] - accuracy[:, 0])[:, 1:-1].mean(axis=1)
-    low, high = np.percentile(between, [2.5, 97.5])
-    return Curve(points, Interval(float(between.mean()), float(low), float(high)), len(X))
+    often = right.mean(axis=0)  # how often each track was answered right [orders, sizes, tracks]
+    points = []
+    for number, order in enumerate(ORDERS):
+        for place, values in enumerate(often[number]):
+            found = mean_interval(values, groups)
+            points.append(Point(order, float(sizes[:, place].mean()), found.value, found.low, found.high))
+    return Curve(points, mean_interval((often[1] - often[0])[1:-1].mean(axis=0), groups), len(X))
 
 
 def _least_sure(

@@ -270,17 +270,18 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
         low, high = percentiles(measure(np.tensordot(draws.astype(float), values, axes=1)))
         return Interval(float(measure(values.sum(axis=0)[None])[0]), low, high)
 
-    def mean_of(losses: NDArray[np.float64]) -> Interval:
+    def mean_of(losses: NDArray[np.float64], counted: NDArray[np.bool_]) -> Interval:
         by_group = np.zeros((n_groups, 2))
-        np.add.at(by_group, group, np.stack([losses, np.ones(len(losses))], axis=1))
-        return drawn(by_group, lambda x: x[:, 0] / x[:, 1])
+        np.add.at(by_group, group[counted], np.stack([losses, np.ones(len(losses))], axis=1)[counted])
+        with np.errstate(invalid="ignore"):
+            return drawn(by_group, lambda x: x[:, 0] / x[:, 1])
 
     total = sums.sum(axis=0)
     return Figures(
         accuracy=share_interval(predicted == target, groups),
         macro_f1=drawn(tables, macro_f1s),
-        log_loss=mean_of(-logs[np.arange(len(target)), target]),
-        cross_entropy=mean_of(-(votes * logs).sum(axis=1)),
+        log_loss=mean_of(-logs[np.arange(len(target)), target], np.ones(len(target), bool)),
+        cross_entropy=mean_of(-(votes * logs).sum(axis=1), votes.sum(axis=1) > 0),  # nobody voted where a curator alone settled it
         ece=drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1)),
         random=random,
         recalls=[drawn(tables, lambda x, label=label: _recall(x, label)) for label in range(n_labels)],  # type: ignore[misc]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -119,8 +121,9 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
         raise PermissionDenied
     release = _release(name)
     default = TrainingParams()
-    ablations = "ablations" in request.GET
-    steps = replay.steps(release, epochs=default.epochs, seed=default.seed, ablations=ablations)
+    ablations, folds = "ablations" in request.GET, "folds" in request.GET
+    recipe = "robust" if request.GET.get("recipe") == "robust" else "paper"
+    steps = replay.steps(release, epochs=default.epochs, seed=default.seed, ablations=ablations, folds=folds, recipe=recipe)
     runs.note_opened([step.run for step in steps if step.run], by=user_of(request))
     missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
     if request.method == "POST":
@@ -128,14 +131,24 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
             attempt(
                 request,
                 lambda step=step: runs.create_run(  # type: ignore[misc]
-                    release=release, training=step.training, spectrograms=step.spectrograms, by=user_of(request)
+                    release=release, training=step.training, spectrograms=step.spectrograms, folds=folds, by=user_of(request)
                 ),
                 _("Queued: %(title)s") % {"title": step.title},
             )
         return redirect(request.get_full_path())
     if request.GET.get("as") == "markdown":
         return HttpResponse(replay.markdown(release, steps), content_type="text/plain; charset=utf-8")
-    return render(request, "mer/paper.html", {"release": release, "steps": steps, "missing": len(missing), "ablations": ablations})
+    ctx = {
+        "release": release,
+        "steps": steps,
+        "missing": len(missing),
+        "ablations": ablations,
+        "folds": folds,
+        "recipe": recipe,
+        "said": [*(verdict.said for verdict in replay.verdicts(steps)), *([sentence] for sentence in replay.controls(steps))],
+        "one_rater": selectors.one_rater(release),
+    }
+    return render(request, "mer/paper.html", ctx)
 
 
 @curator_required
@@ -206,7 +219,13 @@ def learning_curve(request: HttpRequest, name: str) -> HttpResponse:
     """How accuracy grows with the number of labels, in two orders of rating."""
     release = _release(name)
     curve = LearningCurve.objects.filter(release=release).select_related("job").first()
-    ctx = {"release": release, "curve": curve, "plot": plots.curve_of_sizes(curve) if curve and curve.points else None}
+    often = Counter(release.items.values_list("label", flat=True))
+    ctx = {
+        "release": release,
+        "curve": curve,
+        "plot": plots.curve_of_sizes(curve) if curve and curve.points else None,
+        "majority": max(often.values()) / often.total(),
+    }
     return render(request, "mer/learning_curve.html", ctx)
 
 

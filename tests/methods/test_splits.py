@@ -19,8 +19,16 @@ def test_it_is_80_10_10_and_stratified():
 
 def test_the_sizes_of_the_paper_come_out():
     labels = ["neutral"] * 156 + ["positive"] * 120 + ["negative"] * 85
-    counts = Counter(draw_parts(labels, [str(number) for number in range(361)], seed=1))
-    assert counts["train"] in range(287, 293) and counts["validation"] in range(34, 38) and counts["test"] in range(34, 38)
+    tracks, sizes = [str(number) for number in range(361)], {"train": 291, "validation": 34, "test": 36}
+    for seed in range(5):
+        parts = draw_parts(labels, tracks, seed=seed, sizes=sizes)
+        assert Counter(parts) == sizes
+        test = Counter(label for label, part in zip(labels, parts, strict=True) if part == "test")
+        assert all(abs(test[label] - 36 * count / 361) < 1 for label, count in Counter(labels).items()), "stratified"
+    by_artist = Counter(draw_parts(labels, [str(number // 3) for number in range(361)], seed=1, sizes=sizes))
+    assert all(abs(by_artist[part] - size) <= 3 for part, size in sizes.items()), "as nearly as whole artists allow"
+    with pytest.raises(ValueError, match="add up to 361"):
+        draw_parts(labels, tracks, seed=1, sizes=sizes | {"test": 37})
 
 
 def test_the_seed_decides():

@@ -15,6 +15,13 @@ def _parts(path: Path) -> dict[int, str]:
         raise CommandError(f"{path}: {error}") from None
 
 
+def _sizes(text: str) -> dict[str, int]:
+    numbers = [int(number) for number in text.split(",")]
+    if len(numbers) != len(splits.PAPER_PARTS):
+        raise ValueError(text)
+    return dict(zip(splits.PAPER_PARTS, numbers, strict=True))
+
+
 class Command(StudioCommand):
     help = "Freeze the agreed tracks as a release with an 80/10/10 split."
 
@@ -22,6 +29,7 @@ class Command(StudioCommand):
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--split", type=Path, help="A CSV with track_id and part (train, validation, test); else it is drawn.")
+        parser.add_argument("--sizes", type=_sizes, help="Tracks of train, validation and test, such as 291,34,36, which the paper had.")
         parser.add_argument(
             "--folds", type=int, dest="n_folds", help="How many are drawn beside it; default: as in the last release, or five."
         )
@@ -43,7 +51,7 @@ class Command(StudioCommand):
         dataset = find_dataset(options["dataset"])
         about = {
             key: options[key]
-            for key in ("seed", "n_folds", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
+            for key in ("seed", "sizes", "n_folds", "licence", "authors", "description", "without_incomplete", "without_unlicensed")
         }
         parts = _parts(options["split"]) if options["split"] else None
         questionnaire = questionnaires.questionnaire_of(dataset)

@@ -50,7 +50,8 @@ class Command(StudioCommand):
              "accuracy": step.test.accuracy if step.test else None, "n": step.test.n if step.test else None}
             for step in done
         ]  # fmt: skip
-        return {"release": release.name, "rows": rows}, text, all(step.test for step in done)
+        leaks = any(replay.leaks(step) for step in done)
+        return {"release": release.name, "rows": rows, "leaks": leaks}, text, all(step.test for step in done) and not leaks
 
     def _train(self, release: Any, step: replay.Step) -> None:
         run = runs.create_run(
