@@ -138,8 +138,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_step": 0,
 }
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_TASK_ACKS_LATE = True
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# A message only wakes, so it is done with as soon as it is taken, and a worker takes none while it is busy. Counted by what is not yet
+# acknowledged, as Celery does by itself, a worker whose line was cut while it was busy never took another one.
+CELERY_TASK_ACKS_LATE = False
+CELERY_WORKER_DISABLE_PREFETCH = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_ROUTES = {
     "datasets.tasks.fetch_track": {"queue": "fetch"},

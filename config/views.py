@@ -114,9 +114,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 API = "/api/"
 
 
-def _told(
-    request: HttpRequest, status: int, detail: str, context: dict[str, object] | None = None, **headers: str
-) -> HttpResponse:
+def _told(request: HttpRequest, status: int, detail: str, context: dict[str, object] | None = None, **headers: str) -> HttpResponse:
     """JSON for a program, a page for a person; without the request, for a page's head would ask the database."""
     if request.path_info.startswith(API):
         return JsonResponse({"detail": detail}, status=status, headers=headers)

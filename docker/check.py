@@ -9,6 +9,13 @@ import urllib.request
 from pathlib import Path
 
 
+def _queues() -> str:
+    """By which queues entrypoint.sh called the worker of this container, its first process."""
+    line = Path("/proc/1/cmdline").read_text().split("\0")
+    given = line[line.index("--hostname") + 1].partition("@")[0] if "--hostname" in line else "fetch-audio-train-sweep"
+    return os.environ.get("QUEUES", given)
+
+
 def main(what: str) -> int:
     if what == "web":
         address = f"http://127.0.0.1:{os.environ.get('PORT', '8000')}/readyz"
@@ -18,7 +25,7 @@ def main(what: str) -> int:
     if what == "beat":  # which it does every three minutes
         written = [path.stat().st_mtime for path in Path(os.environ.get("DATA_DIR", "data")).glob("celerybeat*")]
         return 0 if time.time() - max(written, default=0) < 600 else 1
-    name = f"{os.environ.get('QUEUES', what).replace(',', '-')}@{socket.gethostname()}"
+    name = f"{_queues()}@{socket.gethostname()}"
     found = subprocess.run(
         [sys.executable, "-m", "celery", "--quiet", "--app", "config", "inspect", "ping", "--destination", name, "--timeout", "10"],
         capture_output=True, text=True, check=False,

@@ -284,7 +284,8 @@ class Evaluation(models.Model):
     @property
     def random(self) -> float | None:
         """Accuracy of guessing as often as the training labels occur."""
-        return self.figures.get("random")
+        found: float | None = self.figures.get("random")
+        return found
 
 
 class Prediction(models.Model):

@@ -242,7 +242,7 @@ def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | N
 def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
     """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
     samples = samples_of(run)
-    found = {}
+    found: dict[int, NDArray[np.float64]] = {}
     for parts in rounds_of(run, samples):
         taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]
         often = np.bincount(taught, minlength=len(labels)) / max(1, len(taught))

@@ -249,15 +249,6 @@ def test_a_form_behind_the_proxy_is_accepted_from_its_own_address_and_from_no_ot
         assert status == expected, origin
 
 
-def test_a_broker_that_died_with_all_its_messages_delays_the_work_and_loses_none(hosts):
-    hosts.broker.kill()
-    hosts.broker.wait()
-    number = hosts.send("b.wav", seed=2)  # taken all the same: the row is queued
-    assert hosts.is_ready(), "requests are served without a broker"
-    hosts.broker = hosts.start(*hosts.redis)
-    assert hosts.ready(number)["state"] == "ready"
-
-
 def test_connections_that_the_database_cuts_are_made_anew(hosts):
     import psycopg
 
@@ -280,20 +271,15 @@ def test_two_beats_and_two_sweepers_do_nothing_twice(hosts):
     assert set(json.loads(said.group(1))) == {1} and said.group(2) == said.group(3)
 
 
-def test_a_worker_killed_in_the_middle_is_replaced_by_the_one_on_another_host(hosts):
-    other = hosts.container("four", "worker", "audio")
-    numbers = [hosts.send(f"e{seed}.wav", seed=seed) for seed in (7, 8, 9, 10)]
-    os.killpg(other.pid, signal.SIGKILL)
-    for number in numbers:
-        hosts.ready(number)
-
-
 def test_the_check_of_a_container_tells_a_well_one_from_a_dead_one(hosts):
-    check = [sys.executable, "docker/check.py"]
-    well = subprocess.run([*check, "web"], cwd=ROOT, env=hosts.of("one"), capture_output=True, text=True, check=False)
-    assert well.returncode == 0, well.stderr
-    gone = hosts.of("one") | {"PORT": str(free_port())}
-    assert subprocess.run([*check, "web"], cwd=ROOT, env=gone, capture_output=True, check=False).returncode != 0
+    def check(what: str, **environment: str) -> int:
+        line = [sys.executable, "docker/check.py", what]
+        return subprocess.run(line, cwd=ROOT, env=hosts.of("two") | environment, capture_output=True, check=False).returncode
+
+    assert check("web") == 0 and check("web", PORT=str(free_port())) != 0
+    assert check("worker", QUEUES="audio") == 0 and check("worker", QUEUES="train") != 0, "there is none for that queue"
+    (hosts.folder / "idle").mkdir()
+    assert check("beat") == 0 and check("beat", DATA_DIR=str(hosts.folder / "idle")) != 0
 
 
 def test_every_line_of_the_logs_is_an_object_with_the_number_of_its_request(hosts):

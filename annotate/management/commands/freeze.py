@@ -29,7 +29,9 @@ class Command(StudioCommand):
         parser.add_argument("name")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--split", type=Path, help="A CSV with track_id and part (train, validation, test); else it is drawn.")
-        parser.add_argument("--sizes", type=_sizes, help="Tracks of train, validation and test, such as 291,34,36, which the paper had.")
+        parser.add_argument(
+            "--sizes", type=_sizes, help="Tracks of train, validation and test, such as 291,34,36, which the paper had."
+        )
         parser.add_argument(
             "--folds", type=int, dest="n_folds", help="How many are drawn beside it; default: as in the last release, or five."
         )
