@@ -386,7 +386,7 @@ def _train_folds(
                 break
         else:
             share, words = selectors.folds_done(run)
-            ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers")
+            ticket.progress(DRAWN + TRAINED * share, f"{words}; waiting for other workers", force=True)
             time.sleep(1)
     found = list(run.folds.all())
     if [fold.inputs for fold in found] != digests:

@@ -9,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import models
 
-from annotate.models import Invite, Rater
+from annotate.models import Invite, Questionnaire, Rater
 from datasets import access
 from datasets.models import Event, Release
 from datasets.services import releases
@@ -99,6 +99,44 @@ def studio(release, questionnaire, make_track, rate, curator):
         label.translations = {"id": EVIL[:30]}
         label.save()
     return poisoned
+
+
+@pytest.mark.parametrize("person", ["rater", "newcomer"])
+def test_nor_on_the_pages_of_those_who_rate(studio, client, questionnaire, make_track, person):
+    user = User.objects.create_user(person)
+    if person == "newcomer":  # with the whole way before it
+        Questionnaire.objects.filter(pk=questionnaire.pk).update(
+            **{f"with_{step}": True for step in ("consent", "background", "sound_check", "guidelines", "practice")}
+        )
+    Questionnaire.objects.filter(pk=questionnaire.pk).update(is_open=True)
+    make_track("Fresh")
+    client.force_login(user)
+    start = f"/rate/{questionnaire.pk}/"
+    found = pages(client, start, 30)
+    for step in ("consent", "background", "sound", "guidelines", "practice"):
+        found |= {f"{start}{step}/": client.get(f"{start}{step}/", follow=True).content.decode()}
+    found |= pages(client, "/me/", 10) | {"/me/data/": client.get("/me/data/").content.decode()}
+    assert len(found) > 6
+    raw = {address for address, page in found.items() if MARKUP in page and address != "/me/data/"}  # a file of JSON, to be saved
+    assert raw == set()
+    assert any("&lt;svg onload=alert(1)&gt;" in page for page in found.values()), "nothing that was stored came to a page"
+
+
+def test_names_are_text_in_the_drawings_too(studio, client, curator, questionnaire, release):
+    from xml.etree import ElementTree
+
+    client.force_login(curator)
+    page = client.get(f"/agreement/{questionnaire.pk}/figures/").content.decode()
+    addresses = set(re.findall(r'href="(/[^"]+\.svg[^"]*)"', page)) | {f"/releases/{Release.objects.get().name}/compare.svg"}
+    n = 0
+    for address in addresses:
+        answer = client.get(unescape(address))
+        if answer.status_code != 200:
+            continue
+        drawn = ElementTree.fromstring(answer.content)  # noqa: S314  (ours)
+        assert not [one for one in drawn.iter() if "onload" in one.attrib or one.tag.endswith("script")], address
+        n += 1
+    assert n > 0
 
 
 @pytest.mark.parametrize("person", ["curator", "guest", "admin"])

@@ -8,6 +8,7 @@ import http.server
 import itertools
 import os
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -476,3 +477,37 @@ def test_without_a_key_such_a_policy_is_refused_by_the_form_and_stops_a_fetch(da
     job, track = fetch(dataset)
     assert (job.state, track.problem) == ("failed", "policy")
     assert "YOUTUBE_API_KEY" in job.reason
+
+
+def test_a_name_that_answers_from_outside_first_and_from_inside_later_leads_nowhere(monkeypatch):
+    """DNS rebinding: each answer is looked at, and what was looked at is what is connected to."""
+    inside, connected = ("10.0.0.7", "127.0.0.1", "169.254.169.254"), []
+    answers = iter([*(["93.184.216.34", address] for address in inside)])
+    waiting: list[str] = []
+
+    def resolve(host, port, *args, **kwargs):
+        if not waiting:
+            waiting.extend(next(answers))
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (waiting.pop(0), port))]
+
+    def connect(self, address):
+        connected.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(network, "resolve", resolve)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    for _ in inside:
+        with network.only_to(("rebind.googlevideo.com",)):
+            with pytest.raises(OSError):  # the address of the first answer, which is outside, is tried
+                socket.create_connection(("rebind.googlevideo.com", 443), timeout=1)
+            with pytest.raises(network.ConnectionRefusedByPolicy, match="lies inside a network of its own"):
+                socket.create_connection(("rebind.googlevideo.com", 443), timeout=1)
+    assert connected == ["93.184.216.34"] * 3, "nothing inside was connected to"
+
+
+def test_a_name_with_one_address_outside_and_one_inside_is_refused_as_a_whole(monkeypatch):
+    both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in ("93.184.216.34", "127.0.0.1")]
+    monkeypatch.setattr(network, "resolve", lambda *args, **kwargs: both)
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: pytest.fail(f"connected to {address}"))
+    with network.only_to(("rebind.googlevideo.com",)), pytest.raises(network.ConnectionRefusedByPolicy):
+        socket.create_connection(("rebind.googlevideo.com", 443), timeout=1)

@@ -126,7 +126,7 @@ class Ticket:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self._reported_at = 0.0
+        self._reported_at, self._step = 0.0, ""
         self._started = time.monotonic()
 
     @property
@@ -144,7 +144,8 @@ class Ticket:
         self._reported_at = now
         if eta_s is None and even and share > 0.02:
             eta_s = (now - self._started) * (1 - share) / share
-        step = {"log": _and(detail[:300])} if force else {}
+        step = {"log": _and(detail[:300])} if force and detail != self._step else {}
+        self._step = detail if force else self._step
         Job.objects.filter(self._mine).update(progress=share, detail=detail[:300], eta_s=eta_s, heartbeat_at=Now(), **step)
         self.check()
 

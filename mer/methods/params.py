@@ -79,15 +79,15 @@ class TrainingParams:
     # For the ablations of `cnn` and `crnn`: layers of convolutions, and what their filters are multiplied by; None: the table's.
     depth: int | None = None
     width: float | None = None
-    # auto: bfloat16 inside the layers of the CNN where the processor has instructions for it, else float32; the run's environment says which.
+    # auto: bfloat16 inside the layers of `cnn` and `crnn` where the processor has instructions for it, else float32; the run's environment says which.
     precision: str = "auto"
     # Which drawing of the folds: 1, the release's own; others are drawn from it, for k-fold repeated.
     draw: int = 1
 
     @classmethod
     def of(cls, network: str, **values: Any) -> "TrainingParams":
-        """The defaults for a network: Table 2's 100 million weights do not survive Adam's own rate."""
-        usual = {"cnn": {"learning_rate": 1e-4}, "compact-crnn": {"mixup": 0.2}}
+        """The defaults for a network: the tens of millions of weights of Tables 2 and 3 do not survive Adam's own rate."""
+        usual = {"cnn": {"learning_rate": 1e-4}, "crnn": {"learning_rate": 1e-4}, "compact-crnn": {"mixup": 0.2}}
         return cls(network=network, **usual.get(network, {}) | values)
 
     def as_dict(self) -> dict[str, Any]:
