@@ -462,10 +462,8 @@ def test_a_new_version_with_a_migration_is_put_in_place_under_load_and_nobody_no
     os.killpg(site.web.pid, signal.SIGKILL)
     site.web.wait()
     values = site.environment | {"DATA_DIR": str(site.folder / "web"), "PWD": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
-    line = [
-        sys.executable,
-        "-m",
-        "gunicorn",
+    line = [  # not by `python -m`: its second start would find gunicorn's own folder first, and take its `http` for the library's
+        Path(sys.executable).with_name("gunicorn"),
         "--config",
         "python:config.gunicorn",
         "--pid",
@@ -496,7 +494,7 @@ def test_a_new_version_with_a_migration_is_put_in_place_under_load_and_nobody_no
     wait_for(lambda: requests.get(f"{site.base}/healthz", timeout=5).text == f"{NEW}\n", 60, site.log)
     first.send_signal(signal.SIGTERM)
     first.wait(timeout=30)
-    second = int((site.folder / "pid").read_text())
+    second = int(wait_for((site.folder / "pid").read_text, 20, site.log))
     site.stack.callback(os.kill, second, signal.SIGKILL)
     for _ in range(4):
         site.upload()
