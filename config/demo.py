@@ -24,7 +24,7 @@ from django.utils import timezone
 from annotate.models import Assignment, Consensus, Gold, Questionnaire, Rater, Rating
 from annotate.services import consensus, freezing, questionnaires
 from datasets import access, jobs
-from datasets.models import AudioFile, Dataset, Event, Export, Job, Release, Signal, Track, Word
+from datasets.models import AudioFile, Dataset, Export, Job, Release, Signal, Track, Word
 from datasets.services import queue, tracks
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run, Spectrogram
@@ -260,8 +260,5 @@ def remove(*, even_others: bool = False) -> int:
 
 
 def _forget(subject: str, ids: list[int]) -> None:
-    events = Event._base_manager  # of what was made up, even the trail goes
-    jobs = Job.objects.filter(subject=subject, subject_id__in=ids)
-    events.filter(subject="job", subject_id__in=list(jobs.values_list("pk", flat=True))).delete()
-    jobs.delete()
-    events.filter(subject=subject, subject_id__in=ids).delete()
+    """Its jobs; the audit trail stays, as everything's does: numbers and states, no content."""
+    Job.objects.filter(subject=subject, subject_id__in=ids).delete()

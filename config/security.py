@@ -4,8 +4,8 @@ import re
 import uuid
 from collections.abc import Callable
 
-from axes.helpers import get_client_ip_address
 from csp.middleware import CSPMiddleware
+from django.conf import settings
 from django.contrib.auth.signals import user_login_failed
 from django.core.cache import cache
 from django.dispatch import receiver
@@ -37,29 +37,40 @@ TRIES_S = 15 * 60
 LOGINS = ("/login/", "/admin/login/")
 
 
-def _place(request: HttpRequest) -> str:
-    return f"tries-{get_client_ip_address(request)}"
+def address_of(request: HttpRequest) -> str:
+    """Of whoever asks: what the outermost of our own proxies saw, as Django REST framework reckons; what stands before that may be made up."""
+    seen = [address.strip() for address in request.headers.get("X-Forwarded-For", "").split(",") if address.strip()]
+    if settings.PROXY_COUNT and seen:
+        return str(seen[-min(settings.PROXY_COUNT, len(seen))])
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def _place(request: HttpRequest, what: str) -> str:
+    return f"tries-{what}-{address_of(request)}"
 
 
 def _count(place: str) -> int:
     cache.add(place, 0, TRIES_S)
-    return int(cache.incr(place))
+    try:
+        return int(cache.incr(place))
+    except ValueError:  # it has run out this moment
+        return 1
 
 
 @receiver(user_login_failed)
 def count_wrong_password(sender: object, request: HttpRequest | None = None, **values: object) -> None:
     if request is not None:
-        _count(_place(request))
+        _count(_place(request, "login"))
 
 
 def doors(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
-    """One address that tries passwords over many names, or tokens, is not listened to for a while."""
+    """One address that tries passwords over many names is not listened to for a while; one that tries tokens is told to wait."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.method == "POST" and request.path_info in LOGINS and cache.get(_place(request), 0) >= MOST_TRIES:
+        if request.method == "POST" and request.path_info in LOGINS and cache.get(_place(request, "login"), 0) >= MOST_TRIES:
             return render(request, "registration/locked.html", {"is_address": True}, status=429)
         response = get_response(request)
-        if request.path_info.startswith("/api/") and response.status_code == 401 and _count(_place(request)) > MOST_TRIES:
+        if request.path_info.startswith("/api/") and response.status_code == 401 and _count(_place(request, "api")) > MOST_TRIES:
             detail = {"detail": "Too many requests without a valid token from this address. Wait a quarter of an hour."}
             return JsonResponse(detail, status=429, headers={"Retry-After": str(TRIES_S)})
         return response

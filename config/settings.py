@@ -194,8 +194,7 @@ AXES_VERBOSE = False
 # --- security ----------------------------------------------------------------------------------------------------
 HTTPS = env.bool("HTTPS", False)  # a proxy ends TLS in front of the studio
 PROXY_COUNT = env.int("PROXY_COUNT", 0, validate=Range(0))  # proxies whose X-Forwarded-For is believed
-AXES_IPWARE_PROXY_COUNT = PROXY_COUNT or None
-AXES_IPWARE_META_PRECEDENCE_ORDER = ["HTTP_X_FORWARDED_FOR", "REMOTE_ADDR"] if PROXY_COUNT else ["REMOTE_ADDR"]
+AXES_CLIENT_IP_CALLABLE = "config.security.address_of"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from inside, without the proxy

@@ -11,9 +11,11 @@ from pathlib import Path
 
 def _queues() -> str:
     """By which queues entrypoint.sh called the worker of this container, its first process."""
-    line = Path("/proc/1/cmdline").read_text().split("\0")
-    given = line[line.index("--hostname") + 1].partition("@")[0] if "--hostname" in line else "fetch-audio-train-sweep"
-    return os.environ.get("QUEUES", given)
+    line = Path(os.environ.get("FIRST_PROCESS", "/proc/1/cmdline")).read_text().rstrip("\0").split("\0")
+    if "--hostname" in line:  # Celery itself
+        return line[line.index("--hostname") + 1].partition("@")[0]
+    after = line[line.index("worker") + 1 :]  # the init of Docker, which was told what to start
+    return after[0].replace(",", "-") if after else "fetch-audio-train-sweep"
 
 
 def main(what: str) -> int:

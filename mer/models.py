@@ -198,9 +198,11 @@ class LearningCurve(models.Model):
     seed = models.PositiveBigIntegerField(default=1)
     n_test = models.PositiveIntegerField(null=True)
     points = models.JSONField(
-        default=list, help_text="[{order, n, accuracy, low, high}]: means over draws, and where 95% of them lie."
+        default=list, help_text="[{order, n, accuracy, low, high}]: means over draws, 95% intervals from draws of whole groups."
     )
-    gain = models.JSONField(default=dict, help_text="Mean difference of the orders, with its interval over draws.")
+    gain = models.JSONField(
+        default=dict, help_text="Mean difference of the orders, with its 95% interval from draws of whole groups."
+    )
     job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="+")
     made_at = models.DateTimeField(null=True)
 

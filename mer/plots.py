@@ -194,7 +194,7 @@ def _clock(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class SizeCurve:
-    """For each order: its name, SVG points of the mean, and of the band in which 95% of the draws lie."""
+    """For each order: its name, SVG points of the mean, and of the band of its 95% interval."""
 
     lines: list[tuple[str, str, str]]
     y_ticks: list[tuple[float, str]]

@@ -241,7 +241,8 @@ def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | N
 
 def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
     """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
-    samples = samples_of(run)
+    excluded = {int(row["track"]) for row in run.excluded}
+    samples = [sample for sample in samples_of(run) if sample.track_id not in excluded]
     found: dict[int, NDArray[np.float64]] = {}
     for parts in rounds_of(run, samples):
         taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]

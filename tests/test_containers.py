@@ -277,7 +277,13 @@ def test_the_check_of_a_container_tells_a_well_one_from_a_dead_one(hosts):
         return subprocess.run(line, cwd=ROOT, env=hosts.of("two") | environment, capture_output=True, check=False).returncode
 
     assert check("web") == 0 and check("web", PORT=str(free_port())) != 0
-    assert check("worker", QUEUES="audio") == 0 and check("worker", QUEUES="train") != 0, "there is none for that queue"
+    first = hosts.folder / "first"
+    for line, code in (
+        ("/sbin/docker-init -- sh docker/entrypoint.sh worker audio", 0), ("python -m celery --app config worker --hostname audio@%h", 0),
+        ("/sbin/docker-init -- sh docker/entrypoint.sh worker train", 1), ("/sbin/docker-init -- sh docker/entrypoint.sh worker", 1),
+    ):  # fmt: skip
+        first.write_text(line.replace(" ", "\0") + "\0")
+        assert check("worker", FIRST_PROCESS=str(first)) == code, line
     (hosts.folder / "idle").mkdir()
     assert check("beat") == 0 and check("beat", DATA_DIR=str(hosts.folder / "idle")) != 0
 

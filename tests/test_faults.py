@@ -435,16 +435,60 @@ def test_both_hosts_share_the_recordings_and_the_folds(site):
     for task, queue in (("datasets.tasks.convert_track", "audio"), ("mer.tasks.train_fold", "train")):
         assert {host for name, host, _queue in took if name == task} == {"one", "two"}, took
         assert all(place[2] == queue for place in took if place[0] == task)
-    assert site.folder.joinpath("one", "tmp").is_dir() and not list((site.folder / "one").rglob("*.wav")), (
+    assert site.folder.joinpath("one", "tmp").is_dir() and not list((site.folder / "one" / "media").rglob("*.wav")), (
         "recordings are in the bucket"
     )
+
+
+WHOLE = """
+import json
+from annotate.models import Consensus, Rating
+from datasets.models import AudioFile, Track
+lost = [row.file.name for row in AudioFile.objects.all() if not row.file.storage.exists(row.file.name)]
+sizes = [row.file.size for row in AudioFile.objects.all()]
+print("WHOLE", json.dumps({"lost": lost, "files": len(sizes), "empty": sizes.count(0), "ratings": Rating.objects.count(), "tracks": Track.objects.count(),
+    "wrong": [row.pk for row in Consensus.objects.all() if sum(row.votes.values()) != row.n_ratings]}))
+"""
+
+
+def test_a_backup_that_is_taken_while_people_rate_and_recordings_come_in_is_of_one_moment(site):
+    """From PostgreSQL and a bucket into a studio without a bucket: every row has its file, every count is right."""
+    for _ in range(6):
+        site.upload()
+    is_over, n_taken = threading.Event(), len(site.taken)
+    crowd = site.crowd(is_over.is_set)
+    wait_for(lambda: len(site.taken) > n_taken + 2, 60, site.log)
+    path, folder = site.folder / "backup.tar", site.folder / "restored"
+    with_tools = site.environment | {"DATA_DIR": str(site.folder / "web"), "PATH": f"{postgres.tools()}:{site.environment['PATH']}"}
+    line = [sys.executable, "manage.py"]
+    taking = subprocess.Popen([*line, "backup", str(path), "--json"], cwd=ROOT, env=with_tools, stdout=subprocess.PIPE, text=True)
+    while taking.poll() is None:
+        site.upload()
+        time.sleep(0.2)
+    is_over.set()
+    for thread in crowd:
+        thread.join()
+    said = json.loads(taking.stdout.read().strip().splitlines()[-1])
+    assert taking.returncode == 0 and said["missing"] == []
+    with psycopg.connect(site.postgres.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE restored")
+    elsewhere = {name: value for name, value in with_tools.items() if not name.startswith("S3_")}
+    elsewhere |= {"DATA_DIR": str(folder), "DATABASE_URL": re.sub(r"/postgres(?=\?|$)", "/restored", site.postgres.get_uri())}
+    folder.mkdir()
+    subprocess.run([*line, "restore", str(path)], cwd=ROOT, env=elsewhere, check=True, capture_output=True)
+    done = subprocess.run([*line, "shell", "-c", WHOLE], cwd=ROOT, env=elsewhere, check=True, capture_output=True, text=True)
+    found = json.loads(re.search(r"WHOLE (.+)", done.stdout)[1])
+    assert (found["lost"], found["empty"], found["wrong"]) == ([], 0, []) and found["files"] > 50
+    assert found["ratings"] == said["counts"]["annotate_rating"] and found["tracks"] == said["counts"]["datasets_track"]
+    assert n_taken < found["ratings"], "nobody rated meanwhile"
+    site.assert_whole()
 
 
 NEW = "the one that came later"
 
 
 def test_a_new_version_with_a_migration_is_put_in_place_under_load_and_nobody_notices(site):
-    """As the guide for operators says: the new code beside the old, its migrations, then gunicorn changes over (USR2, QUIT)."""
+    """As the guide for operators says: the new code beside the old, its migrations, then gunicorn changes over (USR2, TERM)."""
     place = site.folder / "current"
     old, new = (
         shutil.copytree(ROOT, site.folder / name, ignore=shutil.ignore_patterns(".*", "data", "tests", "docs"))

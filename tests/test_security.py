@@ -79,6 +79,25 @@ def test_one_address_that_tries_many_names_is_closed_and_who_is_inside_stays(cli
     assert client.post(door, {"username": "citra", "password": "x"}, REMOTE_ADDR="10.0.0.9").status_code in (200, 302)
 
 
+def test_behind_a_proxy_each_stranger_has_his_own_address(client, curator, settings):
+    """Without that, a hundred wrong passwords from anywhere closed the studio for everybody."""
+    settings.PROXY_COUNT = 1
+    for number in range(security.MOST_TRIES):
+        client.post(
+            "/login/", {"username": f"person-{number}", "password": "wrong"}, headers={"X-Forwarded-For": "9.9.9.9, 203.0.113.5"}
+        )
+    who = {"username": "citra", "password": "x"}
+    made_up = client.post("/login/", who, headers={"X-Forwarded-For": "198.51.100.7, 203.0.113.5"})
+    assert made_up.status_code == 429, "what stands before the proxy's own word may be made up"
+    assert client.post("/login/", who, headers={"X-Forwarded-For": "203.0.113.5, 198.51.100.7"}).status_code == 302
+
+
+def test_wrong_tokens_close_no_login(client, curator):
+    for number in range(security.MOST_TRIES + 1):
+        api(f"mer_{number:043}").get("/api/v1/tracks/")
+    assert client.post("/login/", {"username": "citra", "password": "x"}).status_code == 302
+
+
 def test_an_address_that_tries_tokens_is_told_to_wait_and_a_valid_token_is_served_all_the_same(curator):
     _row, secret = tokens.issue_token(curator, name="notebook")
     answers = [api(f"mer_{number:043}").get("/api/v1/tracks/").status_code for number in range(security.MOST_TRIES + 2)]

@@ -91,9 +91,11 @@ def _whole(wanted: Wanted, sizes: Mapping[str, int], totals: Mapping[str, int]) 
         if part == largest:
             continue
         counts = {label: int(count) for label, count in wanted[part].items()}
-        order = sorted(counts, key=lambda label: (counts[label] - wanted[part][label], label))
-        for label in order[: size - sum(counts.values())]:
-            counts[label] += 1
+        while sum(counts.values()) < size:  # where most is wanted still, of labels that are left
+            open_labels = [label for label in counts if left[label] > counts[label]]
+            counts[
+                max(open_labels, key=lambda label: (wanted[part][label] - counts[label], left[label] - counts[label], label))
+            ] += 1
         for label, count in counts.items():
             left[label] -= count
         found[part] = dict(counts)

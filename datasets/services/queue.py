@@ -117,7 +117,7 @@ def cancel(job: Job, *, by: User | None = None) -> None:
 
 def _and(text: str) -> Right:
     """The log of a job and what it did now."""
-    lines = "".join(f"{timezone.localtime():%H:%M:%S} {line}\n" for line in text.splitlines())
+    lines = "".join(f"{timezone.localtime():%H:%M:%S} {line}\n" for line in text.replace("\0", "").splitlines())
     return Right(Concat(F("log"), Value(lines), output_field=TextField()), LOG_LENGTH)
 
 
@@ -206,7 +206,7 @@ class Ticket:
     def give_back(self) -> None:
         detail = "Interrupted; waiting for a worker"
         Job.objects.filter(self._mine).update(
-            state=Job.State.QUEUED, claim="", detail=detail, eta_s=None, attempts=F("attempts") - 1, log=_and(detail)
+            state=Job.State.QUEUED, claim="", detail=detail, eta_s=None, woken_at=None, attempts=F("attempts") - 1, log=_and(detail)
         )
 
     def _beat(self, stop: threading.Event) -> None:
@@ -417,8 +417,9 @@ def work_folder(ticket: Ticket, what: str = "") -> Iterator[Path]:
         yield folder
     except ANOTHER_FOLLOWS:
         raise
-    except BaseException:
-        _remove_ours(ticket, folder)
+    except BaseException as error:
+        if not is_away(error):
+            _remove_ours(ticket, folder)
         raise
     _remove_ours(ticket, folder)
 

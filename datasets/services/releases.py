@@ -123,6 +123,8 @@ def freeze_release(
             _("%(n)s folds cannot be drawn: ask for %(least)s to %(most)s.")
             % {"n": n_folds, "least": FEWEST_FOLDS, "most": MOST_FOLDS}
         )
+    if parts is not None and sizes:
+        raise ValueRefused(_("A split from a file has its own sizes: leave the sizes out, or the file."))
     if not items:
         raise NothingToFreeze(_("No track has a settled label yet, so there is nothing to freeze. Collect more ratings first."))
     items = sorted(items, key=lambda item: item.track.pk)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.methods import features
-from mer.methods.metrics import Interval, mean_interval
+from mer.methods.metrics import Interval, mean_interval, share_interval
 
 Floats = NDArray[np.float64]
 SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)  # of the tracks that can be learned from
@@ -85,9 +85,12 @@ def learning_curve(
     points = []
     for number, order in enumerate(ORDERS):
         for place, values in enumerate(often[number]):
-            found = mean_interval(values, groups)
+            found = share_interval(values, groups)
             points.append(Point(order, float(sizes[:, place].mean()), found.value, found.low, found.high))
-    return Curve(points, mean_interval((often[1] - often[0])[1:-1].mean(axis=0), groups), len(X))
+    gain = mean_interval((often[1] - often[0])[1:-1].mean(axis=0), groups)
+    if not gain.low < gain.high:  # no draw differs: both orders say the same of every track
+        gain = Interval(gain.value, gain.value, gain.value)
+    return Curve(points, gain, len(X))
 
 
 def _least_sure(

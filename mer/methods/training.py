@@ -138,7 +138,10 @@ def main(folder: Path) -> int:
             )
             return 1
         if not np.isfinite(found.history["val_loss"][-1]):
-            say(event="failed", reason=f"The validation loss became {found.history['val_loss'][-1]}: nothing can be chosen by it.")
+            say(
+                event="failed",
+                reason=f"The validation loss became {found.history['val_loss'][-1]}: the learning rate {params.learning_rate} is too high for this network.",
+            )
             return 1
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         said = {name: float(found.history[name][-1]) for name in names} | {"seconds": report.seconds, "of": params.epochs}

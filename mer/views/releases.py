@@ -224,7 +224,7 @@ def learning_curve(request: HttpRequest, name: str) -> HttpResponse:
         "release": release,
         "curve": curve,
         "plot": plots.curve_of_sizes(curve) if curve and curve.points else None,
-        "majority": max(often.values()) / often.total(),
+        "majority": max(often.values(), default=0) / max(1, often.total()),
     }
     return render(request, "mer/learning_curve.html", ctx)
 

@@ -27,6 +27,9 @@ def test_the_sizes_of_the_paper_come_out():
         assert all(abs(test[label] - 36 * count / 361) < 1 for label, count in Counter(labels).items()), "stratified"
     by_artist = Counter(draw_parts(labels, [str(number // 3) for number in range(361)], seed=1, sizes=sizes))
     assert all(abs(by_artist[part] - size) <= 3 for part, size in sizes.items()), "as nearly as whole artists allow"
+    for rare in ("abcdef", "aabbcc", "aab"):  # labels that there are fewer of than parts
+        third = {part: len(rare) // 3 for part in sizes}
+        assert Counter(draw_parts(list(rare), list("uvwxyz"[: len(rare)]), seed=1, sizes=third)) == third
     with pytest.raises(ValueError, match="add up to 361"):
         draw_parts(labels, tracks, seed=1, sizes=sizes | {"test": 37})
 
