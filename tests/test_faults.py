@@ -428,7 +428,7 @@ def test_both_hosts_share_the_recordings_and_the_folds(site):
     site.assert_whole()
     hosts = {os.getpgid(worker.pid): place for place, worker in site.workers.items()}
     took: Counter[tuple[str, str, str]] = Counter()
-    for task, log, attempts in site.rows("SELECT task, log, attempts FROM datasets_job ORDER BY id DESC LIMIT 14"):
+    for task, log, attempts in site.rows("SELECT task, log, attempts FROM datasets_job ORDER BY id DESC LIMIT 22"):
         assert attempts == 1
         place = hosts[os.getpgid(int(re.search(r"Taken by process (\d+)", log)[1]))]
         took[task, *place] += 1
