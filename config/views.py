@@ -17,6 +17,8 @@ from datasets.models import Job, Release, Track
 from datasets.selectors import can_inspect, fetch_alarms
 from mer.models import Run
 
+API = "/api/"  # where programs ask, which are answered in JSON
+
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
@@ -109,9 +111,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path_info.startswith(API):
         return page_not_found(request, exception)  # with the head of a page
     return _told(request, 404, f"There is nothing at {request.path}; the schema at {reverse('schema')} lists all addresses.")
-
-
-API = "/api/"
 
 
 def _told(request: HttpRequest, status: int, detail: str, context: dict[str, object] | None = None, **headers: str) -> HttpResponse:

@@ -284,6 +284,14 @@ class Evaluation(models.Model):
         return (found["low"], found["high"]) if found.get("low") is not None and found.get("high") is not None else None
 
     @property
+    def f1_in_words(self) -> str:
+        return "–" if self.f1_interval is None else "{:.3f} to {:.3f}".format(*self.f1_interval)
+
+    @property
+    def random_in_words(self) -> str:
+        return "–" if self.random is None else f"{self.random:.1%}"
+
+    @property
     def random(self) -> float | None:
         """Accuracy of guessing as often as the training labels occur."""
         found: float | None = self.figures.get("random")

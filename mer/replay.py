@@ -97,12 +97,8 @@ def _row(step: Step) -> str:
         state = step.run.state if step.run else "not trained"
         return f"{head} {state} |" + " – |" * 6
     test = step.test
-    f1 = "–" if test.f1_interval is None else "{:.3f} to {:.3f}".format(*test.f1_interval)
-    chance = "–" if test.random is None else f"{test.random:.1%}"
-    figures = (
-        f"{test.accuracy:.1%} | {test.low:.1%} to {test.high:.1%} | {test.n} | {test.majority:.1%} | {chance} | {test.macro_f1:.3f}"
-    )
-    return f"{head} {figures} | {f1} |"
+    figures = f"{test.accuracy:.1%} | {test.low:.1%} to {test.high:.1%} | {test.n} | {test.majority:.1%} | {test.random_in_words} | {test.macro_f1:.3f}"
+    return f"{head} {figures} | {test.f1_in_words} |"
 
 
 def verdicts(done: list[Step]) -> list[Verdict]:

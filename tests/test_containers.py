@@ -81,8 +81,7 @@ class Hosts:
             "S3_BUCKET": "studio", "S3_ENDPOINT_URL": f"http://127.0.0.1:{storage}", "S3_REGION": "us-east-1", "S3_ACCESS_KEY": "x",
             "S3_SECRET_KEY": "y", "PORT": str(self.web_port), "HOST": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
-        self.redis = [str(get_binary_path()), "--port", str(redis), "--save", "", "--appendonly", "no"]
-        self.broker = self.start(*self.redis)
+        self.start(str(get_binary_path()), "--port", str(redis), "--save", "", "--appendonly", "no")
         self.token = ""
         self.start(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(storage))
         wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{storage}/moto-api/", timeout=1), 40, self.log)

@@ -257,7 +257,7 @@ class Site:
             thread.start()
         return threads
 
-    def assert_whole(self) -> dict:
+    def assert_whole(self) -> None:
         """Every recording is ready, once; every rating that was thanked for is there, once; no track has more than it may."""
         until = time.monotonic() + 150
         while (found := self.look())["ready"] < self.sent or found["jobs"]:  # a job is done a moment after its track is ready
@@ -271,7 +271,6 @@ class Site:
         assert (found["jobs"], found["twice"]) == ([], 0)
         assert found["keys"] == sorted(self.taken)
         assert found["counted"] == found["votes"] and max(found["counted"], default=0) <= PER_TRACK
-        return found
 
     def is_freezing(self) -> bool:
         """A transaction of a freeze is open this moment."""

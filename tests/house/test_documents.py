@@ -78,7 +78,6 @@ def test_every_target_of_make_that_a_document_names_exists():
 KEPT = {  # what leads to a person: how it is told to him, or why it is not
     "annotate.Rater": "told", "annotate.Rating": "told", "annotate.Assignment": "told", "annotate.Participation": "told", "datasets.ApiToken": "told",
     "datasets.Event": "told: who did what; the name goes with the account",
-    "axes": "failed logins: 30 days, admins only",
 }  # fmt: skip
 WORK = "what curators and admins did: their accounts are no raters', and the name goes with the account"
 

@@ -24,12 +24,10 @@ class Command(StudioCommand):
             if row.validation and row.test:
                 training = f"{row.train.accuracy:.1%}" if row.train else "folds"
                 interval = f"{row.test.low:.1%} to {row.test.high:.1%}"
-                f1 = "–" if row.test.f1_interval is None else "{:.3f} to {:.3f}".format(*row.test.f1_interval)
-                chance = "–" if row.test.random is None else f"{row.test.random:.1%}"
                 lines.append(
                     f"{row.run.name:<18}{training:>9}{row.validation.accuracy:>11.1%}{row.test.accuracy:>7.1%}  {interval:<16}"
-                    f"{row.test.n:>4}{row.test.majority:>10.1%}{chance:>8}{row.test.macro_f1:>10.3f}"
-                    f"  {f1}"
+                    f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.random_in_words:>8}{row.test.macro_f1:>10.3f}"
+                    f"  {row.test.f1_in_words}"
                 )
         if len(lines) > 1:
             lines.append("Chance: what guessing scores that answers as often as the labels occur.")
