@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotate.methods import consensus, doubt
@@ -30,6 +30,8 @@ from datasets.services.tracks import note_consensus
 
 def lock(questionnaire_id: int, track_id: int) -> Consensus:
     """The track's consensus row, locked until the end of the transaction: whatever changes its ratings or slots holds it."""
+    if not connection.in_atomic_block:  # SQLite, which has no row locks, would not say so
+        raise transaction.TransactionManagementError("A consensus row is locked inside a transaction.")
     rows = Consensus.objects.select_for_update(of=("self",)).select_related("questionnaire")
     return rows.get(questionnaire=questionnaire_id, track=track_id)
 

@@ -129,6 +129,7 @@ def _follow(questionnaire: Questionnaire, old: Rule, *, by: User | None) -> int:
     return changed + settle_anew(questionnaire, by=by)
 
 
+@transaction.atomic
 def settle_anew(questionnaire: Questionnaire, *, by: User | None = None) -> int:
     """Settle every rated track as the rule is now; returns how many changed."""
     rated = Consensus.objects.filter(questionnaire=questionnaire, n_ratings__gt=0)
