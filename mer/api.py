@@ -19,7 +19,7 @@ from datasets.models import Release
 from datasets.services import queue
 from datasets.services.signals import note_sight
 from mer import selectors
-from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.methods.params import SpectrogramParams
 from mer.models import Inference, Prediction, Run
 from mer.serializers import (
     AgainSerializer,
@@ -57,9 +57,10 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
         data = serializer.validated_data
         run = runs.create_run(
             release=data["release"],
-            training=TrainingParams.of(data["network"], epochs=data["epochs"], seed=data["seed"], draw=data["draw"]),
+            training=serializer.training(),
             spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
             folds=data["folds"],
+            members=data["members"],
             by=cast(User, request.user),
         )
         return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)

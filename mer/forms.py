@@ -6,8 +6,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from datasets.forms import SeveralFilesField
-from datasets.models import Dataset, Track
-from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
+from datasets.models import Dataset, Release, Track
+from mer.methods.params import INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams
+from mer.models import Run
 from mer.services import runs
 
 DEFAULT = TrainingParams()
@@ -79,3 +80,45 @@ class TrainForm(forms.Form):
         help_text=_("Training stops earlier when validation stops improving."),
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)
+    seeds = forms.IntegerField(
+        min_value=1, max_value=runs.MOST_SEEDS, initial=1, required=False, label=_("Seeds"),
+        help_text=_("As many runs, each with the next seed: how much of a figure is chance."),
+    )  # fmt: skip
+    # Rarely changed: the page folds these away. Empty means the network's own.
+    members = forms.ModelMultipleChoiceField(
+        queryset=Run.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, label=_("Runs that an ensemble averages"),
+        help_text=_("None: a model on features and one on MusiCNN, made anew."),
+    )  # fmt: skip
+    learning_rate = forms.FloatField(required=False, label=_("Learning rate"), help_text=_("Smaller where the loss becomes NaN."))
+    batch_size = forms.IntegerField(required=False, label=_("Pictures at a time"), help_text=_("Fewer where memory runs out."))
+    dropout = forms.FloatField(
+        required=False, label=_("Dropout"), help_text=_("Share of the values that are hidden: 0 to below 1.")
+    )
+    mixup = forms.FloatField(required=False, label=_("Mixup"), help_text=_("Pictures are blended two by two; 0: not."))
+    depth = forms.IntegerField(required=False, label=_("Depth"), help_text=_("Layers of convolutions of cnn and crnn: 1 to 4."))
+    width = forms.FloatField(required=False, label=_("Width"), help_text=_("What their numbers of filters are multiplied by."))
+    precision = forms.ChoiceField(required=False, label=_("Precision"), choices=translated(PRECISIONS))
+    shuffle_labels = forms.BooleanField(
+        required=False, label=_("Shuffle the labels"), help_text=_("A control: what is learned then can be no better than chance."),
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        finished = release.runs.filter(job__state="done").select_related("release", "split").order_by("-pk")
+        self.fields["members"].queryset = finished  # type: ignore[attr-defined]
+
+    def everyday(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in RARE]
+
+    def rare(self) -> list[forms.BoundField]:
+        return [self[name] for name in RARE]
+
+    def rare_is_used(self) -> bool:
+        """Something among the rare is chosen or wrong: then it is not folded away."""
+        used = any(self[name].value() not in (None, "", [], False, "auto") for name in RARE)
+        return used or any(self[name].errors for name in RARE)
+
+
+RARE = (
+    "members", "learning_rate", "batch_size", "dropout", "mixup", "depth", "width", "precision", "shuffle_labels",
+)  # fmt: skip

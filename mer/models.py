@@ -147,6 +147,12 @@ class Run(models.Model):
         return self.job.state if self.job else ""
 
     @property
+    def seconds(self) -> float | None:
+        """From its start to its end, waiting for what it learned from included."""
+        job = self.job
+        return (job.finished_at - job.started_at).total_seconds() if job and job.started_at and job.finished_at else None
+
+    @property
     def seed(self) -> int:
         return int(self.params["seed"])
 
@@ -286,6 +292,12 @@ class Evaluation(models.Model):
     @property
     def f1_in_words(self) -> str:
         return "–" if self.f1_interval is None else "{:.3f} to {:.3f}".format(*self.f1_interval)
+
+    @property
+    def majority_f1(self) -> float:
+        """Macro-F1 of always answering the most frequent training label."""
+        present = sum(sum(row) > 0 for row in self.confusion)
+        return 2 * self.majority / (1 + self.majority) / present if present else 0.0
 
     @property
     def random_in_words(self) -> str:

@@ -8,9 +8,10 @@ from typing import Any
 from django.utils.translation import gettext
 
 from datasets.selectors import labels_in_use
+from mer.comparing import CompareRow
+from mer.methods.metrics import OneRater
 from mer.methods.params import SpectrogramParams
 from mer.models import Epoch, Evaluation, Inference, LearningCurve
-from mer.selectors import CompareRow
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 420, 180, 52, 26
 
@@ -112,7 +113,7 @@ def stacked(made: Sequence[Whiskers]) -> dict[str, Any]:
     return {"plots": placed, "height": top, "human": any(plot.human for plot in made)}
 
 
-def both_whiskers(found: Sequence[CompareRow], *, human: float | None) -> list[Whiskers]:
+def both_whiskers(found: Sequence[CompareRow], *, human: OneRater | None) -> list[Whiskers]:
     """Test accuracy and macro-F1 of each run, each with its interval, on axes from 0 to 1."""
     rows = [row for row in found if row.test]
     accuracy = [(row, row.test.accuracy, row.test.low, row.test.high, row.test.majority) for row in rows if row.test]
@@ -121,15 +122,20 @@ def both_whiskers(found: Sequence[CompareRow], *, human: float | None) -> list[W
         drawn = row.test.figures.get("macro_f1") if row.test else None
         if row.test and drawn and drawn["value"] is not None:
             low, high = (drawn[end] if drawn[end] == drawn[end] else None for end in ("low", "high"))  # NaN is unlike itself
-            f1.append((row, drawn["value"], low, high, _majority_f1(row.test)))
-    made = [_whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=human)]
-    return [*made, _whiskers(gettext("Macro-F1 on the test part with 95% interval"), f1, "{:.2f}")] if f1 else made
-
-
-def _majority_f1(test: Evaluation) -> float:
-    """Macro-F1 of always answering the most frequent training label."""
-    present = sum(sum(row) > 0 for row in test.confusion)
-    return 2 * test.majority / (1 + test.majority) / present if present else 0.0
+            f1.append((row, drawn["value"], low, high, row.test.majority_f1))
+    made = [
+        _whiskers(gettext("Test accuracy with 95% interval"), accuracy, "{:.0%}", human=human.accuracy.value if human else None)
+    ]
+    return (
+        [
+            *made,
+            _whiskers(
+                gettext("Macro-F1 on the test part with 95% interval"), f1, "{:.2f}", human=human.macro_f1.value if human else None
+            ),
+        ]
+        if f1
+        else made
+    )
 
 
 def _whiskers(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from datasets.methods.messages import N_, Sentence, in_words
 from datasets.models import Release
-from mer import selectors
+from mer import comparing, selectors
 from mer.methods.comparison import Verdict, together
 from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, Run
@@ -105,7 +105,7 @@ def verdicts(done: list[Step]) -> list[Verdict]:
     """Each against the paper's best, the CRNN on full songs. Controls and ablations are no rivals of it: what is adjusted for is the rest."""
     rivals = [step.run for step in done if step.run and step.test and step.table != "Ablation" and not step.run.is_control]
     best = next((step.run for step in done if step.training.network == "crnn" and step.table == "Table 4" and step.test), None)
-    return together([selectors.verdict_of(run, best) for run in rivals if run != best]) if best else []
+    return together([comparing.verdict_of(run, best) for run in rivals if run != best]) if best else []
 
 
 def leaks(step: Step) -> bool:

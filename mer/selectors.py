@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from datasets import selectors as ground
 from datasets.methods import splits
 from datasets.models import FOLDS, Dataset, Release, ReleaseItem, SplitMember, Track
 from mer.methods import features, metrics, musicnn
-from mer.methods.comparison import Verdict, mcnemar, together, with_differences
+from mer.methods.comparison import Verdict, mcnemar
 from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Promotion, Run, Spectrogram, SpectrogramSet
 
@@ -161,160 +161,8 @@ def evaluation(run: Run, part: str) -> Evaluation | None:
     return next((row for row in run.evaluations.all() if row.part == part), None)
 
 
-@dataclass(frozen=True)
-class CompareRow:
-    run: Run
-    train: Evaluation | None
-    validation: Evaluation | None
-    test: Evaluation | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Finished runs of a release, best on validation first; verdicts on the test part for the best two of each network."""
-
-    rows: list[CompareRow]
-    running: list[Run]
-    verdicts: list[Verdict]
-    labels: list[str]
-    one_rater: float | None = None  # on all tracks of the release
-    n_judged: int = 0
-    five_raters: float | None = None  # on tracks with more than five ratings
-    n_five: int = 0
-    n_shared: int | None = None  # chosen runs that were tested on different tracks: test figures are on these, which all have
-
-
-def compare(release: Release, chosen: Sequence[int] = ()) -> Comparison:
-    """All runs of a release, or those that are chosen: these on the test tracks that all of them have."""
-    runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
-    rows = sorted(figures_of(runs), key=lambda row: -(row.validation.accuracy if row.validation else 0))
-    n_shared = None
-    if chosen and len(rows) > 1:
-        rows, n_shared = _on_shared_tracks(rows)
-    best: dict[object, Run] = {}
-    for row in rows:
-        if chosen:
-            best[row.run.pk] = row.run
-        elif not row.run.is_control and row.run.draw == 1:
-            best.setdefault((row.run.network, row.run.split_id), row.run)
-    told = list(best.values())
-    pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if chosen or one.split_id == two.split_id]
-    verdicts = together([verdict_of(one, two) for one, two in pairs])
-    running = [run for run in runs if run.state in ("queued", "running")]
-    votes = votes_of(release)
-    share, n = metrics.one_rater(votes)
-    five, n_five = metrics.five_raters(votes)
-    return Comparison(
-        rows, running, verdicts, list(release.labels), share if n else None, n, five if n_five else None, n_five, n_shared
-    )
-
-
-def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | None]:
-    """The rows with test figures on the tracks that all runs were tested on, and how many; as they are, and None, where those are all."""
-    tables = {row.run.pk: {said.track_id: said for said in tested(row.run)} for row in rows}
-    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
-    if all(len(table) == len(shared) for table in tables.values()):
-        return rows, None
-    items = {item.track_id: item for item in rows[0].run.release.items.all()}
-    labels = list(rows[0].run.release.labels)
-    groups = [items[track].group for track in shared]
-    truth = np.array([labels.index(items[track].label) for track in shared], int)
-    votes = np.array([[items[track].votes.get(label, 0) for label in labels] for track in shared], float)
-    found = []
-    for row in rows:
-        test = None
-        if shared:
-            said = [tables[row.run.pk][track].probabilities for track in shared]
-            P = np.array([[probabilities[label] for label in labels] for probabilities in said])  # noqa: N806  (the field's letter)
-            often = _taught(row.run, shared, labels)
-            random = float(often[np.arange(len(shared)), truth].mean())
-            figures = metrics.figures(P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=random)
-            table = metrics.confusion_matrix(truth, P.argmax(axis=1), len(labels))
-            test = Evaluation(
-                run=row.run, part="test", n=len(shared), n_correct=int(np.trace(table)), accuracy=figures.accuracy.value,
-                low=figures.accuracy.low, high=figures.accuracy.high, macro_f1=figures.macro_f1.value,
-                majority=float(np.mean(truth == often.argmax(axis=1))), confusion=table.tolist(), figures=asdict(figures),
-            )  # fmt: skip
-        found.append(CompareRow(row.run, row.train, row.validation, test))
-    return found, len(shared)
-
-
-def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
-    """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
-    excluded = {int(row["track"]) for row in run.excluded}
-    samples = [sample for sample in samples_of(run) if sample.track_id not in excluded]
-    found: dict[int, NDArray[np.float64]] = {}
-    for parts in rounds_of(run, samples):
-        taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]
-        often = np.bincount(taught, minlength=len(labels)) / max(1, len(taught))
-        found |= {sample.track_id: often for sample, part in zip(samples, parts, strict=True) if part == "test"}
-    return np.array([found[track] for track in tracks])
-
-
 def tested(run: Run) -> QuerySet[Prediction]:
     return Prediction.objects.filter(run=run, part="test")
-
-
-def figures_of(runs: Sequence[Run]) -> list[CompareRow]:
-    """Of those that are finished, in the order given."""
-    parts = ("train", "validation", "test")
-    return [CompareRow(run, *(evaluation(run, part) for part in parts)) for run in runs if run.state == "done"]
-
-
-def votes_of(release: Release) -> list[list[int]]:
-    """How many raters chose each label, a track a row."""
-    labels = list(release.labels)
-    return [[votes.get(label, 0) for label in labels] for votes in release.items.values_list("votes", flat=True)]
-
-
-def one_rater(release: Release) -> float | None:
-    """What one rater scores against the others of the same track; None where nobody can be judged."""
-    share, n = metrics.one_rater(votes_of(release))
-    return share if n else None
-
-
-def verdict_of(one: Run, two: Run) -> Verdict:
-    """On the test tracks that both runs were tested on: exact McNemar, and the difference with its interval over groups."""
-    tables = [{row.track_id: row for row in tested(run)} for run in (one, two)]
-    tracks = sorted(set(tables[0]) & set(tables[1]))
-    labels = list(one.release.labels)
-    groups = {item.track_id: item.group for item in one.release.items.all()}
-    truth = [labels.index(tables[0][track].truth) for track in tracks]
-    predicted = [[labels.index(table[track].predicted) for track in tracks] for table in tables]
-    right = [[guess == true for guess, true in zip(row, truth, strict=True)] for row in predicted]
-    verdict = mcnemar(right[0], right[1], (one.name, two.name))
-    if not tracks:
-        return verdict
-    chosen = [groups[track] for track in tracks]
-    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), draws=_draws_of(one, two))
-
-
-def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
-    """Right less right of two networks on each track, by fold, of every drawing of the folds that both were trained on."""
-    if not one.in_folds or one.split_id != two.split_id or one.draw != two.draw:
-        return []
-    repeats = [_repeats_of(run) for run in (one, two)]
-    found = []
-    for draw in sorted(set(repeats[0]) & set(repeats[1])):
-        pair = [repeats[0][draw], repeats[1][draw]]
-        right = [{row.track_id: int(row.is_right) for row in tested(run).defer("probabilities")} for run in pair]
-        folds: dict[str, list[int]] = {}
-        for sample in samples_of(pair[0]):
-            if sample.track_id in right[0] and sample.track_id in right[1]:
-                folds.setdefault(sample.part, []).append(right[0][sample.track_id] - right[1][sample.track_id])
-        if len(folds) > 2:
-            found.append(list(folds.values()))
-    return found
-
-
-def _repeats_of(run: Run) -> dict[int, Run]:
-    """The same training on other drawings of the folds, by drawing, with itself."""
-    others = runs_of(run.release).filter(
-        split=run.split_id, spectrogram_set=run.spectrogram_set_id, network=run.network, members=run.members, job__state="done"
-    )
-    same = {key: value for key, value in run.params.items() if key != "draw"}
-    found = {other.draw: other for other in others if {key: value for key, value in other.params.items() if key != "draw"} == same}
-    return found | {run.draw: run}
 
 
 def promoted(dataset: Dataset) -> Run | None:
@@ -369,8 +217,8 @@ def test_tracks(run: Run, *, truth: str = "", said: str = "") -> list[Prediction
 
 
 SORTS = {
-    "": gettext_lazy("Best on validation first"), "new": gettext_lazy("Newest first"), "test": gettext_lazy("Best on test first"),
-    "f1": gettext_lazy("Best macro-F1 on test first"),
+    "": gettext_lazy("Best on validation first"), "f1": gettext_lazy("Best macro-F1 on validation first"),
+    "new": gettext_lazy("Newest first"),
 }  # fmt: skip
 STATES = ("queued", "running", "done", "failed", "cancelled")
 
@@ -390,15 +238,13 @@ def runs_to_show(release: Release | None, filters: Mapping[str, str]) -> list[Ru
         found = (
             found.filter(split__name__endswith=FOLDS) if filters["folds"] == "yes" else found.exclude(split__name__endswith=FOLDS)
         )
-    part, measure = {"test": ("test", "accuracy"), "f1": ("test", "macro_f1")}.get(
-        filters.get("sort", ""), ("validation", "accuracy")
-    )
+    measure = "macro_f1" if filters.get("sort") == "f1" else "accuracy"  # never of the test part: who chooses by it, tests nothing
     rows = list(found[:1000])
     if filters.get("sort") == "new":
         return rows
 
     def rank(run: Run) -> float:
-        figure = evaluation(run, part)
+        figure = evaluation(run, "validation")
         return -getattr(figure, measure) if figure and run.state == "done" else 1.0  # those without figures last
 
     return sorted(rows, key=rank)
@@ -531,9 +377,8 @@ def minutes_of(release: Release, network: str, *, folds: bool, epochs: int) -> f
     """
     done = Run.objects.filter(Q(spectrogram_set=None) | Q(spectrogram_set__input="full"), network=network, job__state="done")
     last = done.select_related("job", "release", "split").order_by("-pk").first()
-    if last is None or last.job is None or last.job.started_at is None or last.job.finished_at is None:
+    if last is None or (seconds := last.seconds) is None:
         return None
-    seconds = (last.job.finished_at - last.job.started_at).total_seconds()
     drawn = release.splits.filter(name__endswith=FOLDS).first()
     n_rounds = len(drawn.parts) if folds and drawn else 1
     trained = last.epochs.count()
@@ -544,18 +389,3 @@ def minutes_of(release: Release, network: str, *, folds: bool, epochs: int) -> f
 def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:
     """Of the first 47.55 s, in every recipe: what a page shows."""
     return Spectrogram.objects.filter(track=track, set__input="full").select_related("set").order_by("-set__recipe")
-
-
-def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
-    for row in comparison.rows:
-        figures: dict[str, Any] = {"run": row.run.pk, "network": row.run.network, "split": row.run.split.name, "seed": row.run.seed}
-        for part in ("train", "validation", "test"):
-            value: Evaluation | None = getattr(row, part)
-            if value:
-                figures[part] = {
-                    name: getattr(value, name)
-                    for name in ("n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "figures")
-                }
-        rows.append(figures)
-    return rows

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from datasets.models import Release, Track
 from datasets.serializers import JobSerializer
-from mer.methods.params import INPUTS, NETWORKS, RECIPES, TrainingParams
+from mer.methods.params import CHOICES, INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams
 from mer.models import Evaluation, Inference, Prediction, Run
 from mer.services import runs
 
@@ -41,6 +41,23 @@ class NewRunSerializer(serializers.Serializer[Run]):
     )
     epochs = serializers.IntegerField(min_value=1, max_value=500, default=DEFAULT.epochs)
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=DEFAULT.seed)
+    members = serializers.PrimaryKeyRelatedField(
+        queryset=Run.objects.all(), many=True, default=list, help_text="For an ensemble: the finished runs that it averages."
+    )
+    # Left out, or null: the network's own.
+    vote_shares = serializers.BooleanField(default=False, help_text="Learn from how the raters' votes are shared.")
+    shuffle_labels = serializers.BooleanField(default=False, help_text="A control: learned from shuffled labels.")
+    batch_size = serializers.IntegerField(allow_null=True, default=None)
+    learning_rate = serializers.FloatField(allow_null=True, default=None)
+    dropout = serializers.FloatField(allow_null=True, default=None)
+    depth = serializers.IntegerField(allow_null=True, default=None)
+    width = serializers.FloatField(allow_null=True, default=None)
+    mixup = serializers.FloatField(allow_null=True, default=None)
+    precision = serializers.ChoiceField(choices=list(PRECISIONS), allow_null=True, default=None)
+
+    def training(self) -> TrainingParams:
+        data = self.validated_data
+        return TrainingParams.of(data["network"], draw=data["draw"], **{name: data[name] for name in CHOICES})
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):

@@ -16,7 +16,7 @@ from datasets import selectors as ground
 from datasets.errors import WrongState
 from datasets.models import Event, Job, Sight, Signal
 from datasets.services import queue
-from mer import jobs, selectors
+from mer import comparing, jobs, selectors
 from mer.errors import PredictionImpossible
 from mer.methods import curves as curve_methods
 from mer.models import Inference, LearningCurve, Promotion, Run
@@ -227,7 +227,7 @@ def test_chosen_runs_are_compared_track_by_track_and_the_address_says_which(rele
 def test_runs_that_were_tested_on_different_tracks_are_compared_on_those_they_share(release, client, curator):
     folds, hold_out = trained(release, folds=True, wrong=3), trained(release, "compact")
     shared = set(hold_out.predictions.filter(part="test").values_list("track_id", flat=True))
-    comparison = selectors.compare(release, [folds.pk, hold_out.pk])
+    comparison = comparing.compare(release, [folds.pk, hold_out.pk])
     assert comparison.n_shared == len(shared) < 12
     by_run = {row.run.pk: row.test for row in comparison.rows}
     right = folds.predictions.filter(part="test", track__in=shared)
@@ -237,13 +237,13 @@ def test_runs_that_were_tested_on_different_tracks_are_compared_on_those_they_sh
     client.force_login(curator)
     page = client.get(f"/releases/{release.name}/compare/?run={folds.pk}&run={hold_out.pk}").content.decode()
     assert "These runs were not all tested on the same tracks" in page
-    assert selectors.compare(release, [folds.pk, trained(release, "cnn", folds=True).pk]).n_shared is None
+    assert comparing.compare(release, [folds.pk, trained(release, "cnn", folds=True).pk]).n_shared is None
 
 
 def test_runs_with_no_test_track_in_common_are_told_so(release):
     one, two = trained(release), trained(release, "compact")
     two.predictions.filter(part="test").delete()
-    comparison = selectors.compare(release, [one.pk, two.pk])
+    comparison = comparing.compare(release, [one.pk, two.pk])
     assert comparison.n_shared == 0 and all(row.test is None for row in comparison.rows)
     assert "no test track in common" in comparison.verdicts[0].words
 

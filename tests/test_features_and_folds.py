@@ -6,7 +6,7 @@ from scipy import stats
 
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, rounds, selectors
+from mer import comparing, jobs, rounds, selectors
 from mer.errors import TrainingImpossible
 from mer.methods import features, musicnn
 from mer.methods.params import SpectrogramParams, TrainingParams
@@ -81,7 +81,7 @@ def test_in_folds_every_track_is_tested_once_without_its_own_fold(measured):
 def test_runs_in_folds_are_compared_with_runs_in_folds(measured):
     run_of(measured)
     run_of(measured, folds=True)
-    comparison = selectors.compare(measured)
+    comparison = comparing.compare(measured)
     assert len(comparison.rows) == 2 and comparison.verdicts == []
 
 
@@ -90,8 +90,13 @@ def folds_of(run):
 
 
 def test_another_drawing_has_other_folds_and_tests_every_track_once_too(measured):
-    first, second = runs.create_repeats(
-        2, release=measured, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+    first, second = runs.create_runs(
+        n_draws=2,
+        release=measured,
+        training=TrainingParams.of("features"),
+        spectrograms=SpectrogramParams(),
+        folds=True,
+        wake_worker=False,
     )
     for run in (first, second):
         assert queue.run_job(run.job_id, jobs.train_run).state == Job.State.DONE
@@ -113,8 +118,8 @@ def test_two_networks_are_compared_over_all_drawings_that_both_had(measured):
             FeatureVector.objects.get_or_create(
                 track=item.track, kind="mel", version=features.MEL_VERSION, values={"m": float(item.pk % 3)}
             )
-        made = runs.create_repeats(
-            n,
+        made = runs.create_runs(
+            n_draws=n,
             release=measured,
             training=TrainingParams.of(network),
             spectrograms=SpectrogramParams(),
@@ -122,7 +127,7 @@ def test_two_networks_are_compared_over_all_drawings_that_both_had(measured):
             wake_worker=False,
         )
         assert [queue.run_job(run.job_id, jobs.train_run).state for run in made] == ["done"] * n
-    comparison = selectors.compare(measured)
+    comparison = comparing.compare(measured)
     (verdict,) = comparison.verdicts
     assert (verdict.n_rounds, verdict.n_draws) == (10, 2)
     assert "Corrected resampled t over 10 rounds (2 drawings of the folds): p = " in verdict.words

@@ -72,7 +72,7 @@ def test_runs_with_other_settings_are_not_taken_for_the_papers(measured):  # noq
 
 
 def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F811
-    from mer import selectors
+    from mer import comparing
 
     run = runs.create_run(
         release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
@@ -80,4 +80,4 @@ def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F8
     )  # fmt: skip
     queue.run_job(run.job_id, jobs.train_run)
     assert "(control)" in run.name
-    assert selectors.compare(measured).verdicts == []
+    assert comparing.compare(measured).verdicts == []

@@ -10,7 +10,7 @@ from annotate.services import freezing
 from datasets.errors import WrongState
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, rounds, selectors
+from mer import comparing, jobs, rounds, selectors
 from mer.errors import TrainingImpossible
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.methods.spectrograms import png
@@ -145,7 +145,7 @@ def test_a_run_that_says_one_label_only_is_flagged(release):
 def test_two_runs_are_compared_on_the_same_test_tracks(release):
     finish(make_run(release))
     finish(make_run(release, "cnn"), np.tile(np.array([0.2, 0.5, 0.3], np.float32), (12, 1)))
-    comparison = selectors.compare(release)
+    comparison = comparing.compare(release)
     assert [row.run.network for row in comparison.rows] == ["crnn", "cnn"]
     (verdict,) = comparison.verdicts
     assert verdict.n == comparison.rows[0].test.n

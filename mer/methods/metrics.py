@@ -14,7 +14,7 @@ References
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import comb, isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -75,31 +75,62 @@ def wilson_interval(correct: int, n: int, *, z: float = 1.959963984540054) -> tu
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def one_rater(counts: ArrayLike) -> tuple[float, int]:
-    """What a rater would score: the share of ratings that name the most frequent label of the same track's other ratings.
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95% interval; nan where there is nothing to draw from."""
+
+    value: float
+    low: float
+    high: float
+
+    def in_words(self, form: str) -> str:
+        """As in 41.0% to 58.2%; – where no draw of groups differs from another."""
+        return "–" if isnan(self.low) else f"{form.format(self.low)} to {form.format(self.high)}"
+
+
+@dataclass(frozen=True)
+class OneRater:
+    """n : ratings that were judged; the intervals are from draws of whole groups."""
+
+    n: int
+    accuracy: Interval
+    macro_f1: Interval
+
+
+def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
+    """What a rater would score: each rating judged by the most frequent label of the same track's other ratings.
 
     A human reference for accuracies: a model far above it on the raters' own consensus has found something that people do not agree on.
     Ratings whose others are tied, or of which there are none, are left out.
 
     Parameters
     ----------
-    counts : int [shape=(n_tracks, n_labels)], votes.
+    counts : int [shape=(n_tracks, n_labels)], votes. groups : of each track, such as its artist; intervals are drawn from them.
 
     Returns
     -------
-    share : float in [0, 1], nan without a rating to judge. n : int, ratings that were judged.
+    OneRater, or None without a rating to judge.
     """
     table = np.asarray(counts, dtype=np.int64)
-    right = judged = 0
-    for label in range(table.shape[1] if table.ndim == 2 else 0):
+    if table.ndim != 2 or not len(table):
+        return None
+    group, draws = group_draws(groups)
+    tables = np.zeros((draws.shape[1], table.shape[1], table.shape[1]), np.int64)
+    for label in range(table.shape[1]):
         others = table.copy()
         others[:, label] -= 1
-        rated = table[:, label] > 0
         top = others.max(axis=1)
-        clear = rated & (top > 0) & ((others == top[:, None]).sum(axis=1) == 1)
-        judged += int(table[clear, label].sum())
-        right += int(table[clear & (others.argmax(axis=1) == label), label].sum())
-    return (right / judged if judged else float("nan")), judged
+        clear = (table[:, label] > 0) & (top > 0) & ((others == top[:, None]).sum(axis=1) == 1)
+        np.add.at(tables, (group[clear], others.argmax(axis=1)[clear], label), table[clear, label])
+    n = int(tables.sum())
+    if not n:
+        return None
+    drawn = np.tensordot(draws, tables, axes=1)
+    drawn = drawn[drawn.sum(axis=(1, 2)) > 0]  # a draw of groups without a rating to judge says nothing
+    whole = tables.sum(axis=0)
+    return OneRater(
+        n, Interval(accuracy(whole), *percentiles(accuracies(drawn))), Interval(macro_f1(whole), *percentiles(macro_f1s(drawn)))
+    )
 
 
 def five_raters(counts: ArrayLike) -> tuple[float, int]:
@@ -148,15 +179,6 @@ def _is_clear(votes: NDArray[np.int64]) -> bool:
 DRAWS = 2000
 N_BINS = 10
 TINY = 1e-12  # a probability of 0 for what happened would make the log-loss infinite
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and its 95% interval; nan where there is nothing to draw from."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -86,15 +86,23 @@ class TrainingParams:
 
     @classmethod
     def of(cls, network: str, **values: Any) -> "TrainingParams":
-        """The defaults for a network: the tens of millions of weights of Tables 2 and 3 do not survive Adam's own rate."""
+        """The defaults for a network, but for the values that are given; None is not given.
+
+        The tens of millions of weights of Tables 2 and 3 do not survive Adam's own rate.
+        """
         usual = {"cnn": {"learning_rate": 1e-4}, "crnn": {"learning_rate": 1e-4}, "compact-crnn": {"mixup": 0.2}}
-        return cls(network=network, **usual.get(network, {}) | values)
+        chosen = {name: value for name, value in values.items() if value is not None}
+        return cls(network=network, **usual.get(network, {}) | chosen)
 
     def as_dict(self) -> dict[str, Any]:
         """As stored on a run: all of them, so that a default that is changed later changes no run from before."""
         return asdict(self)
 
 
+CHOICES = (  # what command, page and API let a person choose of a training, beside the network
+    "epochs", "seed", "vote_shares", "shuffle_labels", "batch_size", "learning_rate", "dropout", "depth", "width", "mixup", "precision",
+)  # fmt: skip
+PRECISIONS = {"auto": N_("What the processor has"), "float32": "float32", "bfloat16": "bfloat16"}
 NETWORKS: dict[str, str] = {
     "ensemble": N_("Ensemble: features and MusiCNN, or runs of choice"),
     "features": N_("Hand-made features, linear model"),

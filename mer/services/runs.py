@@ -29,6 +29,7 @@ from mer.services import inputs
 TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
 MOST_DRAWS = 20
+MOST_SEEDS = 20
 OPENED = "test figures opened"
 
 
@@ -129,17 +130,21 @@ def create_run(
 
 
 @transaction.atomic
-def create_repeats(
-    n: int, *, release: Release, training: TrainingParams, spectrograms: SpectrogramParams, folds: bool = False,
-    members: Sequence[Run] = (), by: User | None = None, wake_worker: bool = True,
+def create_runs(
+    *, n_draws: int = 1, n_seeds: int = 1, release: Release, training: TrainingParams, spectrograms: SpectrogramParams,
+    folds: bool = False, members: Sequence[Run] = (), by: User | None = None, wake_worker: bool = True,
 ) -> list[Run]:  # fmt: skip
-    """The same training on `n` drawings of the folds, from that of `training` on: all are queued, or none."""
+    """The same training on `n_draws` drawings of the folds and with `n_seeds` seeds, from those of `training` on: all are queued, or none."""
+    for n, most in ((n_draws, MOST_DRAWS), (n_seeds, MOST_SEEDS)):
+        if not 1 <= n <= most:
+            raise TrainingImpossible(_("%(n)s runs of the same kind: it must be 1 to %(most)s.") % {"n": n, "most": most})
     return [
         create_run(
-            release=release, training=replace(training, draw=training.draw + number), spectrograms=spectrograms, folds=folds,
-            members=members, by=by, wake_worker=wake_worker,
+            release=release, training=replace(training, seed=training.seed + seed, draw=training.draw + draw),
+            spectrograms=spectrograms, folds=folds, members=members, by=by, wake_worker=wake_worker,
         )
-        for number in range(n)
+        for draw in range(n_draws)
+        for seed in range(n_seeds)
     ]  # fmt: skip
 
 

@@ -21,9 +21,9 @@ from datasets.models import Release
 from datasets.responses import attempt
 from datasets.selectors import can_curate, parts_without, release_before
 from datasets.services.signals import note_sight
-from mer import plots, replay, selectors
+from mer import comparing, plots, replay, selectors
 from mer.forms import DEFAULT, TrainForm
-from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
+from mer.methods.params import CHOICES, NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
 from mer.models import LearningCurve
 from mer.services import curves, runs
 
@@ -57,7 +57,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         )
         chosen = [pk for pk in chosen if pk in known]
         chosen = chosen if len(chosen) > 1 else []
-    comparison = selectors.compare(release, chosen)
+    comparison = comparing.compare(release, chosen)
     compared = [row.run for row in comparison.rows]
     rows = selectors.grid(release, compared) if chosen else []
     show = request.GET.get("show", "")
@@ -91,7 +91,7 @@ def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
     release, chosen = _release(name), _chosen(request)
     headers = {"Content-Disposition": f'attachment; filename="{release.name}-compare.{format}"'}
     with translation.override("en"):  # a table has the same words for everyone
-        comparison = selectors.compare(release, chosen)
+        comparison = comparing.compare(release, chosen)
         runs.note_opened([row.run for row in comparison.rows], by=user_of(request))
         if format == "svg":
             title = f"{release.name}, {len(comparison.rows)} runs"
@@ -146,7 +146,7 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
         "folds": folds,
         "recipe": recipe,
         "said": [*(verdict.said for verdict in replay.verdicts(steps)), *([sentence] for sentence in replay.controls(steps))],
-        "one_rater": selectors.one_rater(release),
+        "one_rater": comparing.one_rater(release),
     }
     return render(request, "mer/paper.html", ctx)
 
@@ -154,18 +154,19 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
 @curator_required
 def train(request: HttpRequest, name: str) -> HttpResponse:
     release = _release(name)
-    form = TrainForm(request.POST or None, initial=request.GET.dict())
+    initial = request.GET.dict() | {"members": request.GET.getlist("members")}
+    form = TrainForm(request.POST or None, initial=initial, release=release)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
-            made = runs.create_repeats(
-                data["repeats"] or 1,
+            made = runs.create_runs(
+                n_draws=data["repeats"] or 1,
+                n_seeds=data["seeds"] or 1,
                 release=release,
-                training=TrainingParams.of(
-                    data["network"], epochs=data["epochs"], seed=data["seed"], vote_shares=data["vote_shares"]
-                ),
+                training=TrainingParams.of(data["network"], **{name: data[name] for name in CHOICES if data[name] != ""}),
                 spectrograms=SpectrogramParams(input=data["input"], recipe=data["recipe"]),
                 folds=data["folds"],
+                members=data["members"],
                 by=user_of(request),
             )
         except MERError as fact:

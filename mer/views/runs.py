@@ -16,7 +16,7 @@ from datasets.models import Release
 from datasets.responses import attempt, posted
 from datasets.selectors import events_of, parts_without
 from datasets.services.signals import note_sight
-from mer import plots, selectors
+from mer import comparing, plots, selectors
 from mer.forms import translated
 from mer.methods.params import INPUTS, NETWORKS, RECIPES
 from mer.models import Run
@@ -40,7 +40,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "page": page, "releases": releases, "release": release, "filters": filters, "networks": translated(NETWORKS),
         "inputs": translated(INPUTS), "recipes": translated(RECIPES), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
         "promoted": selectors.promoted(release.dataset) if release else None,
-        "plots": plots.both_whiskers(selectors.figures_of(list(page)), human=selectors.one_rater(release)) if release and found else [],
+        "plots": plots.both_whiskers(comparing.figures_of(list(page)), human=comparing.one_rater(release)) if release and found else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),
     }  # fmt: skip
     runs.note_opened(page, by=user_of(request))
@@ -64,6 +64,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "figures": plots.figure_rows(test, labels) if test else [],
         "reliability": plots.reliability(test) if test else [],
         "test": test,
+        "one_rater": comparing.one_rater(run.release, [row.track_id for row in selectors.tested(run)]) if test else None,
         "cell": cell,
         "tracks": Paginator(tracks, PER_PAGE).get_page(request.GET.get("page")),
         "promoted": selectors.promoted(run.release.dataset),

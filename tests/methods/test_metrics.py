@@ -59,23 +59,31 @@ def test_the_verdict_says_when_the_data_cannot_tell():
 
 
 def test_one_rater_is_judged_by_the_others_of_the_same_track():
-    assert metrics.one_rater([[4, 1, 0]]) == (0.8, 5)  # four agree with the others' label, one does not
-    assert metrics.one_rater([[2, 2, 1]]) == (0.0, 4)  # without one of two, the other two lead; without the one they are tied
-    share, n = metrics.one_rater([[1, 0, 0], [0, 0, 0]])
-    assert math.isnan(share) and n == 0
+    found = metrics.one_rater([[4, 1, 0]], ["a"])  # four agree with the others' label, one does not
+    assert (found.accuracy.value, found.n) == (0.8, 5)
+    found = metrics.one_rater([[2, 2, 1]], ["a"])  # without one of two, the other two lead; without the one they are tied
+    assert (found.accuracy.value, found.n) == (0.0, 4)
+    assert metrics.one_rater([[1, 0, 0], [0, 0, 0]], ["a", "b"]) is None
+    assert metrics.one_rater([], []) is None
 
 
 def test_one_rater_is_that_of_a_plain_loop():
     table = np.random.default_rng(5).integers(0, 4, (30, 3))
-    right = judged = 0
+    groups = [f"g{number % 7}" for number in range(30)]
+    named, true = [], []
     for row in table:
         votes = [label for label, times in enumerate(row) for _ in range(times)]
         for place, vote in enumerate(votes):
             others = np.bincount(votes[:place] + votes[place + 1 :], minlength=3)
             if others.max() and (others == others.max()).sum() == 1:
-                judged += 1
-                right += vote == others.argmax()
-    assert metrics.one_rater(table) == (pytest.approx(right / judged), judged)
+                named.append(vote)
+                true.append(others.argmax())
+    found = metrics.one_rater(table, groups)
+    assert found.n == len(true)
+    assert found.accuracy.value == pytest.approx(reference.accuracy_score(true, named))
+    assert found.macro_f1.value == pytest.approx(reference.f1_score(true, named, average="macro"))
+    for interval in (found.accuracy, found.macro_f1):
+        assert interval.low < interval.value < interval.high
 
 
 def panel(seed=3, n=240, n_groups=40):

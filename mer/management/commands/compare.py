@@ -1,9 +1,10 @@
+from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from datasets.management.command import StudioCommand, find_release
-from mer import selectors
+from mer import comparing
 from mer.services import runs
 
 
@@ -12,10 +13,27 @@ class Command(StudioCommand):
 
     def add_options(self, parser: CommandParser) -> None:
         parser.add_argument("release")
+        parser.add_argument(
+            "--shared", action="store_true", help="All finished runs on the test tracks that every one of them was tested on."
+        )
+        parser.add_argument("--against", type=int, metavar="RUN", help="With --shared: every other run is judged against this one.")
+        parser.add_argument("--markdown", action="store_true", help="The table of a paper, with baselines, people and minutes.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        comparison = selectors.compare(find_release(options["release"]))
+        release, against = find_release(options["release"]), options["against"]
+        done = list(release.runs.filter(job__state="done").values_list("pk", flat=True)) if options["shared"] else []
+        if against is not None and against not in done:
+            raise CommandError(f"Run {against} is not among the finished runs of {release.name} (--against goes with --shared).")
+        comparison = comparing.compare(release, done, against=against)
         runs.note_opened([row.run for row in comparison.rows], by=None)
+        result = {
+            "one_rater": asdict(comparison.one_rater) if comparison.one_rater else None,
+            "runs": comparing.comparison_as_dict(comparison),
+            "seeds": [spread.in_words for spread in comparison.spreads],
+            "verdicts": [verdict.words for verdict in comparison.verdicts],
+        }
+        if options["markdown"]:
+            return result, comparing.markdown(comparison), True
         lines = [
             f"{'run':<18}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
             f"  {'95% interval':<14}"
@@ -32,13 +50,8 @@ class Command(StudioCommand):
         if len(lines) > 1:
             lines.append("Chance: what guessing scores that answers as often as the labels occur.")
         lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]
-        if comparison.one_rater is not None:
-            lines.append(
-                f"One rater against the others of the same track: {comparison.one_rater:.1%} of {comparison.n_judged} ratings."
-            )
-        result = {
-            "one_rater": comparison.one_rater,
-            "runs": selectors.comparison_as_dict(comparison),
-            "verdicts": [verdict.words for verdict in comparison.verdicts],
-        }
+        lines += [spread.in_words for spread in comparison.spreads]
+        if people := comparison.one_rater:
+            share = f"{people.accuracy.value:.1%} ({people.accuracy.in_words('{:.1%}')})"
+            lines.append(f"One rater against the others of the same track: {share} of {people.n} ratings.")
         return result, "\n".join(lines), True

@@ -6,8 +6,8 @@ from django.core.management.base import CommandError, CommandParser
 from datasets.management.command import StudioCommand, find_release, finish
 from datasets.models import Job
 from datasets.services import queue
-from mer import jobs, selectors
-from mer.methods.params import INPUTS, NETWORKS, RECIPES, SpectrogramParams, TrainingParams
+from mer import comparing, jobs, selectors
+from mer.methods.params import CHOICES, INPUTS, NETWORKS, PRECISIONS, RECIPES, SpectrogramParams, TrainingParams
 from mer.models import Run
 from mer.services import runs
 
@@ -30,6 +30,7 @@ class Command(StudioCommand):
         parser.add_argument(
             "--repeats", type=int, default=1, help="With --folds: as many runs, each on folds drawn anew (k-fold repeated)."
         )
+        parser.add_argument("--seeds", type=int, default=1, help="As many runs, each with the next seed.")
         parser.add_argument(
             "--runs",
             type=int,
@@ -51,29 +52,15 @@ class Command(StudioCommand):
         parser.add_argument("--depth", type=int, help="For cnn and crnn: how many layers of convolutions.")
         parser.add_argument("--width", type=float, help="For cnn and crnn: what the numbers of filters are multiplied by.")
         parser.add_argument("--mixup", type=float, help="Blend pictures two by two, by Beta(mixup, mixup); 0: not.")
-        parser.add_argument(
-            "--precision", choices=["auto", "float32", "bfloat16"], help="Of the layers; auto: what the processor has."
-        )
+        parser.add_argument("--precision", choices=PRECISIONS, help="Of the layers; auto: what the processor has.")
         parser.add_argument("--queue", action="store_true", help="Leave it to a worker and return at once.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        if options["repeats"] < 1:
-            raise CommandError(f"{options['repeats']} repeats: at least one is needed.")
-        made = runs.create_repeats(
-            options["repeats"],
+        made = runs.create_runs(
+            n_draws=options["repeats"],
+            n_seeds=options["seeds"],
             release=find_release(options["release"]),
-            training=TrainingParams.of(
-                options["network"],
-                epochs=options["epochs"],
-                seed=options["seed"],
-                vote_shares=options["vote_shares"],
-                shuffle_labels=options["shuffle_labels"],
-                **{
-                    name: options[name]
-                    for name in ("batch_size", "learning_rate", "dropout", "depth", "width", "mixup", "precision")
-                    if options[name] is not None
-                },
-            ),
+            training=TrainingParams.of(options["network"], **{name: options[name] for name in CHOICES}),
             spectrograms=SpectrogramParams(input=options["input"], recipe=options["recipe"]),
             folds=options["folds"],
             members=self._members(options["runs"]),
@@ -98,7 +85,7 @@ class Command(StudioCommand):
         epochs = f"{run.epochs.count()} epochs, best {run.best_epoch}, " if run.best_epoch else ""
         lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
-        row = selectors.comparison_as_dict(selectors.Comparison([_row(run)], [], [], []))[0]
+        row = comparing.comparison_as_dict(comparing.Comparison([_row(run)], [], [], []))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines)
 
     def _members(self, numbers: list[int]) -> list[Run]:
@@ -118,8 +105,8 @@ class Command(StudioCommand):
         jobs.train_run(ticket)
 
 
-def _row(run: Run) -> selectors.CompareRow:
-    return selectors.CompareRow(run, *(selectors.evaluation(run, part) for part in ("train", "validation", "test")))
+def _row(run: Run) -> comparing.CompareRow:
+    return comparing.CompareRow(run, *(selectors.evaluation(run, part) for part in ("train", "validation", "test")))
 
 
 def _line(run: Run, part: str) -> str:

@@ -1,0 +1,267 @@
+"""Finished runs beside each other: figures, intervals and verdicts on the same tracks, and the people who rated them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from django.utils.translation import gettext
+from numpy.typing import NDArray
+
+from datasets.models import Release
+from mer.methods import metrics
+from mer.methods.comparison import Verdict, mcnemar, together, with_differences
+from mer.models import Evaluation, Run
+from mer.selectors import evaluation, rounds_of, runs_of, samples_of, tested
+
+
+@dataclass(frozen=True)
+class CompareRow:
+    run: Run
+    train: Evaluation | None
+    validation: Evaluation | None
+    test: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Test accuracy of trainings that differ in their seed alone: the mean, the lowest and the highest."""
+
+    rows: list[CompareRow]
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def in_words(self) -> str:
+        values = {
+            "runs": ", ".join(row.run.name for row in self.rows), "n": len(self.rows), "mean": f"{100 * self.mean:.1f}",
+            "low": f"{100 * self.low:.1f}", "high": f"{100 * self.high:.1f}",
+        }  # fmt: skip
+        return gettext("%(runs)s, the same but for the seed: %(mean)s%% on average, %(low)s to %(high)s%%") % values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Finished runs of a release, best on validation first; verdicts on the test part for the best two of each network."""
+
+    rows: list[CompareRow]
+    running: list[Run]
+    verdicts: list[Verdict]
+    labels: list[str]
+    one_rater: metrics.OneRater | None = None  # on all tracks of the release, or on the shared ones of chosen runs
+    spreads: Sequence[Spread] = ()
+    five_raters: float | None = None  # on tracks with more than five ratings
+    n_five: int = 0
+    n_shared: int | None = None  # chosen runs that were tested on different tracks: test figures are on these, which all have
+
+
+def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None = None) -> Comparison:
+    """All runs of a release, or those that are chosen: these on the test tracks that all of them have.
+
+    against : the run that all others are judged against; without it, each against each.
+    """
+    runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
+    rows = sorted(figures_of(runs), key=lambda row: -(row.validation.accuracy if row.validation else 0))
+    n_shared = None
+    if chosen and len(rows) > 1:
+        rows, n_shared = _on_shared_tracks(rows)
+    best: dict[object, Run] = {}
+    for row in rows:
+        if chosen:
+            best[row.run.pk] = row.run
+        elif not row.run.is_control and row.run.draw == 1:
+            best.setdefault((row.run.network, row.run.split_id), row.run)
+    told = list(best.values())
+    pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if chosen or one.split_id == two.split_id]
+    if against is not None:
+        rival = next(row.run for row in rows if row.run.pk == against)
+        pairs = [(run, rival) for run in told if run != rival and not run.is_control]
+    verdicts = together([verdict_of(one, two) for one, two in pairs])
+    running = [run for run in runs if run.state in ("queued", "running")]
+    shared = _tested_by_all(rows) if chosen and rows else None
+    five, n_five = metrics.five_raters(votes_of(release, shared))
+    return Comparison(
+        rows, running, verdicts, list(release.labels), one_rater(release, shared), _spreads(rows), five if n_five else None, n_five, n_shared
+    )  # fmt: skip
+
+
+def _spreads(rows: Sequence[CompareRow]) -> list[Spread]:
+    alike: dict[object, list[CompareRow]] = {}
+    for row in rows:
+        if row.test:
+            alike.setdefault(_but_for_the_seed(row.run), []).append(row)
+    found = []
+    for several in alike.values():
+        accuracies = [row.test.accuracy for row in several if row.test]
+        if len({row.run.seed for row in several}) > 1:
+            found.append(Spread(several, float(np.mean(accuracies)), min(accuracies), max(accuracies)))
+    return found
+
+
+def _but_for_the_seed(run: Run) -> object:
+    params = {name: value for name, value in run.params.items() if name != "seed"}
+    return run.network, run.split_id, run.spectrogram_set_id, tuple(run.members), tuple(sorted(params.items(), key=str))
+
+
+def _tested_by_all(rows: Sequence[CompareRow]) -> list[int]:
+    return sorted(set.intersection(*(set(tested(row.run).values_list("track_id", flat=True)) for row in rows)))
+
+
+def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | None]:
+    """The rows with test figures on the tracks that all runs were tested on, and how many; as they are, and None, where those are all."""
+    tables = {row.run.pk: {said.track_id: said for said in tested(row.run)} for row in rows}
+    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
+    if all(len(table) == len(shared) for table in tables.values()):
+        return rows, None
+    items = {item.track_id: item for item in rows[0].run.release.items.all()}
+    labels = list(rows[0].run.release.labels)
+    groups = [items[track].group for track in shared]
+    truth = np.array([labels.index(items[track].label) for track in shared], int)
+    votes = np.array([[items[track].votes.get(label, 0) for label in labels] for track in shared], float)
+    found = []
+    for row in rows:
+        test = None
+        if shared:
+            said = [tables[row.run.pk][track].probabilities for track in shared]
+            P = np.array([[probabilities[label] for label in labels] for probabilities in said])  # noqa: N806  (the field's letter)
+            often = _taught(row.run, shared, labels)
+            random = float(often[np.arange(len(shared)), truth].mean())
+            figures = metrics.figures(P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=random)
+            table = metrics.confusion_matrix(truth, P.argmax(axis=1), len(labels))
+            test = Evaluation(
+                run=row.run, part="test", n=len(shared), n_correct=int(np.trace(table)), accuracy=figures.accuracy.value,
+                low=figures.accuracy.low, high=figures.accuracy.high, macro_f1=figures.macro_f1.value,
+                majority=float(np.mean(truth == often.argmax(axis=1))), confusion=table.tolist(), figures=asdict(figures),
+            )  # fmt: skip
+        found.append(CompareRow(row.run, row.train, row.validation, test))
+    return found, len(shared)
+
+
+def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
+    """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
+    excluded = {int(row["track"]) for row in run.excluded}
+    samples = [sample for sample in samples_of(run) if sample.track_id not in excluded]
+    found: dict[int, NDArray[np.float64]] = {}
+    for parts in rounds_of(run, samples):
+        taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]
+        often = np.bincount(taught, minlength=len(labels)) / max(1, len(taught))
+        found |= {sample.track_id: often for sample, part in zip(samples, parts, strict=True) if part == "test"}
+    return np.array([found[track] for track in tracks])
+
+
+def figures_of(runs: Sequence[Run]) -> list[CompareRow]:
+    """Of those that are finished, in the order given."""
+    parts = ("train", "validation", "test")
+    return [CompareRow(run, *(evaluation(run, part) for part in parts)) for run in runs if run.state == "done"]
+
+
+def votes_of(release: Release, tracks: Sequence[int] | None = None) -> list[list[int]]:
+    """How many raters chose each label, a track a row: of these tracks, or of all."""
+    return [votes for _group, votes in _votes(release, tracks)]
+
+
+def _votes(release: Release, tracks: Sequence[int] | None) -> list[tuple[str, list[int]]]:
+    labels, items = list(release.labels), release.items.order_by("track")
+    if tracks is not None:
+        items = items.filter(track__in=tracks)
+    return [(item.group, [item.votes.get(label, 0) for label in labels]) for item in items]
+
+
+def one_rater(release: Release, tracks: Sequence[int] | None = None) -> metrics.OneRater | None:
+    """What one rater scores against the others of the same track, on these tracks or on all; None where nobody can be judged."""
+    found = _votes(release, tracks)
+    return metrics.one_rater([votes for _group, votes in found], [group for group, _votes in found])
+
+
+def verdict_of(one: Run, two: Run) -> Verdict:
+    """On the test tracks that both runs were tested on: exact McNemar, and the difference with its interval over groups."""
+    tables = [{row.track_id: row for row in tested(run)} for run in (one, two)]
+    tracks = sorted(set(tables[0]) & set(tables[1]))
+    labels = list(one.release.labels)
+    groups = {item.track_id: item.group for item in one.release.items.all()}
+    truth = [labels.index(tables[0][track].truth) for track in tracks]
+    predicted = [[labels.index(table[track].predicted) for track in tracks] for table in tables]
+    right = [[guess == true for guess, true in zip(row, truth, strict=True)] for row in predicted]
+    verdict = mcnemar(right[0], right[1], (one.name, two.name))
+    if not tracks:
+        return verdict
+    chosen = [groups[track] for track in tracks]
+    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), draws=_draws_of(one, two))
+
+
+def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
+    """Right less right of two networks on each track, by fold, of every drawing of the folds that both were trained on."""
+    if not one.in_folds or one.split_id != two.split_id or one.draw != two.draw:
+        return []
+    repeats = [_repeats_of(run) for run in (one, two)]
+    found = []
+    for draw in sorted(set(repeats[0]) & set(repeats[1])):
+        pair = [repeats[0][draw], repeats[1][draw]]
+        right = [{row.track_id: int(row.is_right) for row in tested(run).defer("probabilities")} for run in pair]
+        folds: dict[str, list[int]] = {}
+        for sample in samples_of(pair[0]):
+            if sample.track_id in right[0] and sample.track_id in right[1]:
+                folds.setdefault(sample.part, []).append(right[0][sample.track_id] - right[1][sample.track_id])
+        if len(folds) > 2:
+            found.append(list(folds.values()))
+    return found
+
+
+def _repeats_of(run: Run) -> dict[int, Run]:
+    """The same training on other drawings of the folds, by drawing, with itself."""
+    others = runs_of(run.release).filter(
+        split=run.split_id, spectrogram_set=run.spectrogram_set_id, network=run.network, members=run.members, job__state="done"
+    )
+    same = {key: value for key, value in run.params.items() if key != "draw"}
+    found = {other.draw: other for other in others if {key: value for key, value in other.params.items() if key != "draw"} == same}
+    return found | {run.draw: run}
+
+
+def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
+    rows = []
+    for row in comparison.rows:
+        figures: dict[str, Any] = {"run": row.run.pk, "network": row.run.network, "split": row.run.split.name, "seed": row.run.seed}
+        for part in ("train", "validation", "test"):
+            value: Evaluation | None = getattr(row, part)
+            if value:
+                figures[part] = {
+                    name: getattr(value, name)
+                    for name in ("n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "figures")
+                }
+        rows.append(figures)
+    return rows
+
+
+HEAD = "| model | input | seed | n | accuracy | 95% interval | macro-F1 | 95% interval | minutes |"
+
+
+def markdown(comparison: Comparison) -> str:
+    """The table of a paper: every run with n and intervals, then what needs no training, the people, and the verdicts."""
+    tested = [row for row in comparison.rows if row.test]
+    lines = [HEAD, "|" + " --- |" * 9, *(_line(row) for row in tested)]
+    for n in sorted({row.test.n for row in tested if row.test}, reverse=True):
+        test = next(row.test for row in tested if row.test and row.test.n == n)
+        lines.append(f"| always the majority of the training part | | | {n} | {test.majority:.1%} | | {test.majority_f1:.3f} | | |")
+        lines.append(f"| guessing as often as the labels occur | | | {n} | {test.random_in_words} | | | | |")
+    if people := comparison.one_rater:
+        lines.append(
+            f"| one rater against the others of the same track | | | {people.n} ratings | {people.accuracy.value:.1%}"
+            f" | {people.accuracy.in_words('{:.1%}')} | {people.macro_f1.value:.3f} | {people.macro_f1.in_words('{:.3f}')} | |"
+        )
+    if comparison.five_raters is not None:
+        lines.append(f"| five raters against the others | | | {comparison.n_five} | {comparison.five_raters:.1%} | | | | |")
+    else:
+        lines.append("| five raters against the others: no track has more than five ratings | | | – | – | | | | |")
+    notes = [spread.in_words for spread in comparison.spreads] + [verdict.words for verdict in comparison.verdicts]
+    return "\n".join(lines) + "\n\n" + "".join(f"- {note}\n" for note in notes)
+
+
+def _line(row: CompareRow) -> str:
+    assert row.test is not None
+    test, seconds = row.test, row.run.seconds
+    figures = f"{test.accuracy:.1%} | {test.low:.1%} to {test.high:.1%} | {test.macro_f1:.3f} | {test.f1_in_words}"
+    minutes = "–" if seconds is None else f"{seconds / 60:.1f}"
+    return f"| {row.run.name} | {row.run.input_in_words} | {row.run.seed} | {test.n} | {figures} | {minutes} |"

@@ -1,0 +1,124 @@
+"""What a person may choose of a training: by page, API and command alike; several seeds, an ensemble of chosen runs."""
+
+import io
+import re
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from mer import comparing
+from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.models import Run
+from mer.services import runs
+from tests.test_curators import trained
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+FORM = {"network": "crnn", "input": "full", "recipe": "robust", "epochs": 5, "seed": 3}
+RARE = {"learning_rate": "0.0005", "batch_size": "4", "dropout": "0.3", "mixup": "0.1", "depth": "2", "width": "0.5"}
+STORED = {"learning_rate": 0.0005, "batch_size": 4, "dropout": 0.3, "mixup": 0.1, "depth": 2, "width": 0.5}
+
+
+def test_what_is_left_empty_is_the_networks_own(release, client, curator):
+    client.force_login(curator)
+    client.post(f"/releases/{release.name}/train/", FORM | dict.fromkeys(RARE, "") | {"precision": ""})
+    run = Run.objects.get()
+    assert run.params == TrainingParams.of("crnn", epochs=5, seed=3).as_dict()
+    assert run.params["learning_rate"] == 1e-4
+
+
+def test_every_rare_value_is_stored_on_the_run_by_page_and_by_api(release, client, curator):
+    client.force_login(curator)
+    client.post(f"/releases/{release.name}/train/", FORM | RARE | {"precision": "float32", "shuffle_labels": "on"})
+    page = Run.objects.get()
+    assert {name: page.params[name] for name in STORED} == STORED
+    assert page.params["precision"] == "float32" and page.is_control
+    asked = FORM | STORED | {"release": release.name, "precision": "float32", "shuffle_labels": True, "seed": 4}
+    answer = client.post("/api/v1/runs/", asked, content_type="application/json")
+    assert answer.status_code == 202, answer.content
+    assert Run.objects.get(pk=answer.json()["id"]).params == page.params | {"seed": 4}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [({"dropout": "1"}, "dropout of 1"), ({"depth": "9"}, "depth of 9"), ({"batch_size": "0"}, "0 pictures"),
+     ({"width": "99"}, "width of 99"), ({"mixup": "-1"}, "mixup of -1"), ({"learning_rate": "nan"}, "Enter a number"),
+     ({"seeds": "21"}, "less than or equal to 20")],
+)  # fmt: skip
+def test_an_impossible_value_is_named_with_the_advanced_part_open(release, client, curator, value, words):
+    client.force_login(curator)
+    page = client.post(f"/releases/{release.name}/train/", FORM | value).content.decode()
+    assert words in page and not Run.objects.exists()
+    if "seeds" not in value:
+        assert "<details open" in page.partition("Advanced")[0].rpartition("<form")[2]
+
+
+def test_the_api_names_an_impossible_value_too(release, client, curator):
+    client.force_login(curator)
+    answer = client.post(
+        "/api/v1/runs/", {"release": release.name, "network": "cnn", "dropout": 1.5}, content_type="application/json"
+    )
+    assert answer.status_code in (400, 409, 422) and "dropout of 1.5" in answer.content.decode()
+
+
+def test_an_ensemble_of_chosen_runs_is_asked_for_on_the_page_and_by_the_api(release, client, curator):
+    one, two = trained(release, folds=True), trained(release, "cnn", folds=True)
+    running = runs.create_run(
+        release=release, training=TrainingParams.of("mel"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+    )
+    client.force_login(curator)
+    compared = client.get(f"/releases/{release.name}/compare/?run={one.pk}&run={two.pk}").content.decode()
+    link = re.search(r'href="([^"]+network=ensemble[^"]+)"', compared).group(1)
+    page = client.get(link).content.decode()
+    assert page.count("checked") == 3, "both runs, and folds"
+    assert running.name not in page, "what is not finished is not offered"
+    client.post(f"/releases/{release.name}/train/", FORM | {"network": "ensemble", "folds": "on", "members": [one.pk, two.pk]})
+    made = Run.objects.get(network="ensemble")
+    assert made.members == [one.pk, two.pk]
+    asked = {"release": release.name, "network": "ensemble", "folds": True, "members": [one.pk, two.pk], "seed": 9}
+    assert client.post("/api/v1/runs/", asked, content_type="application/json").json()["id"] == Run.objects.latest("pk").pk
+    assert Run.objects.latest("pk").members == [one.pk, two.pk]
+
+
+def test_seeds_make_as_many_runs_and_all_or_none_are_queued(release, client, curator):
+    client.force_login(curator)
+    client.post(f"/releases/{release.name}/train/", FORM | {"seeds": 3})
+    assert sorted(run.seed for run in Run.objects.all()) == [3, 4, 5]
+    page = client.post(f"/releases/{release.name}/train/", FORM | {"seeds": 3, "seed": 1}).content.decode()
+    assert "queued or running already" in page and Run.objects.count() == 3
+
+
+def test_runs_that_differ_in_the_seed_alone_are_told_with_their_mean(release):
+    for seed, wrong in ((1, 0), (2, 3), (3, 6)):
+        trained(release, "cnn", folds=True, seed=seed, wrong=wrong)
+    trained(release, "cnn", folds=True, seed=4, dropout=0.5)
+    (spread,) = comparing.compare(release).spreads
+    assert (round(spread.mean, 3), spread.low, spread.high) == (0.75, 0.5, 1.0)
+    assert "75.0% on average, 50.0 to 100.0%" in spread.in_words
+
+
+def command(*arguments: object) -> str:
+    out = io.StringIO()
+    call_command(*map(str, arguments), stdout=out)
+    return out.getvalue()
+
+
+def test_the_table_of_a_paper_has_baselines_people_and_verdicts_against_one_run(release):
+    rival, better = trained(release, "cnn", folds=True, wrong=8), trained(release, "crnn", folds=True)
+    hold_out = trained(release, "compact")
+    said = command("compare", release.name, "--shared", "--against", rival.pk, "--markdown")
+    shared = hold_out.predictions.filter(part="test").count()
+    rows = [[cell.strip() for cell in line[1:-1].split("|")] for line in said.splitlines() if line.startswith("| ")]
+    table = {row[0]: row for row in rows}
+    people = table["one rater against the others of the same track"]
+    assert people[3].endswith("ratings") and people[4].endswith("%")
+    assert table["always the majority of the training part"][3] == str(shared)
+    for run in (rival, better, hold_out):
+        assert table[run.name][3] == str(shared)
+    verdicts = [line for line in said.splitlines() if line.startswith("- ")]
+    assert len(verdicts) == 2 and all(rival.name in words for words in verdicts)
+
+
+def test_a_run_that_is_not_among_them_is_named(release):
+    trained(release, "cnn", folds=True)
+    with pytest.raises(CommandError, match="Run 99 is not among the finished runs"):
+        command("compare", release.name, "--shared", "--against", "99")
