@@ -81,7 +81,7 @@ class TrainForm(forms.Form):
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)
     seeds = forms.IntegerField(
-        min_value=1, max_value=runs.MOST_SEEDS, initial=1, required=False, label=_("Seeds"),
+        min_value=1, max_value=runs.MOST_SEEDS, initial=1, required=False, label=_("Number of seeds"),
         help_text=_("As many runs, each with the next seed: how much of a figure is chance."),
     )  # fmt: skip
     # Rarely changed: the page folds these away. Empty means the network's own.

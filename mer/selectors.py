@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Prefetch, Q, QuerySet
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from numpy.typing import NDArray
 
 from datasets import selectors as ground
@@ -116,6 +116,42 @@ def missing_tracks(owner: SpectrogramSet, release: Release) -> list[Track]:
 
 
 VERSIONS = {"features": features.VERSION, "transfer": musicnn.VERSION, "mel": features.MEL_VERSION}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Tracks of a release that no network can learn from by this input: (number, title, reason) of each."""
+
+    input: str
+    tracks: list[tuple[int, str, str]]
+    n_items: int
+
+    @property
+    def n_usable(self) -> int:
+        return self.n_items - len(self.tracks)
+
+
+def left_out_by_input(release: Release) -> list[LeftOut]:
+    """Before anything is trained: by the pictures that are drawn already, else by the length of the recording."""
+    items = list(release.items.order_by("number").values_list("track_id", "title", "track__duration_s"))
+    found = []
+    for input, words in INPUTS.items():
+        params = SpectrogramParams(input=input)  # type: ignore[arg-type]
+        pictures = Spectrogram.objects.filter(track__in=release.items.values("track"), set__input=input)
+        drawn = dict(pictures.order_by("-set__recipe").values_list("track_id", "reason"))
+        enough = params.enough_samples / params.sr
+        tracks = []
+        for pk, title, duration in items:
+            reason = drawn.get(pk, "")
+            if pk not in drawn and duration is not None and duration < enough:
+                reason = gettext("Too short: %(has).1f s of sound, and %(enough).2f s are needed.") % {
+                    "has": duration,
+                    "enough": enough,
+                }
+            if reason:
+                tracks.append((pk, title, reason))
+        found.append(LeftOut(gettext(words), tracks, len(items)))
+    return found
 
 
 def tracks_without_features(release: Release, kind: str) -> list[Track]:

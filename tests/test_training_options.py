@@ -6,10 +6,11 @@ import re
 import pytest
 from django.core.management import CommandError, call_command
 
-from mer import comparing
+from datasets.models import Track
+from mer import comparing, selectors
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
-from mer.services import runs
+from mer.services import inputs, runs
 from tests.test_curators import trained
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -122,3 +123,18 @@ def test_a_run_that_is_not_among_them_is_named(release):
     trained(release, "cnn", folds=True)
     with pytest.raises(CommandError, match="Run 99 is not among the finished runs"):
         command("compare", release.name, "--shared", "--against", "99")
+
+
+def test_what_each_input_leaves_out_is_told_before_anything_is_trained(release, client, curator):
+    short, silent, *_others = Track.objects.order_by("pk")
+    Track.objects.update(duration_s=60)
+    Track.objects.filter(pk=short.pk).update(duration_s=30)
+    inputs.store_spectrogram(inputs.spectrogram_set(SpectrogramParams()), silent, None, reason="Silent: no sound.")
+    full, clips, whole = selectors.left_out_by_input(release)
+    assert [(pk, reason) for pk, _title, reason in full.tracks] == [
+        (short.pk, "Too short: 30.0 s of sound, and 47.55 s are needed."), (silent.pk, "Silent: no sound.")
+    ]  # fmt: skip
+    assert [pk for pk, *_rest in clips.tracks] == [short.pk], "half a window is enough of whole songs, and nobody has drawn a clip"
+    assert whole.tracks == [] and full.n_usable == whole.n_usable - 2
+    client.force_login(curator)
+    assert "30.0 s of sound" in client.get(f"/releases/{release.name}/train/").content.decode()

@@ -53,6 +53,12 @@ class SpectrogramParams:
     def window_s(self) -> float:
         return self.window_samples / self.sr
 
+    @property
+    def enough_samples(self) -> float:
+        """Samples from which on a picture is made: all of it; of a clip those of its columns, of the last window of a song one half."""
+        size = self.window_samples
+        return {"full": size, "clips": (self.columns - 1) * self.hop_length, "whole": size / 2}[self.input]
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -33,8 +33,7 @@ def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[n
     SpectrogramImpossible
         The track is shorter than one picture (`whole` : than half of one).
     """
-    size = params.window_samples
-    enough = {"full": size, "clips": (params.columns - 1) * params.hop_length, "whole": size / 2}[params.input]
+    size, enough = params.window_samples, params.enough_samples
     if len(y) % size >= enough:
         y = np.pad(y, (0, size - len(y) % size))
     if len(y) < size:

@@ -187,6 +187,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
         "form": form,
         "n": release.items.count(),
         "estimates": estimates,
+        "left_out": selectors.left_out_by_input(release),
         "epochs": DEFAULT.epochs,
     }
     return render(request, "mer/train.html", ctx)
