@@ -32,7 +32,7 @@ def fill(n_tracks: int) -> None:
     from mer.models import Spectrogram
     from mer.services.inputs import spectrogram_set
 
-    sets = [spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES]  # type: ignore[arg-type]
+    sets = [spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES]
     dataset = create_dataset(name="Big")
     release = Release.objects.create(dataset=dataset, name="big", rule="five ratings", labels=list(LABELS), content_hash="0" * 64)
     split = Split.objects.create(release=release, name="80/10/10", seed=1, parts={})

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from benchmarks.ingest import pieces
 from datasets.methods.audio import convert, read_wav
 from mer.methods import spectrograms
-from mer.methods.params import Input, SpectrogramParams
+from mer.methods.params import SpectrogramParams
 
-INPUTS: tuple[Input, ...] = ("full", "whole")
+INPUTS = ("full", "whole")
 
 
 def decode(path: Path, params: SpectrogramParams) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 from datasets.forms import SeveralFilesField
 from datasets.models import Dataset, Release, Track
-from mer.methods.params import INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams
+from mer.methods.params import INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams, names_of
 from mer.models import Run
 from mer.services import runs
 
@@ -56,8 +56,8 @@ class PredictForm(forms.Form):
 
 class TrainForm(forms.Form):
     network = forms.ChoiceField(label=_("Network"), choices=translated(NETWORKS))
-    input = forms.ChoiceField(label=_("Input"), choices=translated(INPUTS))
-    recipe = forms.ChoiceField(label=_("Recipe"), choices=translated(RECIPES))
+    input = forms.ChoiceField(label=_("Input"), choices=translated(names_of(INPUTS)))
+    recipe = forms.ChoiceField(label=_("Recipe"), choices=translated(names_of(RECIPES)))
     folds = forms.BooleanField(
         required=False,
         label=_("In folds"),

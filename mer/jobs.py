@@ -42,7 +42,7 @@ PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "scipy", "librosa"
 def draw_spectrograms(ticket: Ticket) -> None:
     """The spectrogram of one track in every recipe, or the reason why there is none."""
     track = Track.objects.get(pk=ticket.job.subject_id)
-    inputs.draw_track(track, [inputs.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])  # type: ignore[arg-type]
+    inputs.draw_track(track, [inputs.spectrogram_set(SpectrogramParams(recipe=recipe)) for recipe in RECIPES])
 
 
 def train_run(ticket: Ticket) -> None:

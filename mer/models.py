@@ -17,8 +17,8 @@ from mer.methods import params
 class SpectrogramSet(models.Model):
     """One choice of input and recipe with all its constants: its spectrograms can be made again from this row."""
 
-    input = models.CharField(max_length=10, choices=list(params.INPUTS.items()))
-    recipe = models.CharField(max_length=10, choices=list(params.RECIPES.items()))
+    input = models.CharField(max_length=10, choices=list(params.names_of(params.INPUTS).items()))
+    recipe = models.CharField(max_length=10, choices=list(params.names_of(params.RECIPES).items()))
     params = models.JSONField()
 
     class Meta:

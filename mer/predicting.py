@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from datasets.methods import audio
 from mer.errors import PredictionImpossible
 from mer.methods import features, musicnn, spectrograms
-from mer.methods.params import SpectrogramParams
+from mer.methods.params import SAMPLE_RATE, SpectrogramParams
 from mer.models import Run
 from mer.services.runs import named
 
@@ -38,7 +38,11 @@ def predictor(run: Run) -> Callable[[Path], Prediction]:
     if run.members:
         return _of_members(run)
     labels = list(run.release.labels)
-    says = _of_features(run) if run.spectrogram_set is None else _of_pictures(run, SpectrogramParams(**run.spectrogram_set.params))
+    says = (
+        _of_features(run)
+        if run.spectrogram_set is None
+        else _of_pictures(run, SpectrogramParams.stored(run.spectrogram_set.params))
+    )
 
     def predict(path: Path) -> Prediction:
         with tempfile.TemporaryDirectory(prefix="predict-", dir=settings.WORK_DIR) as folder:
@@ -55,7 +59,6 @@ Said = tuple[
     NDArray[np.float64], list[tuple[float, float, NDArray[np.float64]]]
 ]  # of the whole; of each window, with its first and last second
 Says = Callable[[NDArray[np.float32]], Said]
-SAMPLE_RATE = SpectrogramParams().sr
 
 
 def _of_members(run: Run) -> Callable[[Path], Prediction]:

@@ -52,14 +52,14 @@ def steps(
     found = []
     for table, network, input, shuffled in plan:
         training = TrainingParams.of(network, epochs=epochs, seed=seed, shuffle_labels=shuffled)
-        spectrograms = SpectrogramParams(input=input, recipe=recipe)  # type: ignore[arg-type]
+        spectrograms = SpectrogramParams(input=input, recipe=recipe)
         title = NETWORKS[network] + (" on shuffled labels: the control" if shuffled else "")
         theirs = PAPER_TEST_ACCURACY.get(network) if table == "Table 4" else None
         run = selectors.latest_run(release, training, spectrograms, folds=folds)
         found.append(Step(table, title, training, spectrograms, folds, theirs, run))
     for network, varied in ABLATIONS if ablations else ():
         training = TrainingParams.of(network, epochs=epochs, seed=seed, **varied)
-        spectrograms = SpectrogramParams(input="full", recipe=recipe)  # type: ignore[arg-type]
+        spectrograms = SpectrogramParams(input="full", recipe=recipe)
         title = f"{NETWORKS[network]}, {', '.join(f'{name} {value:g}' for name, value in varied.items())}"
         run = selectors.latest_run(release, training, spectrograms, folds=folds)
         found.append(Step("Ablation", title, training, spectrograms, folds, None, run))

@@ -16,7 +16,7 @@ from datasets.methods import splits
 from datasets.models import FOLDS, Dataset, Release, ReleaseItem, SplitMember, Track
 from mer.methods import features, metrics, musicnn
 from mer.methods.comparison import Verdict, mcnemar
-from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SpectrogramParams, TrainingParams
+from mer.methods.params import INPUTS, NETWORKS, PICTURELESS, RECIPES, SAMPLE_RATE, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, FeatureVector, Prediction, Promotion, Run, Spectrogram, SpectrogramSet
 
 
@@ -135,11 +135,10 @@ def left_out_by_input(release: Release) -> list[LeftOut]:
     """Before anything is trained: by the pictures that are drawn already, else by the length of the recording."""
     items = list(release.items.order_by("number").values_list("track_id", "title", "track__duration_s"))
     found = []
-    for input, words in INPUTS.items():
-        params = SpectrogramParams(input=input)  # type: ignore[arg-type]
+    for input, choice in INPUTS.items():
         pictures = Spectrogram.objects.filter(track__in=release.items.values("track"), set__input=input)
         drawn = dict(pictures.order_by("-set__recipe").values_list("track_id", "reason"))
-        enough = params.enough_samples / params.sr
+        enough = choice.enough / SAMPLE_RATE
         tracks = []
         for pk, title, duration in items:
             reason = drawn.get(pk, "")
@@ -150,7 +149,7 @@ def left_out_by_input(release: Release) -> list[LeftOut]:
                 }
             if reason:
                 tracks.append((pk, title, reason))
-        found.append(LeftOut(gettext(words), tracks, len(items)))
+        found.append(LeftOut(gettext(choice.words), tracks, len(items)))
     return found
 
 

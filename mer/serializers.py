@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from datasets.models import Release, Track
 from datasets.serializers import JobSerializer
-from mer.methods.params import CHOICES, INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams
+from mer.methods.params import CHOICES, INPUTS, NETWORKS, PRECISIONS, RECIPES, TrainingParams, names_of
 from mer.models import Evaluation, Inference, Prediction, Run
 from mer.services import runs
 
@@ -33,8 +33,8 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 class NewRunSerializer(serializers.Serializer[Run]):
     release = serializers.SlugRelatedField(slug_field="name", queryset=Release.objects.all())
     network = serializers.ChoiceField(choices=list(NETWORKS.items()))
-    input = serializers.ChoiceField(choices=list(INPUTS.items()), default="full")
-    recipe = serializers.ChoiceField(choices=list(RECIPES.items()), default="robust")
+    input = serializers.ChoiceField(choices=list(names_of(INPUTS).items()), default="full")
+    recipe = serializers.ChoiceField(choices=list(names_of(RECIPES).items()), default="robust")
     folds = serializers.BooleanField(default=False, help_text="Test every track once, in the release's folds.")
     draw = serializers.IntegerField(
         min_value=1, max_value=runs.MOST_DRAWS, default=1, help_text="Which drawing of the folds; another one repeats the k-fold."

@@ -4,63 +4,123 @@
 Approach. Adv. Sci. Technol. Eng. Syst. J. 6(2), 716-721, 2021. doi:10.25046/aj060283.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from datasets.methods.messages import N_
 
-Input = Literal["full", "clips", "whole"]
-Recipe = Literal["robust", "paper"]
+SAMPLE_RATE = 22_050  # Hz; librosa's default rate, which the paper does not change
+HOP = 4096  # samples; Algorithm 1
+STEPS = 256  # columns of a picture; Algorithm 1
 
 
-CLIP_S = 45.0  # section 3.3
+@dataclass(frozen=True)
+class Input:
+    """Which samples of a recording become pictures.
+
+    words : for pages. source : where it is said. samples : of one picture. columns : those of its 256 that hold sound; the others are
+    silent (white). enough : samples from which on a picture is made, filled up with silence where it takes more. every : all pictures of
+    the recording one after the other, or the first alone.
+    """
+
+    words: str
+    source: str
+    samples: int
+    columns: int
+    enough: int
+    every: bool
+
+
+INPUTS: dict[str, Input] = {
+    "full": Input(
+        N_("Full song: the first 47.55 s (Algorithm 1)"),
+        "Algorithm 1, taken literally: the first 256 x 4096 samples",
+        samples=STEPS * HOP, columns=STEPS, enough=STEPS * HOP, every=False,
+    ),
+    "clips": Input(
+        N_("Clips of 45 s, pooled"),
+        "section 3.3: clips of 45 s. A centred transform of 45 s has 243 columns; a clip that lacks less than one hop (46 ms) still fills them",
+        samples=45 * SAMPLE_RATE, columns=1 + 45 * SAMPLE_RATE // HOP, enough=45 * SAMPLE_RATE // HOP * HOP, every=True,
+    ),
+    "whole": Input(
+        N_("The whole song in windows of 47.55 s, pooled"),
+        "section 3.3: what the paper says that a full song means. The last window counts from one half of it on",
+        samples=STEPS * HOP, columns=STEPS, enough=STEPS * HOP // 2, every=True,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How decibels become grey levels. Each picture is then stretched from its own lowest to its own highest value, 0 to 255.
+
+    words : for pages. source : where it is said. clamp_db : first, all that is more than this below the loudest cell is raised to it;
+    None: nothing is, and one near-silent cell sets the scale.
+    """
+
+    words: str
+    source: str
+    clamp_db: float | None
+
+
+RECIPES: dict[str, Recipe] = {
+    "robust": Recipe(N_("Robust: clamped to 80 dB"), "librosa's power_to_db, top_db=80", clamp_db=80.0),
+    "paper": Recipe(N_("Paper: stretched to its own extremes"), "Algorithm 1 and the known recipe of its wording: log(S + 1e-9), min-max", None),
+}  # fmt: skip
+
+
+def names_of(choices: Mapping[str, Input | Recipe]) -> dict[str, str]:
+    """What pages call them."""
+    return {name: choice.words for name, choice in choices.items()}
 
 
 @dataclass(frozen=True)
 class SpectrogramParams:
-    """Algorithm 1 of the paper, with what it leaves unsaid stated.
+    """Algorithm 1 of the paper on an input, by a recipe, with what it leaves unsaid stated.
 
-    The input is which samples become pictures: `full`, the first 256 x 4096 (Algorithm 1, taken literally); `clips`, consecutive clips of
-    45 s (section 3.3); `whole`, consecutive windows of 256 x 4096 over the entire track (what the paper says "full song" means).
-
-    A recipe is how decibels become grey levels: `paper` stretches each picture between its lowest and highest value,
-    `robust` first clamps it to the loudest 80 dB, so that one near-silent cell cannot set the scale.
+    Raises
+    ------
+    ValueError
+        There is no such input, or no such recipe.
     """
 
-    input: Input = "full"
-    recipe: Recipe = "robust"
-    sr: int = 22_050  # Hz; librosa's default rate, which the paper does not change
+    input: str = "full"
+    recipe: str = "robust"
+    sr: int = SAMPLE_RATE
     n_mels: int = 128  # Algorithm 1
-    hop_length: int = 4096  # Algorithm 1
-    time_steps: int = 256  # Algorithm 1
+    hop_length: int = HOP
+    time_steps: int = STEPS
     # Not in the paper. librosa's default of 2048 would skip half of the samples at this hop; the known recipe that the
     # paper's wording follows uses twice the hop.
     n_fft: int = 8192
     log_floor: float = 1e-9  # the same recipe: log(S + 1e-9)
-    clamp_db: float = 80.0  # robust only; librosa's power_to_db default
+
+    def __post_init__(self) -> None:
+        for name, choices in ((self.input, INPUTS), (self.recipe, RECIPES)):
+            if name not in choices:
+                raise ValueError(f"{name!r} is none of {', '.join(choices)}")
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> "SpectrogramParams":
+        """Of what `as_dict` gave, which says more than is needed."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
     @property
     def window_samples(self) -> int:
-        """Samples of one picture: 256 steps of 4096 (47.55 s), or those of a clip."""
-        return int(CLIP_S * self.sr) if self.input == "clips" else self.time_steps * self.hop_length
+        return INPUTS[self.input].samples
 
     @property
     def columns(self) -> int:
-        """Columns with sound in them: all 256, or 243 of a clip (a centred transform of 45 s); the others are silent (white)."""
-        return 1 + self.window_samples // self.hop_length if self.input == "clips" else self.time_steps
+        return INPUTS[self.input].columns
 
     @property
     def window_s(self) -> float:
         return self.window_samples / self.sr
 
-    @property
-    def enough_samples(self) -> float:
-        """Samples from which on a picture is made: all of it; of a clip those of its columns, of the last window of a song one half."""
-        size = self.window_samples
-        return {"full": size, "clips": (self.columns - 1) * self.hop_length, "whole": size / 2}[self.input]
-
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Everything that decides how a picture looks."""
+        return asdict(self) | {"clamp_db": RECIPES[self.recipe].clamp_db, "scaling": "min-max of each picture, 0-255, dark is loud"}
 
 
 @dataclass(frozen=True)
@@ -121,12 +181,6 @@ NETWORKS: dict[str, str] = {
 }
 ENSEMBLE = ("features", "transfer")  # what an ensemble without chosen runs averages a model on each of
 PICTURELESS = {"ensemble", "features", "transfer", "mel"}  # they hear the whole recording, not a picture of its beginning
-INPUTS: dict[str, str] = {
-    "full": N_("Full song: the first 47.55 s (Algorithm 1)"),
-    "clips": N_("Clips of 45 s, pooled"),
-    "whole": N_("The whole song in windows of 47.55 s, pooled"),
-}
-RECIPES: dict[str, str] = {"robust": N_("Robust: clamped to 80 dB"), "paper": N_("Paper: stretched to its own extremes")}
 IMAGE_SHAPE = (128, 256)  # Algorithm 1: mel bands x time steps
 INPUT_SHAPE = (126, 258)  # Tables 2 and 3; the picture is resized to it, as Keras' image loader does with target_size
 N_SLICES = 6  # 258 = 6 x 43: the time steps that the CRNN reads one after the other

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mer.errors import SpectrogramImpossible
-from mer.methods.params import SpectrogramParams
+from mer.methods.params import INPUTS, RECIPES, SpectrogramParams
 
 
 def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[np.float32]]:
@@ -33,14 +33,14 @@ def windows(y: NDArray[np.float32], params: SpectrogramParams) -> list[NDArray[n
     SpectrogramImpossible
         The track is shorter than one picture (`whole` : than half of one).
     """
-    size, enough = params.window_samples, params.enough_samples
+    size, enough = params.window_samples, INPUTS[params.input].enough
     if len(y) % size >= enough:
         y = np.pad(y, (0, size - len(y) % size))
     if len(y) < size:
         raise SpectrogramImpossible(
             f"Too short: {len(y) / params.sr:.1f} s of sound, and {enough / params.sr:.2f} s are needed to fill {params.columns} columns."
         )
-    n = 1 if params.input == "full" else len(y) // size
+    n = len(y) // size if INPUTS[params.input].every else 1
     return [y[start : start + size] for start in range(0, n * size, size)]
 
 
@@ -108,8 +108,9 @@ def _mel_filters(sr: int, n_fft: int, n_mels: int) -> Any:
 def to_picture(S: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.uint8]:  # noqa: N803  (librosa's name)
     """Grey levels of S: decibels, stretched to 0-255, turned upside down, dark on white."""
     level = 10 * np.log10(S.astype(np.float64) + params.log_floor)
-    if params.recipe == "robust":
-        level = np.maximum(level, level.max() - params.clamp_db)
+    clamp_db = RECIPES[params.recipe].clamp_db
+    if clamp_db is not None:
+        level = np.maximum(level, level.max() - clamp_db)
     low, high = level.min(), level.max()
     if high - low < 1e-9:
         raise SpectrogramImpossible("Every cell of the spectrogram is the same: there is nothing to learn from.")

@@ -56,7 +56,7 @@ def draw_track(track: Track, sets: Sequence[SpectrogramSet]) -> None:
 
     wav = ground.wav_of(track)
     for owner in sets:
-        params = SpectrogramParams(**owner.params)
+        params = SpectrogramParams.stored(owner.params)
         try:
             if wav is None:
                 raise SpectrogramImpossible("The track has no converted file.")
@@ -78,7 +78,7 @@ def _bundle_spectrograms(sender: object, release: Release, **kwargs: object) -> 
     written.
     """
     for recipe in RECIPES:
-        drawn = spectrogram_set(SpectrogramParams(recipe=recipe))  # type: ignore[arg-type]
+        drawn = spectrogram_set(SpectrogramParams(recipe=recipe))
         for piece in ground.pieces(release):
             number = dict(release.items.filter(number__range=piece).values_list("track_id", "number"))
             there = drawn.spectrograms.filter(track__in=number)

@@ -27,7 +27,7 @@ def train_again(run: Run, *, release: Release | None = None, by: User | None = N
     return create_run(
         release=release or run.release,
         training=TrainingParams(**{name: value for name, value in run.params.items() if name in known}),
-        spectrograms=SpectrogramParams(**run.spectrogram_set.params) if run.spectrogram_set else SpectrogramParams(),
+        spectrograms=SpectrogramParams.stored(run.spectrogram_set.params) if run.spectrogram_set else SpectrogramParams(),
         folds=run.in_folds,
         members=list(Run.objects.filter(pk__in=run.members)),
         by=by,

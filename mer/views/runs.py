@@ -18,7 +18,7 @@ from datasets.selectors import events_of, parts_without
 from datasets.services.signals import note_sight
 from mer import comparing, plots, selectors
 from mer.forms import translated
-from mer.methods.params import INPUTS, NETWORKS, RECIPES
+from mer.methods.params import INPUTS, NETWORKS, RECIPES, names_of
 from mer.models import Run
 from mer.services import promotions, runs
 
@@ -38,7 +38,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     ctx = {
         "page": page, "releases": releases, "release": release, "filters": filters, "networks": translated(NETWORKS),
-        "inputs": translated(INPUTS), "recipes": translated(RECIPES), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
+        "inputs": translated(names_of(INPUTS)), "recipes": translated(names_of(RECIPES)), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
         "promoted": selectors.promoted(release.dataset) if release else None,
         "plots": plots.both_whiskers(comparing.figures_of(list(page)), human=comparing.one_rater(release)) if release and found else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),

@@ -4,7 +4,7 @@ import pytest
 
 from mer.errors import SpectrogramImpossible
 from mer.methods import spectrograms
-from mer.methods.params import SpectrogramParams
+from mer.methods.params import INPUTS, RECIPES, SpectrogramParams
 
 PARAMS = SpectrogramParams()
 
@@ -124,3 +124,26 @@ def test_windows_without_sound_are_left_out_and_pictures_are_kept_one_below_the_
     found = spectrograms.pictures(y, params)
     assert len(found) == 2
     np.testing.assert_array_equal(spectrograms.read_png(spectrograms.png(spectrograms.stacked(found))), found)
+
+
+def test_an_input_or_a_recipe_that_does_not_exist_is_named():
+    with pytest.raises(ValueError, match="'half' is none of full, clips, whole"):
+        SpectrogramParams(input="half")
+    with pytest.raises(ValueError, match="'loud' is none of robust, paper"):
+        SpectrogramParams(recipe="loud")
+
+
+@pytest.mark.parametrize("recipe", ["robust", "paper"])
+def test_what_is_stored_says_how_the_picture_was_made_and_is_read_back(recipe):
+    params = SpectrogramParams(input="clips", recipe=recipe)
+    stored = params.as_dict()
+    assert stored["clamp_db"] == (80.0 if recipe == "robust" else None) and stored["n_fft"] == 8192
+    assert SpectrogramParams.stored(stored) == params
+    assert SpectrogramParams.stored(stored | {"clamp_db": 80.0}) == params, "as rows of earlier versions hold it"
+
+
+def test_each_input_and_recipe_names_its_source():
+    assert (INPUTS["full"].samples, INPUTS["full"].columns) == (256 * 4096, 256)
+    assert (INPUTS["clips"].samples, INPUTS["clips"].columns, INPUTS["clips"].enough) == (45 * 22_050, 243, 242 * 4096)
+    assert INPUTS["whole"].enough == 128 * 4096 and INPUTS["whole"].every
+    assert all(choice.source and choice.words for choice in (*INPUTS.values(), *RECIPES.values()))
