@@ -12,6 +12,8 @@ class ConfigConfig(AppConfig):
 
         Here for all of them, so that no field can be forgotten; `make messages` collects them in the same way.
         """
+        from config import security  # noqa: F401  (its checks, and what follows a new password)
+
         for owner, attribute, text in model_texts():
             setattr(owner, attribute, gettext_lazy(text))
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from annotate.models import Questionnaire, Rating
 from datasets.models import Dataset, Job, Release, Track
-from datasets.selectors import fetch_alarms
+from datasets.selectors import fetch_alarms, work_alarms
 
 DAYS = 30
 
@@ -23,6 +23,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     active = Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
     context |= {
         "alarms": fetch_alarms(),
+        "work_alarms": work_alarms(),
         "tracks": _tracks(),
         "days": _ratings_a_day(),
         "reliability": _reliability(list(reversed(releases))),

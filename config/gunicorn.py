@@ -5,6 +5,7 @@ On SQLite, where nothing stands between it and the raters' phones, more threads,
 
 import os
 import shutil
+import tempfile
 from types import SimpleNamespace
 
 import django
@@ -23,16 +24,19 @@ accesslog = None
 loglevel = "warning"
 logconfig_dict = settings.LOGGING
 
-counted = settings.DATA_DIR / "metrics"  # by each web process in a file of its own; /metrics adds them up
-shutil.rmtree(counted, ignore_errors=True)
-counted.mkdir()
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counted)
+# By each web process in a file of its own; /metrics adds them up. In a folder of this server alone: another may stand beside it.
+counted = tempfile.mkdtemp(prefix="mer-metrics-")
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted
 
 
 def child_exit(server: object, worker: SimpleNamespace) -> None:
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(server: object) -> None:
+    shutil.rmtree(counted, ignore_errors=True)
 
 
 def on_starting(server: object) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from celery import current_app
+from django.core.cache import cache
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
@@ -39,6 +40,13 @@ def _database() -> None:
 
 
 def _storage() -> None:
+    """Asked every few seconds at most: anybody may ask, and in a bucket each file costs."""
+    if not cache.get("storage-is-well"):
+        _write()
+        cache.set("storage-is-well", True, 5)
+
+
+def _write() -> None:
     name = default_storage.save("health/probe", ContentFile(b"ok"))
     default_storage.delete(name)
 

@@ -1,14 +1,19 @@
 """`python -m config.keep COMMAND...`: start a worker again when it dies, so that one crash does not stop the studio.
 
-The supervisor signals the whole process group, so that the worker hears of a stop by itself. A worker that dies within
-seconds of each start is given up.
+The supervisor signals the whole process group, so that the worker hears of a stop by itself. When the supervisor is gone (a terminal
+that was closed, `kill -9`), what it started ends too. A worker that dies within seconds of each start is given up.
 """
 
 import ctypes
+import fcntl
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 PDEATHSIG = 1  # prctl(2)
 SOON_S = 10
@@ -21,19 +26,40 @@ def _die_with_me() -> None:
         ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGTERM)
 
 
+def _hold_alive() -> None:
+    """A shared lock, for as long as this process lives: the next studio on the data folder waits until all of the last one are gone."""
+    if alive := os.environ.get("STUDIO_ALIVE"):
+        fcntl.flock(os.open(Path(alive), os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_SH)
+
+
 def main() -> int:
     stopping = False
+    worker: subprocess.Popen[bytes] | None = None
 
     def stop(number: int, frame: object) -> None:
         nonlocal stopping
         stopping = True
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    def end_with(supervisor: int) -> None:
+        nonlocal stopping
+        with suppress(ProcessLookupError):
+            while True:
+                os.kill(supervisor, 0)
+                time.sleep(1)
+        stopping = True
+        if worker is not None:
+            worker.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    _hold_alive()
+    if supervisor := os.environ.get("STUDIO_PID"):
+        threading.Thread(target=end_with, args=(int(supervisor),), daemon=True).start()
     soon = 0
     while True:
         began = time.monotonic()
-        code = subprocess.Popen(sys.argv[1:], preexec_fn=_die_with_me).wait()
+        worker = subprocess.Popen(sys.argv[1:], preexec_fn=_die_with_me)
+        code = worker.wait()
         if stopping or code == 0:
             return code
         soon = soon + 1 if time.monotonic() - began < SOON_S else 0

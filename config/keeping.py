@@ -107,6 +107,10 @@ def write_backup(path: Path, tell: Tell) -> dict[str, Any]:
         tell("Reading it again")
         check_backup(part)
         part.replace(path)
+    except (OSError, sqlite3.Error) as error:
+        raise BackupRefused(
+            f"{path} was not written ({error}). Is the disk full? About as much is needed as the database and the files take."
+        ) from None
     finally:
         part.unlink(missing_ok=True)
     return manifest
@@ -259,10 +263,7 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
                 key = settings.DATA_DIR / "secret_key"
                 key.touch(mode=0o600)
                 key.write_bytes(content)
-                if os.environ.get("SECRET_KEY", "").encode() not in (b"", content):
-                    tell(
-                        "Its SECRET_KEY is another: put that of the backup into the environment, or every invitation and way back is void."
-                    )
+                manifest["other_key"] = os.environ.get("SECRET_KEY", "").encode() not in (b"", content)
         if database is None:
             raise BackupRefused(f"{path} holds no database.")
         tell("The database")

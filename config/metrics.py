@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import Avg, Count, F
+from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -19,9 +20,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from annotate.models import Assignment, Consensus, Rating
 from datasets.access import is_admin
-from datasets.models import Job, QueuePause, Release, Track
+from datasets.models import Job, QueuePause, Release, Sweep, Track
 from datasets.selectors import age_of_ytdlp, javascript_runtime
-from datasets.services.queue import STALE_S
+from datasets.services.queue import STALE_S, ready_to_be_taken
 from mer.models import Run
 
 REQUEST_SECONDS = Histogram(
@@ -81,9 +82,15 @@ class Study:
         live = Assignment.objects.filter(state__in=["open", "ahead"], expires_at__gt=now).count()
         yield GaugeMetricFamily("mer_assignments_live", "Reserved slots with a live lease", value=live)
         yield GaugeMetricFamily("mer_queues_paused", "Queues that stand still", value=QueuePause.objects.count())
-        oldest = Job.objects.filter(state=Job.State.QUEUED).order_by("created_at").values_list("created_at", flat=True).first()
+        oldest = ready_to_be_taken().order_by("created_at").values_list("created_at", flat=True).first()
         age = (now - oldest).total_seconds() if oldest else 0
         yield GaugeMetricFamily("mer_oldest_waiting_job_seconds", "Age of the job that waits longest", value=age)
+        swept = (
+            Sweep.objects.annotate(age=ExpressionWrapper(Now() - F("at"), DurationField())).values_list("age", flat=True).first()
+        )
+        yield GaugeMetricFamily(
+            "mer_sweep_age_seconds", "Since the queue was looked after; -1: never", value=swept.total_seconds() if swept else -1
+        )
         beats = Job.objects.filter(state=Job.State.RUNNING).values_list("heartbeat_at", flat=True)
         stale = sum(beat is None or (now - beat).total_seconds() > STALE_S for beat in beats)
         yield GaugeMetricFamily("mer_jobs_stale", "Running jobs without a heartbeat", value=stale)

@@ -3,15 +3,23 @@
 import re
 import uuid
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any
 
+from axes.utils import reset
 from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
 from django.core.cache import cache
+from django.core.checks import Tags, Warning, register
+from django.db.models.signals import post_save
 from django.dispatch import receiver
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from rest_framework.request import Request
+from rest_framework.throttling import AnonRateThrottle
 
 from datasets.tracing import tracing
 
@@ -39,6 +47,21 @@ LOGINS = ("/login/", "/admin/login/")
 
 def address_of(request: HttpRequest) -> str:
     """Of whoever asks: what the outermost of our own proxies saw, as Django REST framework reckons; what stands before that may be made up."""
+    return _network(_address(request))
+
+
+def _network(address: str) -> str:
+    """Whoever has one address of IPv6 has a whole /64."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    return str(found.ipv4_mapped or IPv6Network((found, 64), strict=False).network_address)
+
+
+def _address(request: HttpRequest) -> str:
     seen = [address.strip() for address in request.headers.get("X-Forwarded-For", "").split(",") if address.strip()]
     if settings.PROXY_COUNT and seen:
         return str(seen[-min(settings.PROXY_COUNT, len(seen))])
@@ -63,12 +86,30 @@ def count_wrong_password(sender: object, request: HttpRequest | None = None, **v
         _count(_place(request, "login"))
 
 
+@receiver(post_save, sender=User)
+def open_again(sender: object, instance: User, **values: object) -> None:
+    """A new password opens a name that was closed for wrong ones."""
+    if instance._password is not None:  # type: ignore[attr-defined]
+        reset(username=instance.get_username())
+
+
+def _locked(request: HttpRequest, ctx: dict[str, Any]) -> HttpResponse:
+    response = render(request, "registration/locked.html", ctx, status=429)
+    response.headers["Retry-After"] = str(TRIES_S)
+    return response
+
+
+def locked_out(request: HttpRequest, response: HttpResponse | None, credentials: dict[str, Any]) -> HttpResponse:
+    """One name was tried too often from one address."""
+    return _locked(request, {})
+
+
 def doors(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     """One address that tries passwords over many names is not listened to for a while; one that tries tokens is told to wait."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         if request.method == "POST" and request.path_info in LOGINS and cache.get(_place(request, "login"), 0) >= MOST_TRIES:
-            return render(request, "registration/locked.html", {"is_address": True}, status=429)
+            return _locked(request, {"is_address": True})
         response = get_response(request)
         if request.path_info.startswith("/api/") and response.status_code == 401 and _count(_place(request, "api")) > MOST_TRIES:
             detail = {"detail": "Too many requests without a valid token from this address. Wait a quarter of an hour."}
@@ -90,3 +131,17 @@ def request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Calla
         return response
 
     return middleware
+
+
+class AnonThrottle(AnonRateThrottle):
+    def get_ident(self, request: Request) -> str:
+        return address_of(request)
+
+
+@register(Tags.security)
+def check_proxy(app_configs: object, **options: object) -> list[Warning]:
+    """Behind a proxy that is not counted everybody has the proxy's address, and one stranger's wrong passwords close the login for all."""
+    if not settings.HTTPS or settings.PROXY_COUNT:
+        return []
+    hint = "Set PROXY_COUNT to the number of proxies in front of the studio: 1 for the nginx of compose.yml."
+    return [Warning("HTTPS is on, and no proxy is counted (PROXY_COUNT=0).", hint=hint, id="mer.W001")]

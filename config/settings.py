@@ -96,6 +96,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "datasets.access.roles",
             ],
         },
     }
@@ -158,8 +159,10 @@ CELERY_TASK_ROUTES = {
     "datasets.tasks.sweep": {"queue": "sweep"},  # never behind heavy work
     "*": {"queue": "audio"},
 }
+CELERY_BEAT_SCHEDULER = "config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 10}},
+    # Long, because it is compared with the clock of the machine that takes it.
+    "sweep": {"task": "datasets.tasks.sweep", "schedule": 10.0, "options": {"expires": 300}},
     "tidy": {"task": "datasets.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     "hear-what-came-in": {"task": "mer.tasks.hear_what_came_in", "schedule": 600.0, "options": {"expires": 600}},
     "tidy-runs": {"task": "mer.tasks.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
@@ -186,7 +189,7 @@ SESSION_COOKIE_AGE = 60 * 24 * 3600  # a rater without password comes back for w
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_LOCKOUT_TEMPLATE = "registration/locked.html"
+AXES_LOCKOUT_CALLABLE = "config.security.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_DISABLE_ACCESS_LOG = True  # who logged in when is nobody's business
 AXES_VERBOSE = False
@@ -286,7 +289,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.AnonRateThrottle", "rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.security.AnonThrottle", "rest_framework.throttling.UserRateThrottle"],
     "DEFAULT_THROTTLE_RATES": {"anon": "60/min", "user": "3000/min"},  # in each web process
     "NUM_PROXIES": PROXY_COUNT,
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
@@ -351,6 +354,9 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", logging.WARNING)},
     "loggers": {
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        "django.security.RequestDataTooBig": {"handlers": ["nowhere"], "propagate": False},
+        "django.security.TooManyFieldsSent": {"handlers": ["nowhere"], "propagate": False},
+        "django.security.TooManyFilesSent": {"handlers": ["nowhere"], "propagate": False},
         "django.request": {"level": "ERROR"},  # a refusal (403, 404) is no incident
         "axes": {"level": "ERROR"},
         "gunicorn.error": {"level": "WARNING"},

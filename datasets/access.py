@@ -25,6 +25,11 @@ class HtmxHttpRequest(HttpRequest):
     htmx: HtmxDetails
 
 
+def roles(request: HttpRequest) -> dict[str, object]:
+    """For every template: whether whoever looks runs the studio."""
+    return {"is_admin": is_admin(request.user) if hasattr(request, "user") else False}
+
+
 def panel_base(request: HtmxHttpRequest) -> str:
     """What a panel's template extends: nothing inside its page, the whole frame when its link is opened by itself."""
     return "partials/fragment.html" if request.htmx else "base.html"

@@ -3,14 +3,20 @@
 
 def is_of_storage(error: BaseException | None) -> bool:
     """Whether the place of the files failed: a folder that is away, a full disk, a bucket that does not answer."""
-    return isinstance(error, OSError) or type(error).__module__.startswith("botocore.")
+    return isinstance(error, OSError) or _is_of_bucket(error)
+
+
+def _is_of_bucket(error: BaseException | None) -> bool:
+    return type(error).__module__.partition(".")[0] in ("botocore", "boto3", "s3transfer")
 
 
 def is_away(error: BaseException) -> bool:
     """Whether a bucket did not answer, or said that this passes; not that it refused, or holds no such object."""
-    answer = getattr(error, "response", None) or {}
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 503) if isinstance(answer, dict) else 503
-    return type(error).__module__.startswith("botocore.") and status >= 500
+    if not _is_of_bucket(error):
+        return False
+    # boto3 says that an upload failed, and what the bucket answered stands behind it.
+    answer = getattr(error, "response", None) or getattr(error.__context__, "response", None) or {}
+    return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 503) >= 500)
 
 
 class MERError(Exception):

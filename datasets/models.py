@@ -383,7 +383,8 @@ class Job(models.Model):
     log = models.TextField(
         blank=True, default="", db_default="", help_text="What it did, a step a line; the end of it, if it is long."
     )
-    attempts = models.PositiveSmallIntegerField(default=0)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries that ended with what may pass.")
+    deaths = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Workers that died while they did it.")
     claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
     cancel_requested = models.BooleanField(default=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -454,6 +455,15 @@ class QueuePause(models.Model):
 
     def __str__(self) -> str:
         return self.queue
+
+
+class Sweep(models.Model):
+    """When the queue was last looked after: one row."""
+
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"last sweep at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class Import(models.Model):

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib import metadata
 from operator import itemgetter
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import connection
 from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from datasets.methods.audio import playback_gain
@@ -36,6 +38,7 @@ from datasets.models import (
     ReleaseItem,
     Split,
     SplitMember,
+    Sweep,
     Track,
 )
 
@@ -472,6 +475,25 @@ def fetch_alarms() -> list[str]:
     if failed:
         found.append(_("YouTube's answer was not understood for %(n)d videos: yt-dlp is likely out of date.") % {"n": failed})
     return [str(words) for words in found]
+
+
+NOT_SWEPT_S = 60  # it is done every ten seconds
+
+
+def work_alarms() -> list[str]:
+    """Whether anybody looks after the queue: without that, what dies is not found."""
+    if Sweep.objects.filter(at__gte=Now() - timedelta(seconds=NOT_SWEPT_S)).exists():
+        return []
+    if (
+        not Sweep.objects.exists()
+        and not Job.objects.filter(created_at__lt=timezone.now() - timedelta(seconds=NOT_SWEPT_S)).exists()
+    ):
+        return []  # it has only begun
+    return [
+        gettext(
+            "Nobody has looked after the queue for more than a minute: work that dies is not found. Are the processes “beat” and “sweeper” running?"
+        )
+    ]
 
 
 def ingest_health() -> IngestHealth:

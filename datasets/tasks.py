@@ -1,5 +1,6 @@
 """Celery's doors to the jobs: an id in, a named queue (settings), a time limit. The row decides what happens."""
 
+import logging
 from datetime import timedelta
 
 from axes.models import AccessAttempt
@@ -9,6 +10,8 @@ from django.utils import timezone
 
 from datasets import jobs
 from datasets.services import arrivals, duplicates, links, queue, releases, uploads
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(time_limit=30 * 60)
@@ -53,14 +56,17 @@ def fingerprint_track(job_id: int) -> None:
 
 @shared_task(time_limit=60)
 def tidy() -> None:
-    links.queue_checks()
-    duplicates.queue_missing()
-    uploads.forget_old()
-    arrivals.forget_old()
-    releases.forget_old()
-    jobs.sweep_folders()
-    queue.forget_old()
-    SessionStore.clear_expired()
+    for step in (
+        links.queue_checks, duplicates.queue_missing, uploads.forget_old, arrivals.forget_old, releases.forget_old, jobs.sweep_folders,
+        queue.forget_old, SessionStore.clear_expired, _forget_wrong_passwords,
+    ):  # fmt: skip
+        try:
+            step()
+        except Exception:  # what keeps one from being done keeps none of the others
+            logger.exception("Tidying: %s.%s broke", step.__module__, step.__name__)
+
+
+def _forget_wrong_passwords() -> None:
     AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - timedelta(days=30)).delete()
 
 

@@ -1,14 +1,22 @@
 """The clock of the machine jumps: nobody is locked out, nothing that is alive is taken for dead, nothing counts twice."""
 
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
+from django.db import connection
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotate.models import Assignment, Consensus, Questionnaire, Rater, Rating
 from annotate.services import ratings, slots
+from config.beat import Scheduler
+from config.celery import app as celery_app
+from datasets.errors import TryLater
 from datasets.models import Job
 from datasets.services import queue, tokens
 
@@ -70,6 +78,66 @@ def test_a_job_that_is_alive_is_left_alone(dataset, jump, by):
     ticket.end(Job.State.DONE)
     job.refresh_from_db()
     assert (job.state, job.attempts) == ("done", 1)
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+def test_what_waits_two_seconds_on_a_machine_with_another_clock_is_taken_after_two_seconds(dataset, jump, by):
+    job = queue.enqueue("datasets.tasks.write_export", dataset, title="Something", wake_worker=False)
+    jump(by)
+    queue.claim(job.pk).wait(TryLater("The line broke.", wait_s=0.5))
+    assert queue.claim(job.pk) is None
+    time.sleep(0.7)
+    if connection.vendor == "postgresql":  # whose clock stands still inside the transaction of a test
+        Job.objects.filter(pk=job.pk).update(not_before=Now())
+    assert queue.claim(job.pk) is not None
+
+
+class EmptyBroker:
+    """A broker whose queues hold no message."""
+
+    default_channel = SimpleNamespace(client=SimpleNamespace(llen=lambda name: 0))
+
+
+@pytest.mark.database
+@pytest.mark.parametrize("by", JUMPS, ids=str)
+@pytest.mark.parametrize(
+    ("told", "again"), [(timedelta(hours=1), True), (timedelta(minutes=-1), True), (timedelta(seconds=-1), False)]
+)
+def test_what_the_broker_forgot_is_told_again_whatever_the_clocks_say(dataset, jump, by, monkeypatch, told, again):
+    """An hour ahead: told before the database's own clock was put back."""
+    job = queue.enqueue("datasets.tasks.write_export", dataset, title="Something", wake_worker=False)
+    monkeypatch.setattr(queue.current_app, "connection_or_acquire", lambda: nullcontext(EmptyBroker))
+    Job.objects.filter(pk=job.pk).update(woken_at=Now() + told)
+    jump(by)
+    assert queue.sweep()["woken"] == int(again)
+
+
+def test_beat_sends_what_is_due_after_its_clock_was_put_back(tmp_path, monkeypatch):
+    sent: list[str] = []
+    beat = Scheduler(celery_app, schedule_filename=str(tmp_path / "schedule"), lazy=False)
+    monkeypatch.setattr(beat, "apply_entry", lambda entry, producer=None: sent.append(entry.task))
+    monkeypatch.setattr(Scheduler, "producer", None)
+    monkeypatch.setattr(beat, "sync", lambda: None)
+    clock = REAL_NOW()
+    monkeypatch.setattr(celery_app, "now", lambda: clock)
+    for entry in beat.schedule.values():
+        monkeypatch.setattr(entry.schedule, "nowfun", lambda: clock)
+
+    def go_on(seconds: int) -> list[str]:
+        nonlocal clock
+        sent.clear()
+        for _second in range(seconds):
+            clock += timedelta(seconds=1)
+            while beat.tick() == 0:
+                pass
+        return list(sent)
+
+    assert "datasets.tasks.sweep" in go_on(30)
+    clock -= timedelta(hours=1)
+    assert go_on(30).count("datasets.tasks.sweep") >= 2
+    clock += timedelta(hours=3)
+    assert {"datasets.tasks.sweep", "datasets.tasks.tidy"} <= set(go_on(30))
 
 
 @pytest.mark.parametrize("by", [*JUMPS[:3], timedelta(days=20)], ids=str)

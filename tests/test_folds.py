@@ -102,7 +102,9 @@ def test_a_fold_that_another_worker_trains_is_not_trained_twice(run, trainings):
 
 def test_the_worker_of_the_run_waits_for_the_last_fold_of_another(run, trainings, monkeypatch):
     def taken() -> None:
-        Job.objects.filter(pk=job_of(run, 5).pk).update(state="running", claim=str(uuid.uuid4()), heartbeat_at=timezone.now())
+        Job.objects.filter(pk=job_of(run, 5).pk).update(
+            state="running", claim=str(uuid.uuid4()), heartbeat_at=timezone.now(), attempts=1
+        )
 
     told = []
 

@@ -1,5 +1,6 @@
 """What monitors ask."""
 
+import re
 from datetime import timedelta
 from importlib import metadata
 
@@ -9,7 +10,9 @@ from django.test import override_settings
 from django.utils import timezone
 
 from config import health, metrics
-from datasets.models import Job
+from datasets import selectors, tasks
+from datasets.models import Job, Sweep
+from datasets.services import queue
 
 pytestmark = pytest.mark.django_db
 
@@ -115,3 +118,47 @@ def test_pages_stand_where_only_pages_are_answered(client, admin_person, monkeyp
             and b"out of date" not in response.content
         )
     assert b"on the workers" in client.get("/jobs/health/").content
+
+
+def test_a_queue_that_nobody_looks_after_is_told_in_the_panel_and_to_monitors(client, admin_client, dataset):
+    assert selectors.work_alarms() == [], "it has only begun"
+    job = queue.enqueue("datasets.tasks.write_export", dataset, title="Something", wake_worker=False)
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(minutes=5))
+    assert "beat" in selectors.work_alarms()[0]
+    assert "Nobody has looked after the queue" in admin_client.get("/admin/").content.decode()
+    assert "mer_sweep_age_seconds -1.0" in admin_client.get("/metrics").content.decode()
+    queue.sweep()
+    assert selectors.work_alarms() == []
+    age = float(re.search(r"^mer_sweep_age_seconds (.+)$", admin_client.get("/metrics").content.decode(), re.M).group(1))
+    assert 0 <= age < 30
+    Sweep.objects.update(at=timezone.now() - timedelta(minutes=2))
+    assert selectors.work_alarms() != []
+
+
+def test_a_paused_queue_does_not_make_the_oldest_job_look_forgotten(admin_client, dataset):
+    job = queue.enqueue("datasets.tasks.fetch_track", dataset, title="Something", wake_worker=False)
+    Job.objects.filter(pk=job.pk).update(created_at=timezone.now() - timedelta(hours=9))
+    assert "mer_oldest_waiting_job_seconds 324" in admin_client.get("/metrics").content.decode()
+    queue.pause("fetch", reason="by hand")
+    assert "mer_oldest_waiting_job_seconds 0" in admin_client.get("/metrics").content.decode()
+
+
+def test_many_who_ask_whether_it_is_ready_write_one_file(client, monkeypatch):
+    written = []
+    monkeypatch.setattr(health, "_write", lambda: written.append(1))
+    monkeypatch.setattr(health, "_broker", lambda: None)
+    for _ in range(5):
+        assert client.get("/readyz").json()["checks"]["storage"] == "ok"
+    assert written == [1]
+
+
+def test_what_keeps_one_step_of_tidying_from_being_done_keeps_no_other(monkeypatch, caplog):
+    done = []
+
+    def broken() -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(tasks.links, "queue_checks", broken)
+    monkeypatch.setattr(tasks.queue, "forget_old", lambda: done.append(1))
+    tasks.tidy()
+    assert done == [1] and "queue_checks" not in done and "broke" in caplog.text

@@ -115,6 +115,22 @@ def test_a_queued_job_is_cancelled_at_once_a_running_one_at_its_next_step(job):
     queue.cancel(Job.objects.get(pk=job.pk))
     job.refresh_from_db()
     assert (job.state, job.reason) == ("cancelled", "Cancelled.")
+    assert job.log.rstrip().endswith("Cancelled.")
+
+
+def test_one_dead_worker_after_three_broken_lines_fails_nothing(job):
+    for _ in range(3):
+        queue.claim(job.pk).wait(TryLater("The storage did not answer.", wait_s=-1))
+    for deaths, state in ((1, "queued"), (2, "queued"), (3, "failed")):
+        assert queue.claim(job.pk) is not None
+        Job.objects.filter(pk=job.pk).update(heartbeat_at=timezone.now() - timedelta(minutes=5))
+        queue.sweep()
+        job.refresh_from_db()
+        assert (job.state, job.deaths, job.attempts) == (state, deaths, 3 if state == "queued" else 4)
+    assert "Its worker died 3 times" in job.reason
+    queue.retry(job)
+    job.refresh_from_db()
+    assert (job.deaths, job.attempts) == (0, 0)
 
 
 def test_a_finished_job_cannot_be_cancelled(job):

@@ -446,3 +446,46 @@ def test_an_odd_id_in_the_panel_is_no_fault_of_ours(client, admin_person, addres
 def test_nobody_changes_in_the_panel_what_curators_and_guests_may(client, admin_person):
     client.force_login(admin_person)
     assert client.get("/admin/auth/group/").status_code == 404
+
+
+def test_a_new_password_opens_a_name_that_was_closed(client, curator):
+    curator.set_password("right-horse-battery")
+    curator.save()
+    for _ in range(10):
+        client.post("/login/", {"username": curator.username, "password": "wrong"})
+    right = {"username": curator.username, "password": "new-horse-battery"}
+    assert client.post("/login/", right).status_code == 429
+    curator.set_password("new-horse-battery")
+    curator.save()
+    assert client.post("/login/", right).status_code == 302
+
+
+def test_a_closed_name_is_told_until_when_and_the_way_back(client, curator):
+    for _ in range(10):
+        answer = client.post("/login/", {"username": curator.username, "password": "wrong"})
+    assert answer.status_code == 429 and answer["Retry-After"] == "900"
+    assert 'href="/"' in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("2001:db8:1:2::9", "2001:db8:1:2::"), ("::ffff:192.0.2.7", "192.0.2.7"),
+     ("192.0.2.7", "192.0.2.7"), ("fe80::1%eth0", "fe80::"), ("nonsense", "nonsense"), ("", "")],
+)  # fmt: skip
+def test_a_whole_network_of_ipv6_is_one_address(rf, address, counted):
+    assert security.address_of(rf.get("/", REMOTE_ADDR=address)) == counted
+
+
+def test_guesses_from_all_over_a_network_of_ipv6_close_it(client, curator):
+    for number in range(10):
+        wrong = {"username": curator.username, "password": "wrong"}
+        answer = client.post("/login/", wrong, REMOTE_ADDR=f"2001:db8::{number + 1:x}")
+    assert answer.status_code == 429
+
+
+def test_https_without_a_counted_proxy_is_warned_of(settings):
+    settings.HTTPS, settings.PROXY_COUNT = True, 0
+    (warning,) = security.check_proxy(None)
+    assert warning.id == "mer.W001" and "PROXY_COUNT" in warning.hint
+    settings.PROXY_COUNT = 1
+    assert security.check_proxy(None) == []

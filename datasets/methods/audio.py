@@ -291,6 +291,8 @@ def _why_nothing(said: str) -> str:
     """In words that a person understands, why ffmpeg wrote no samples."""
     if "matches no streams" in said or ("Input #0" in said and not STREAM.search(said) and "Audio:" not in said):
         return "The file has no sound in it, only pictures or data."
+    if many := re.search(r"Audio: .*?(\d+) channels", said):
+        return f"The file has {many[1]} channels, which cannot be mixed down to one: export it in stereo or mono."
     if "Input #0" in said:
         return "The file has no samples that can be decoded: 0 seconds of sound."
     lines = [line for line in said.strip().splitlines() if line.strip()]

@@ -23,14 +23,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
 from django.db import OperationalError as DatabaseAway
-from django.db.models import F, Model, Q, TextField, Value
+from django.db.models import F, Model, Q, QuerySet, TextField, Value
 from django.db.models.functions import Concat, Now, Right
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from kombu.exceptions import OperationalError
 
 from datasets.errors import JobCancelled, JobInterrupted, JobTakenOver, MERError, TryLater, WrongState, is_away
-from datasets.models import Job, QueuePause
+from datasets.models import Job, QueuePause, Sweep
 from datasets.services.audit import change_state, record
 from datasets.signals import job_failed, job_retried
 from datasets.tracing import tracing
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_S = 5
 STALE_S = 30  # a running job without a heartbeat for this long, by the database's clock, has lost its worker
 FORGOTTEN_S = 20  # a job that was told to a worker and stands in an empty queue for this long is told again
-MAX_ATTEMPTS = 3
+MAX_DEATHS = 3
 ANOTHER_FOLLOWS = (
     JobInterrupted,
     JobTakenOver,
@@ -71,7 +71,7 @@ def wake(job: Job) -> None:
     """Tell a worker. When the broker is away the row still says queued, and the sweep tells one later."""
     try:
         current_app.send_task(job.task, [job.pk], retry=False)
-        Job.objects.filter(pk=job.pk).update(woken_at=timezone.now())
+        Job.objects.filter(pk=job.pk).update(woken_at=Now())
     except (OperationalError, OSError) as error:
         logger.info("The broker is away; job %s stays queued (%s)", job.pk, error)
 
@@ -85,6 +85,7 @@ def retry(job: Job, *, by: User | None = None) -> None:
                 allowed=(Job.State.FAILED, Job.State.CANCELLED),
                 actor=by,
                 attempts=0,
+                deaths=0,
                 progress=0,
                 detail="",
                 eta_s=None,
@@ -107,7 +108,7 @@ def cancel(job: Job, *, by: User | None = None) -> None:
             change_state(
                 job, to=Job.State.CANCELLED, allowed=(Job.State.QUEUED,), actor=by, finished_at=timezone.now(), reason=reason
             )
-            Job.objects.filter(pk=job.pk).update(reason=reason)
+            Job.objects.filter(pk=job.pk).update(reason=reason, log=_and(reason))
             job.reason = reason
             job_failed.send(Job, job=job)
         except WrongState:
@@ -184,7 +185,7 @@ class Ticket:
         """Back to the queue for a while; after the last try it fails."""
         if self.job.attempts >= MAX_TRIES and not fact.free:
             return self.end(Job.State.FAILED, f"{fact} (tried {self.job.attempts} times)")
-        later = timezone.now() + timedelta(seconds=fact.wait_s)
+        later = Now() + timedelta(seconds=fact.wait_s)  # by the database's clock: another machine takes it, whose own may differ
         Job.objects.filter(self._mine).update(
             state=Job.State.QUEUED, claim="", detail=str(fact)[:300], eta_s=None, woken_at=None, not_before=later,
             attempts=F("attempts") - int(fact.free), log=_and(str(fact)[:300]),
@@ -281,7 +282,7 @@ def claim(job_id: int) -> Ticket | None:
     """Take a queued job, or None when somebody else has it or it is over."""
     now = timezone.now()
     token = str(uuid.uuid4())
-    due = Q(not_before=None) | Q(not_before__lte=now)
+    due = Q(not_before=None) | Q(not_before__lte=Now())
     if Job.objects.filter(pk=job_id, task__in=_tasks_at_rest(now)).exists():
         return None
     taken = Job.objects.filter(due, pk=job_id, state=Job.State.QUEUED).update(
@@ -362,31 +363,41 @@ def sweep() -> dict[str, int]:
     for job in Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__lt=Now() - timedelta(seconds=STALE_S)):
         held = Q(pk=job.pk, claim=job.claim, state=Job.State.RUNNING)
         with transaction.atomic():
-            if job.attempts < MAX_ATTEMPTS and not job.cancel_requested:
+            deaths = job.deaths + 1
+            if deaths < MAX_DEATHS and not job.cancel_requested:
                 returned += Job.objects.filter(held).update(
-                    state=Job.State.QUEUED, claim="", woken_at=None, eta_s=None, detail=died, log=_and(died)
-                )
+                    state=Job.State.QUEUED, claim="", woken_at=None, eta_s=None, detail=died, log=_and(died),
+                    deaths=deaths, attempts=F("attempts") - 1,
+                )  # fmt: skip
                 continue
             state = Job.State.CANCELLED if job.cancel_requested else Job.State.FAILED
             reason = (
                 "Cancelled."
                 if job.cancel_requested
-                else f"Its worker died {job.attempts} times while doing this. Out of memory, or a file that breaks it?"
+                else f"Its worker died {deaths} times while doing this. Out of memory, or a file that breaks it?"
             )
-            if Job.objects.filter(held).update(state=state, reason=reason, claim="", finished_at=now, detail="", log=_and(reason)):
+            if Job.objects.filter(held).update(
+                state=state, reason=reason, claim="", finished_at=now, detail="", log=_and(reason), deaths=deaths
+            ):
                 job.refresh_from_db()
                 _follow_end(job)
                 failed += 1
-    woken = _wake_forgotten(now)
+    woken = _wake_forgotten()
+    Sweep.objects.update_or_create(pk=1, defaults={"at": Now()})
     return {"returned": returned, "failed": failed, "woken": woken}
 
 
-def _wake_forgotten(now: datetime) -> int:
+def ready_to_be_taken() -> QuerySet[Job]:
+    """Queued, in no queue that is paused, and not waiting for another try."""
+    waiting = Job.objects.filter(Q(not_before=None) | Q(not_before__lte=Now()), state=Job.State.QUEUED)
+    return waiting.exclude(task__in=_tasks_at_rest(timezone.now()))
+
+
+def _wake_forgotten() -> int:
     """Queued rows whose message is not in the broker: it lost them, or was away when they were queued."""
-    waiting = Job.objects.filter(state=Job.State.QUEUED).filter(
-        Q(woken_at=None) | Q(woken_at__lt=now - timedelta(seconds=FORGOTTEN_S))
+    waiting = ready_to_be_taken().filter(
+        Q(woken_at=None) | Q(woken_at__lt=Now() - timedelta(seconds=FORGOTTEN_S)) | Q(woken_at__gt=Now())  # the clock was put back
     )
-    waiting = waiting.filter(Q(not_before=None) | Q(not_before__lte=now)).exclude(task__in=_tasks_at_rest(now))
     jobs = list(waiting.order_by("id")[:500])
     if not jobs:
         return 0

