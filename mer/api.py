@@ -37,7 +37,9 @@ from mer.services import inferences, promotions, runs
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Run]):
     """Training runs: start one, watch it, cancel or retry it."""
 
-    queryset = Run.objects.select_related("release", "job", "split").prefetch_related("evaluations").order_by("-id")
+    queryset = (
+        Run.objects.select_related("release", "job", "split", "spectrogram_set").prefetch_related("evaluations").order_by("-id")
+    )
     serializer_class = RunSerializer
     permission_classes = [IsCurator]
 

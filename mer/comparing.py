@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasets.models import Release
 from mer.methods import metrics
 from mer.methods.comparison import Verdict, mcnemar, together, with_differences
-from mer.models import Evaluation, Run
+from mer.models import Evaluation, Prediction, Run
 from mer.selectors import evaluation, rounds_of, runs_of, samples_of, tested
 
 
@@ -27,20 +27,28 @@ class CompareRow:
 
 @dataclass(frozen=True)
 class Spread:
-    """Test accuracy of trainings that differ in their seed alone: the mean, the lowest and the highest."""
+    """Test accuracy of trainings that differ in their seed, or in the drawing of their folds, alone.
+
+    mean : of each track over the runs, then of the tracks, with an interval from draws of whole groups.
+    """
 
     rows: list[CompareRow]
-    mean: float
+    mean: metrics.Interval
     low: float
     high: float
 
     @property
     def in_words(self) -> str:
         values = {
-            "runs": ", ".join(row.run.name for row in self.rows), "n": len(self.rows), "mean": f"{100 * self.mean:.1f}",
-            "low": f"{100 * self.low:.1f}", "high": f"{100 * self.high:.1f}",
+            "runs": ", ".join(row.run.name for row in self.rows), "n": len(self.rows), "mean": f"{100 * self.mean.value:.1f}",
+            "from": f"{100 * self.mean.low:.1f}", "to": f"{100 * self.mean.high:.1f}", "low": f"{100 * self.low:.1f}", "high": f"{100 * self.high:.1f}",
         }  # fmt: skip
-        return gettext("%(runs)s, the same but for the seed: %(mean)s%% on average, %(low)s to %(high)s%%") % values
+        return (
+            gettext(
+                "%(runs)s, the same but for seed or drawing: %(mean)s%% on average (95%% %(from)s to %(to)s), single ones %(low)s to %(high)s%%"
+            )
+            % values
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None
     against : the run that all others are judged against; without it, each against each.
     """
     runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
-    rows = sorted(figures_of(runs), key=lambda row: -(row.validation.accuracy if row.validation else 0))
+    rows = sorted(figures_of(runs), key=lambda row: (not row.run.in_folds, -(row.validation.accuracy if row.validation else 0)))
     n_shared = None
     if chosen and len(rows) > 1:
         rows, n_shared = _on_shared_tracks(rows)
@@ -92,17 +100,23 @@ def _spreads(rows: Sequence[CompareRow]) -> list[Spread]:
     alike: dict[object, list[CompareRow]] = {}
     for row in rows:
         if row.test:
-            alike.setdefault(_but_for_the_seed(row.run), []).append(row)
+            alike.setdefault(_but_for_chance(row.run), []).append(row)
     found = []
     for several in alike.values():
         accuracies = [row.test.accuracy for row in several if row.test]
-        if len({row.run.seed for row in several}) > 1:
-            found.append(Spread(several, float(np.mean(accuracies)), min(accuracies), max(accuracies)))
+        if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (tracks := _tested_by_all(several)):
+            said = Prediction.objects.filter(run__in=[row.run for row in several], part="test", track__in=tracks)
+            right: dict[int, list[bool]] = {}
+            for one in said.defer("probabilities"):
+                right.setdefault(one.track_id, []).append(one.is_right)
+            groups = {item.track_id: item.group for item in several[0].run.release.items.all()}
+            mean = metrics.mean_interval(np.array([np.mean(right[track]) for track in tracks]), [groups[track] for track in tracks])
+            found.append(Spread(several, mean, min(accuracies), max(accuracies)))
     return found
 
 
-def _but_for_the_seed(run: Run) -> object:
-    params = {name: value for name, value in run.params.items() if name != "seed"}
+def _but_for_chance(run: Run) -> object:
+    params = {name: value for name, value in run.params.items() if name not in ("seed", "draw")}
     return run.network, run.split_id, run.spectrogram_set_id, tuple(run.members), tuple(sorted(params.items(), key=str))
 
 
@@ -189,7 +203,16 @@ def verdict_of(one: Run, two: Run) -> Verdict:
     if not tracks:
         return verdict
     chosen = [groups[track] for track in tracks]
-    return with_differences(verdict, truth, predicted[0], predicted[1], chosen, n_labels=len(labels), draws=_draws_of(one, two))
+    return with_differences(
+        verdict,
+        truth,
+        predicted[0],
+        predicted[1],
+        chosen,
+        n_labels=len(labels),
+        draws=_draws_of(one, two),
+        validates=one.has_epochs or two.has_epochs,
+    )
 
 
 def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:

@@ -56,8 +56,13 @@ class PredictForm(forms.Form):
 
 class TrainForm(forms.Form):
     network = forms.ChoiceField(label=_("Network"), choices=translated(NETWORKS))
-    input = forms.ChoiceField(label=_("Input"), choices=translated(names_of(INPUTS)))
-    recipe = forms.ChoiceField(label=_("Recipe"), choices=translated(names_of(RECIPES)))
+    input = forms.ChoiceField(
+        label=_("Input"), choices=translated(names_of(INPUTS)),
+        help_text=_("Of the networks, which see pictures; the others hear the whole recording."),
+    )  # fmt: skip
+    recipe = forms.ChoiceField(
+        label=_("Recipe"), choices=translated(names_of(RECIPES)), help_text=_("Of the pictures; the others have none.")
+    )
     folds = forms.BooleanField(
         required=False,
         label=_("In folds"),
@@ -77,7 +82,7 @@ class TrainForm(forms.Form):
         min_value=1,
         max_value=500,
         initial=DEFAULT.epochs,
-        help_text=_("Training stops earlier when validation stops improving."),
+        help_text=_("Of the networks. Training stops earlier when validation stops improving."),
     )
     seed = forms.IntegerField(label=_("Seed"), min_value=0, max_value=2**31 - 1, initial=DEFAULT.seed)
     seeds = forms.IntegerField(

@@ -133,13 +133,14 @@ def hear_unrated(ticket: Ticket) -> None:
                     with stored.file.open("rb") as file, path.open("wb") as copy:
                         shutil.copyfileobj(file, copy, 1 << 20)
                     paths[str(path)] = track.pk
-            answers = {}
+            answers, refused = {}, {}
             for number, answer in enumerate(_answers(ticket, run, [Path(path) for path in paths]), start + 1):
-                if "refused" not in answer:
+                if "refused" in answer:
+                    refused[paths[answer["file"]]] = answer["refused"]
+                else:
                     answers[paths[answer["file"]]] = answer["probabilities"]
                 ticket.progress(number / len(waiting), f"Track {number} of {len(waiting)}")
-        if answers:
-            inferences.write_heard(run, answers)
+        inferences.write_heard(run, answers, refused)
 
 
 def _answers(ticket: Ticket, run: Run, paths: list[Path]) -> Iterator[dict[str, Any]]:
@@ -296,6 +297,7 @@ def _fit_linear(
     shares, _truth = rounds.shares_of(usable, labels)
     groups = np.array([sample.group for sample in usable])
     fitted, path = [], folder / "model.npz"
+    penalties: list[str] = []
     for number, parts in enumerate(plans, 1):
         part = np.array(parts)
         learned = shares[rounds.shuffled(part, run.seed)] if run.params.get("shuffle_labels") else shares
@@ -311,13 +313,15 @@ def _fit_linear(
             found += np.where((part == "test")[:, None], model.probabilities(X), first.probabilities(X)) / len(tables)
             kept |= {f"{kind}/{name}": value for name, value in model.as_arrays().items()}
             n_weights += model.weights.size + model.bias.size
+            penalties.append(f"{kind} {model.C:g}")
             if kind != "transfer":  # the numbers of an embedding have no names that say anything
                 for place, (by_first, by_model) in enumerate(zip(first.why(X), model.why(X), strict=True)):
                     reasons[place] += by_model if parts[place] == "test" else by_first
         fitted.append(runs.Round(parts, found, why=dict(enumerate(reasons))))
         np.savez(path, **kept)
-    Run.objects.filter(pk=run.pk).update(n_weights=n_weights)
-    run.n_weights = n_weights
+    runs.describe(
+        run, n_weights=n_weights, penalty_chosen=", ".join(penalties), penalties_tried=", ".join(f"{C:g}" for C in features.CHOICES)
+    )
     return fitted, path
 
 
@@ -333,7 +337,9 @@ class InFold:
             self.told_at = time.monotonic()
             share, words = selectors.folds_done(self.fold.run)
             with self._run_is_ours():
-                self.of_run.progress(DRAWN + TRAINED * share, f"{words}; fold {self.fold.number}: {detail}", force=force)
+                self.of_run.progress(
+                    DRAWN + TRAINED * share, f"{words}; fold {self.fold.number}: {detail}", even=share > 0, force=force
+                )
 
     def log(self, text: str) -> None:
         self.mine.log(text)
@@ -420,7 +426,7 @@ def _guard_usable(
     why = f" Most often: {reasons[0][0]}" if reasons else ""
     cure = ""
     if run.spectrogram_set and run.spectrogram_set.input != "whole" and excluded:
-        cure = " The input “whole” takes tracks of half that length, and the linear models and the ensemble take all that have a second of sound."
+        cure = " The input “whole” takes tracks of half that length, and the linear models and the ensemble take all that have three seconds of sound."
     where = f" in {len(folds)} folds (at least three are needed)" if run.in_folds else ""
     raise TrainingImpossible(f"{len(usable)} of {len(samples)} tracks can be learned from{where}.{why}{cure}")
 

@@ -97,7 +97,9 @@ class Run(models.Model):
     best_epoch = models.PositiveIntegerField(null=True)
     excluded = models.JSONField(default=list, help_text="[{track, title, reason}]: items of the release without a spectrogram.")
     environment = models.JSONField(default=dict, help_text="Host, package versions and git commit of the training.")
-    one_class = models.BooleanField(default=False, help_text="It answers the same label for every test track.")
+    one_class = models.BooleanField(
+        default=False, help_text="It, or the network of a fold, answers the same label for every track that it did not learn from."
+    )
     notes = models.TextField(blank=True, max_length=5000)
     network_file = models.FileField(upload_to="networks/", max_length=200, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -126,6 +128,11 @@ class Run(models.Model):
     def can_predict(self) -> bool:
         """Whether it is finished and keeps a model, or is the mean of runs that do."""
         return self.state == "done" and bool(self.network_file or self.members)
+
+    @property
+    def has_epochs(self) -> bool:
+        """Whether validation tracks choose its epoch; the others learn from them too before they meet the test part."""
+        return self.network not in params.PICTURELESS
 
     @property
     def in_folds(self) -> bool:
@@ -248,6 +255,20 @@ class Inference(models.Model):
     @property
     def name(self) -> str:
         return self.track.title if self.track else self.filename
+
+
+class Refusal(models.Model):
+    """A track of the dataset that a promoted run could not hear, and why: it is not asked again."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="refusals")
+    track = models.ForeignKey(Track, on_delete=models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=300)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "track"], name="refusal_unique")]
+
+    def __str__(self) -> str:
+        return f"track {self.track_id} for {self.run_id}: {self.reason}"
 
 
 class Epoch(models.Model):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from django.conf import settings
 from numpy.typing import NDArray
 
 from datasets.methods import audio
-from mer.errors import PredictionImpossible
+from mer.errors import PredictionImpossible, SpectrogramImpossible
 from mer.methods import features, musicnn, spectrograms
 from mer.methods.params import SAMPLE_RATE, SpectrogramParams
 from mer.models import Run
@@ -101,7 +102,11 @@ def _of_features(run: Run) -> Says:
         """Over the whole recording, as it learned; and window by window where there are several, to see how it goes along."""
         width = SpectrogramParams().window_samples
         starts = range(0, len(y) - width + 1, width) if len(y) >= 2 * width else range(0)
-        return heard(y), [(*_span(start, start + width, len(y)), heard(y[start : start + width])) for start in starts]
+        along = []
+        for start in starts:
+            with suppress(SpectrogramImpossible):  # no sound in it: it is left out, as of pictures
+                along.append((*_span(start, start + width, len(y)), heard(y[start : start + width])))
+        return heard(y), along
 
     return says
 

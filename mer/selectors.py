@@ -214,7 +214,7 @@ def unheard(run: Run) -> QuerySet[Track]:
     """Tracks of the dataset that are ready and not in the run's release, of which it has said nothing yet."""
     mine = run.release.items.values("track")
     outside = Track.objects.filter(dataset=run.release.dataset_id, state=Track.State.READY).exclude(pk__in=mine)
-    return outside.exclude(signals__run=run.pk).order_by("pk")
+    return outside.exclude(signals__run=run.pk).exclude(pk__in=run.refusals.values("track")).order_by("pk")
 
 
 def newest_release(run: Run) -> Release | None:

@@ -21,11 +21,14 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     release = serializers.CharField(source="release.name", read_only=True, default=None)
     job = JobSerializer(read_only=True)
     evaluations = EvaluationSerializer(many=True, read_only=True)
+    split = serializers.CharField(source="split.name", read_only=True)
+    input = serializers.CharField(source="spectrogram_set.input", read_only=True, default="")
+    recipe = serializers.CharField(source="spectrogram_set.recipe", read_only=True, default="")
 
     class Meta:
         model = Run
         fields = [
-            "id", "release", "network", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class",
+            "id", "release", "network", "split", "input", "recipe", "members", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class",
             "evaluations", "notes", "created_at",
         ]  # fmt: skip
 
@@ -54,6 +57,11 @@ class NewRunSerializer(serializers.Serializer[Run]):
     width = serializers.FloatField(allow_null=True, default=None)
     mixup = serializers.FloatField(allow_null=True, default=None)
     precision = serializers.ChoiceField(choices=list(PRECISIONS), allow_null=True, default=None)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if unknown := sorted(set(self.initial_data) - set(self.fields)):
+            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such setting."))
+        return data
 
     def training(self) -> TrainingParams:
         data = self.validated_data

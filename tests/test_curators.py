@@ -128,7 +128,7 @@ def test_the_queue_goes_by_the_promoted_run_alone(release, make_track, questionn
     runs = trained(release), trained(release, seed=2)
     for run, answers in zip(runs, ({one.pk: unsure, two.pk: sure}, {one.pk: sure, two.pk: unsure}), strict=True):
         promotions.promote(run, by=curator)
-        inferences.write_heard(run, answers)
+        inferences.write_heard(run, answers, {})
     assert first() == "Two"
     promotions.promote(runs[0], by=curator)
     assert not Signal.objects.filter(part="").exists() and selectors.unheard(runs[0]).count() == 2

@@ -142,7 +142,7 @@ def test_two_networks_are_compared_over_all_drawings_that_both_had(measured):
             tracks = [track for track, part in folds_of(a).items() if part == fold]
             differences.append(np.mean([right[0][track] for track in tracks]) - np.mean([right[1][track] for track in tracks]))
     n = measured.items.count()
-    statistic = np.mean(differences) / np.sqrt((1 / 10 + (n / 5) / (n * 3 / 5)) * np.var(differences, ddof=1))
+    statistic = np.mean(differences) / np.sqrt((1 / 10 + (n / 5) / (n * 4 / 5)) * np.var(differences, ddof=1))
     assert verdict.p_resampled == pytest.approx(2 * stats.t.sf(abs(statistic), 9))
 
 

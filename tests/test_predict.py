@@ -9,11 +9,14 @@ from django.core.files.base import ContentFile
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from mer import predicting
+from datasets.models import Job
+from datasets.services import queue
+from mer import jobs, predicting
 from mer.errors import PredictionImpossible
 from mer.methods import features, networks
 from mer.methods.params import SpectrogramParams, TrainingParams
-from mer.services import runs
+from mer.selectors import runs_of, unheard
+from mer.services import inferences, promotions, runs
 from tests.test_features_and_folds import measured, run_of  # noqa: F401  (a fixture)
 
 pytestmark = [pytest.mark.django_db]
@@ -50,6 +53,38 @@ def test_a_file_and_a_folder_are_answered_and_what_is_no_recording_is_refused(li
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["files"]
     assert "not a recording" in rows[0]["refused"]
     assert rows[1]["label"] in linear.release.labels and sum(rows[1]["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_recording_with_a_silent_stretch_is_answered_and_the_stretch_left_out(linear):
+    rng, width = np.random.default_rng(2), SpectrogramParams().window_samples
+    noise = (rng.standard_normal(width) / 8).astype(np.float32)
+    _mean, along = predicting._of_features(linear)(np.concatenate([noise, np.zeros(width, np.float32), noise]))
+    assert [(start, end) for start, end, _row in along] == [(0.0, 47.55), (95.11, 142.66)]
+
+
+def test_a_track_that_a_promoted_run_cannot_hear_is_named_and_not_asked_again(linear, make_track, monkeypatch, client, curator):
+    Job.objects.filter(pk=linear.job_id).update(state="done")
+    promotions.promote(runs_of().get(pk=linear.pk), by=curator)
+    dumb, heard = make_track("Dumb"), make_track("Heard")
+    asked = []
+
+    def answers(ticket, run, paths):
+        asked.append(len(paths))
+        for path in paths:
+            said = (
+                {"refused": "Silent."}
+                if path.stem == str(dumb.pk)
+                else {"probabilities": {"positive": 1.0, "neutral": 0.0, "negative": 0.0}}
+            )
+            yield {"file": str(path)} | said
+
+    monkeypatch.setattr(jobs, "_answers", answers)
+    assert set(unheard(linear)) == {dumb, heard}
+    job = Job.objects.filter(task="mer.tasks.hear_unrated").last() or inferences.hear_unrated(linear)
+    assert queue.run_job(job.pk, jobs.hear_unrated).state == "done"
+    assert asked == [2] and not unheard(linear).exists()
+    client.force_login(curator)
+    assert "could not hear" in client.get(linear.get_absolute_url()).content.decode()
 
 
 def test_a_network_answers_for_every_window_and_for_the_track(release, tmp_path, wav_file):

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 
 from datasets.models import Track
 from mer import comparing, selectors
+from mer.errors import TrainingImpossible
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
 from mer.services import inputs, runs
@@ -93,8 +94,38 @@ def test_runs_that_differ_in_the_seed_alone_are_told_with_their_mean(release):
         trained(release, "cnn", folds=True, seed=seed, wrong=wrong)
     trained(release, "cnn", folds=True, seed=4, dropout=0.5)
     (spread,) = comparing.compare(release).spreads
-    assert (round(spread.mean, 3), spread.low, spread.high) == (0.75, 0.5, 1.0)
-    assert "75.0% on average, 50.0 to 100.0%" in spread.in_words
+    assert (round(spread.mean.value, 3), spread.low, spread.high) == (0.75, 0.5, 1.0)
+    assert spread.mean.low < 0.75 < spread.mean.high
+    assert "75.0% on average (95% " in spread.in_words and "single ones 50.0 to 100.0%" in spread.in_words
+
+
+def test_a_setting_that_does_not_exist_is_named_and_nothing_is_trained(release, client, curator):
+    client.force_login(curator)
+    answer = client.post(
+        "/api/v1/runs/", {"release": release.name, "network": "cnn", "dropuot": 0.5}, content_type="application/json"
+    )
+    assert answer.status_code == 400 and answer.json() == {"dropuot": ["There is no such setting."]}
+    assert not Run.objects.exists()
+
+
+def test_a_control_is_no_ensemble_of_runs_that_are_none_and_no_part_of_one(release):
+    one, two = trained(release, folds=True), trained(release, "cnn", folds=True)
+    control = trained(release, "compact", folds=True, shuffle_labels=True)
+    for members, shuffled in (([one, two], True), ([one, control], False)):
+        with pytest.raises(TrainingImpossible, match="A control learns from shuffled labels itself"):
+            runs.create_run(
+                release=release, training=TrainingParams.of("ensemble", shuffle_labels=shuffled), spectrograms=SpectrogramParams(),
+                folds=True, members=members, wake_worker=False,
+            )  # fmt: skip
+
+
+def test_runs_of_an_earlier_crnn_are_no_runs_of_this_one(release):
+    run = trained(release, "crnn")
+    assert run.params["version"] == 2 and "version" not in trained(release, "cnn").params
+    training, spectrograms = TrainingParams.of("crnn"), SpectrogramParams()
+    assert selectors.latest_run(release, training, spectrograms, folds=False) == run
+    Run.objects.filter(pk=run.pk).update(params={name: value for name, value in run.params.items() if name != "version"})
+    assert selectors.latest_run(release, training, spectrograms, folds=False) is None
 
 
 def command(*arguments: object) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import comb
+from math import comb, isnan
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Verdict:
     accuracy: Interval | None = None
     macro_f1: Interval | None = None
     p_resampled: float | None = None
+    is_adjusted: bool = False  # p_resampled, too, for the number of comparisons
     n_rounds: int = 0
     n_draws: int = 0
     n_groups: int | None = None
@@ -72,19 +73,25 @@ def _sentence(verdict: Verdict, p: float, test: Sentence = EXACT) -> Sentence:
         return N_("%(one)s and %(other)s have no test track in common: nothing can be said of the two."), values
     # Tracks of one artist are not independent, as McNemar's test takes them to be: the interval over artists has to say the same.
     interval = verdict.accuracy
-    apart = interval is None or interval.low > 0 or interval.high < 0
+    one_artist = interval is not None and isnan(interval.low) and verdict.n_groups == 1
+    alike = interval is not None and isnan(interval.low) and not one_artist and interval.value != 0  # every artist says the same
+    apart = interval is None or interval.low > 0 or interval.high < 0 or alike
     if p < 0.05 and apart:
         better, worse = (one, other) if verdict.only_first > verdict.only_second else (other, one)
         return N_("%(better)s is better than %(worse)s on these %(n)s tracks (%(test)s %(p)s)."), values | {
             "better": better,
             "worse": worse,
         }
+    if p < 0.05 and one_artist:
+        return N_(
+            "%(n)s tracks can’t tell %(one)s and %(other)s apart: track by track they differ (%(test)s %(p)s), but all of them are of one artist."
+        ), values
     if p < 0.05:
         return N_(
             "%(n)s tracks can’t tell %(one)s and %(other)s apart: track by track they differ (%(test)s %(p)s), but that may be a few artists alone, for the interval over artists holds zero."
         ), values
     if interval is not None and apart:
-        better, worse = (one, other) if interval.low > 0 else (other, one)
+        better, worse = (one, other) if interval.value > 0 else (other, one)
         return N_(
             "%(n)s tracks hint that %(better)s is better than %(worse)s, no more: the interval over artists leaves out zero, but %(test)s %(p)s."
         ), values | {"better": better, "worse": worse}
@@ -97,6 +104,11 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """The verdicts with p values adjusted for their number, where there are several: of twenty comparisons of equals one would seem to differ."""
     if len(verdicts) < 2:
         return list(verdicts)
+    resampled = iter(holm([verdict.p_resampled for verdict in verdicts if verdict.p_resampled is not None]))
+    verdicts = [
+        verdict if verdict.p_resampled is None else replace(verdict, p_resampled=next(resampled), is_adjusted=True)
+        for verdict in verdicts
+    ]
     return [
         replace(
             verdict,
@@ -112,19 +124,19 @@ def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 def with_differences(
     verdict: Verdict, truth: Sequence[int], first: Sequence[int], second: Sequence[int], groups: Sequence[str], *, n_labels: int,
-    draws: Sequence[Sequence[Sequence[int]]] = (),
+    draws: Sequence[Sequence[Sequence[int]]] = (), validates: bool = True,
 ) -> Verdict:  # fmt: skip
     """The verdict with the differences in accuracy and macro-F1 and their intervals, said in words.
 
     draws : for each drawing of the folds, for each fold, right less right of the two on each track; empty where there are no folds.
+    validates : one of the other folds is not learned from, but chooses the epoch, for one of the two at least.
     """
     accuracy, macro_f1 = paired_bootstrap(truth, first, second, groups, n_labels=n_labels)
     p = None
     rounds = [fold for draw in draws for fold in draw]
     if rounds:
         n_test = len(truth) * len(draws) / len(rounds)
-        # Of the other folds one is the validation part: it is not trained on.
-        n_train = len(truth) - 2 * n_test
+        n_train = len(truth) - (2 if validates else 1) * n_test
         p = corrected_resampled_t([float(np.mean(fold)) for fold in rounds], n_train=n_train, n_test=n_test)
     verdict = replace(
         verdict, accuracy=accuracy, macro_f1=macro_f1, p_resampled=p, n_rounds=len(rounds), n_draws=len(draws), n_groups=len(set(groups))
@@ -155,7 +167,14 @@ def _differences(verdict: Verdict) -> Iterator[Sentence]:
             yield N_("With %(n)s artists only, these intervals are too narrow."), {"n": verdict.n_groups}
     if verdict.p_resampled is not None:
         over = {"p": _p(verdict.p_resampled, 3), "rounds": verdict.n_rounds, "draws": verdict.n_draws}
-        if verdict.n_draws > 1:
+        if verdict.is_adjusted and verdict.n_draws > 1:
+            yield (
+                N_("Corrected resampled t over %(rounds)s rounds (%(draws)s drawings of the folds), adjusted likewise: %(p)s."),
+                over,
+            )
+        elif verdict.is_adjusted:
+            yield N_("Corrected resampled t over the folds, adjusted likewise: %(p)s."), over
+        elif verdict.n_draws > 1:
             yield N_("Corrected resampled t over %(rounds)s rounds (%(draws)s drawings of the folds): %(p)s."), over
         else:
             yield N_("Corrected resampled t over the folds: %(p)s."), over

@@ -137,7 +137,7 @@ def five_raters(counts: ArrayLike) -> tuple[float, int]:
     """What a panel of five raters would score: its most frequent label against that of the track's other ratings, over all panels.
 
     Exact, by the hypergeometric chance of each panel. Tracks with five ratings or fewer have no others and are left out; panels that tie,
-    and others that tie, are left out too.
+    and others that tie, are left out too. Where only one or two others are left, it says as much of these as of the panel.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
         macro_f1=drawn(tables, macro_f1s),
         log_loss=mean_of(-logs[np.arange(len(target)), target], np.ones(len(target), bool)),
         cross_entropy=mean_of(-(votes * logs).sum(axis=1), votes.sum(axis=1) > 0),  # nobody voted where a curator alone settled it
-        ece=drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1)),
+        ece=_reflected(drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1))),
         random=random,
         recalls=[drawn(tables, lambda x, label=label: _recall(x, label)) for label in range(n_labels)],  # type: ignore[misc]
         bins=[
@@ -314,6 +314,15 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
         ],
         n_groups=n_groups,
     )
+
+
+def _reflected(found: Interval) -> Interval:
+    """The basic bootstrap interval (A. Davison, D. Hinkley. Bootstrap Methods and their Application, 1997, ch. 5), not below 0.
+
+    The calibration error of few tracks is too large, and that of a draw of them larger still: percentiles would be biased twice.
+    """
+    low, high = 2 * found.value - found.high, 2 * found.value - found.low
+    return Interval(found.value, max(0.0, low), max(found.value, high)) if found.low == found.low else found
 
 
 def accuracies(tables: NDArray[np.int64]) -> NDArray[np.float64]:

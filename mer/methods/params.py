@@ -149,6 +149,7 @@ class TrainingParams:
     precision: str = "auto"
     # Which drawing of the folds: 1, the release's own; others are drawn from it, for k-fold repeated.
     draw: int = 1
+    version: int = 1  # of the network's layers: runs of another one are no runs of this
 
     @classmethod
     def of(cls, network: str, **values: Any) -> "TrainingParams":
@@ -156,13 +157,16 @@ class TrainingParams:
 
         The tens of millions of weights of Tables 2 and 3 do not survive Adam's own rate.
         """
-        usual = {"cnn": {"learning_rate": 1e-4}, "crnn": {"learning_rate": 1e-4}, "compact-crnn": {"mixup": 0.2}}
+        usual = {"cnn": {"learning_rate": 1e-4}, "crnn": {"learning_rate": 1e-4, "version": 2}, "compact-crnn": {"mixup": 0.2}}
         chosen = {name: value for name, value in values.items() if value is not None}
         return cls(network=network, **usual.get(network, {}) | chosen)
 
     def as_dict(self) -> dict[str, Any]:
-        """As stored on a run: all of them, so that a default that is changed later changes no run from before."""
-        return asdict(self)
+        """As stored on a run: all of them, so that a default that is changed later changes no run from before.
+
+        But for a first version, of which runs from before there were any say nothing.
+        """
+        return {name: value for name, value in asdict(self).items() if name != "version" or value > 1}
 
 
 CHOICES = (  # what command, page and API let a person choose of a training, beside the network

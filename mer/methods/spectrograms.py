@@ -61,7 +61,8 @@ def pictures_at(y: NDArray[np.float32], params: SpectrogramParams) -> tuple[list
     places = [place for place, window in enumerate(every) if np.any(window)]
     found = [every[place] for place in places]
     if not found:
-        raise SpectrogramImpossible(f"Silent: the first {params.window_s:.2f} s hold no sound.")
+        where = "all of it holds" if INPUTS[params.input].every else f"the first {params.window_s:.2f} s hold"
+        raise SpectrogramImpossible(f"Silent: {where} no sound.")
     drawn = [to_picture(_transform(window, params), params) for window in found]
     missing = params.time_steps - params.columns
     padded = np.stack([np.pad(picture, ((0, 0), (0, missing)), constant_values=255) for picture in drawn])

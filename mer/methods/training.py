@@ -78,6 +78,18 @@ def say(**message: Any) -> None:
 
 
 def main(folder: Path) -> int:
+    """One training. What runs out of memory, before, within or after it, is told in a sentence."""
+    try:
+        return _train(folder)
+    except Exception as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            raise
+        size = json.loads((folder / "spec.json").read_text())["params"]["batch_size"]
+        say(event="failed", reason=f"Out of memory with {size} pictures at a time. Train with a smaller batch.")
+        return 1
+
+
+def _train(folder: Path) -> int:
     spec = json.loads((folder / "spec.json").read_text())
     params = TrainingParams(**spec["params"])
     data = np.load(folder / "data.npz")
@@ -115,22 +127,18 @@ def main(folder: Path) -> int:
         order = np.random.default_rng([params.seed, epoch]).permutation(len(X))
         _reseed(keras, network, params.seed, epoch)
         seen, said_of_them = mixed(X[order], y[order], params.mixup, seed=[params.seed, epoch, 1])
-        try:
-            found = network.fit(
-                seen,
-                said_of_them,
-                validation_data=(pictures[validation], target[validation]),
-                initial_epoch=epoch,
-                epochs=epoch + 1,
-                batch_size=params.batch_size,
-                class_weight=weights,
-                callbacks=[report, keras.callbacks.TerminateOnNaN()],
-                shuffle=False,
-                verbose=0,
-            )
-        except tf.errors.ResourceExhaustedError:
-            say(event="failed", reason=f"Out of memory with {params.batch_size} pictures at a time. Train with a smaller batch.")
-            return 1
+        found = network.fit(
+            seen,
+            said_of_them,
+            validation_data=(pictures[validation], target[validation]),
+            initial_epoch=epoch,
+            epochs=epoch + 1,
+            batch_size=params.batch_size,
+            class_weight=weights,
+            callbacks=[report, keras.callbacks.TerminateOnNaN()],
+            shuffle=False,
+            verbose=0,
+        )
         if report.last_loss is None or not np.isfinite(report.last_loss):
             say(
                 event="failed",

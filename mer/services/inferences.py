@@ -19,7 +19,7 @@ from datasets.services import queue, tracks
 from datasets.services.signals import Said, note_sight, note_sight_of, write_signals
 from mer import selectors
 from mer.errors import PredictionImpossible
-from mer.models import Inference, Promotion, Run
+from mer.models import Inference, Promotion, Refusal, Run
 
 INFER, HEAR = "mer.tasks.infer", "mer.tasks.hear_unrated"
 
@@ -91,10 +91,12 @@ def hear_what_came_in() -> int:
     return sum(hear_unrated(run) is not None for run in runs if run)
 
 
-def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]]) -> None:
-    """By track: the probabilities."""
+def write_heard(run: Run, answers: Mapping[int, Mapping[str, float]], refused: Mapping[int, str]) -> None:
+    """By track: the probabilities, or why there are none."""
     said = [Said(track, "", "", probabilities) for track, probabilities in answers.items()]
     with transaction.atomic():
+        rows = [Refusal(run=run, track_id=track, reason=reason[:300]) for track, reason in refused.items()]
+        Refusal.objects.bulk_create(rows, ignore_conflicts=True)
         write_signals(run.release, said, run=run.pk, run_name=run.name)
 
 

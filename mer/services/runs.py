@@ -31,6 +31,7 @@ MAX_EPOCHS = 500
 MOST_DRAWS = 20
 MOST_SEEDS = 20
 OPENED = "test figures opened"
+FEWEST_ANSWERS = 4  # fewer that are alike say nothing
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,10 @@ def _guard_members(training: TrainingParams, members: Sequence[Run], split: Spli
         raise TrainingImpossible(_("Only an ensemble is made of other runs."))
     if len(members) < 2:
         raise TrainingImpossible(_("An ensemble needs at least two runs."))
+    if training.shuffle_labels or any(member.is_control for member in members):
+        raise TrainingImpossible(
+            _("A control learns from shuffled labels itself: it is no ensemble of other runs, and no part of one.")
+        )
     for member in members:
         if member.split_id != split.pk or member.draw != training.draw or member.state != "done":
             raise TrainingImpossible(
@@ -302,10 +307,8 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
             for place, index, values in zip(found, predicted, probabilities, strict=True)
         )
         if part == "test":
-            run.one_class = len(set(predicted)) == 1 and len(found) > 1
-            if len(rounds) > 1:  # in another fold it may have been another label
-                others = [one.probabilities[np.array(one.parts) != "train"].argmax(axis=1) for one in rounds]
-                run.one_class = any(len(set(answers)) == 1 for answers in others)
+            others = [one.probabilities[np.array(one.parts) != "train"].argmax(axis=1) for one in rounds]
+            run.one_class = any(len(set(answers)) == 1 and len(answers) >= FEWEST_ANSWERS for answers in others)
 
 
 def _guessing(

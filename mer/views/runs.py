@@ -64,6 +64,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "figures": plots.figure_rows(test, labels) if test else [],
         "reliability": plots.reliability(test) if test else [],
         "test": test,
+        "refusals": run.refusals.select_related("track")[:200],
         "one_rater": comparing.one_rater(run.release, [row.track_id for row in selectors.tested(run)]) if test else None,
         "cell": cell,
         "tracks": Paginator(tracks, PER_PAGE).get_page(request.GET.get("page")),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
+from statsmodels.stats.multitest import multipletests
 
 from mer.methods import comparison
 from mer.methods.comparison import mcnemar, paired_bootstrap, with_differences
@@ -94,3 +95,50 @@ def test_equal_differences_have_no_spread_and_one_round_is_refused():
     assert comparison.corrected_resampled_t([0.1, 0.1, 0.1], n_train=8, n_test=2) is None
     with pytest.raises(ValueError, match="two rounds"):
         comparison.corrected_resampled_t([0.1], n_train=8, n_test=2)
+
+
+def test_two_models_that_differ_alike_for_every_artist_are_told_apart():
+    truth, groups = [0] * 30, [f"a{number}" for number in range(30)]
+    verdict = comparison.mcnemar([True] * 30, [False] * 30, ("A", "B"))
+    found = comparison.with_differences(verdict, truth, [0] * 30, [1] * 30, groups, n_labels=2)
+    assert "A is better than B" in found.words and "holds zero" not in found.words
+    assert "no draw of artists differs" in found.words
+
+
+def test_of_one_artist_alone_nothing_is_claimed_and_the_reason_is_said():
+    verdict = comparison.mcnemar([True] * 12, [False] * 12, ("A", "B"))
+    found = comparison.with_differences(verdict, [0] * 12, [0] * 12, [1] * 12, ["a"] * 12, n_labels=2)
+    assert "can’t tell A and B apart" in found.words and "all of them are of one artist" in found.words
+
+
+def test_the_resampled_t_is_adjusted_with_the_rest_and_says_so():
+    def one(name: str) -> comparison.Verdict:
+        rng = np.random.default_rng(len(name))
+        first, second = rng.integers(0, 2, (2, 40)).tolist()
+        draws = [[rng.integers(-1, 2, 8).tolist() for _fold in range(5)]]
+        verdict = comparison.mcnemar([guess == 0 for guess in first], [guess == 0 for guess in second], (name, "B"))
+        return comparison.with_differences(
+            verdict, [0] * 40, first, second, [f"g{n % 9}" for n in range(40)], n_labels=2, draws=draws
+        )
+
+    alone = [one("A"), one("AA"), one("AAA")]
+    adjusted = comparison.together(alone)
+    wanted = multipletests([verdict.p_resampled for verdict in alone], method="holm")[1]
+    assert [verdict.p_resampled for verdict in adjusted] == pytest.approx(list(wanted))
+    assert all("adjusted likewise" in verdict.words for verdict in adjusted)
+    assert "adjusted" not in alone[0].words
+
+
+def test_models_that_learn_from_their_validation_part_have_the_larger_training_part():
+    draws = [[[1, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 0], [0, 1, 0, -1], [0, 0, 0, 1]]]
+    verdict = comparison.mcnemar([True] * 20, [True] * 20, ("A", "B"))
+    ps = {}
+    for validates in (True, False):
+        found = comparison.with_differences(
+            verdict, [0] * 20, [0] * 20, [0] * 20, [str(n) for n in range(20)], n_labels=2, draws=draws, validates=validates
+        )
+        ps[validates] = found.p_resampled
+    means = [np.mean(fold) for fold in draws[0]]
+    assert ps[True] == pytest.approx(comparison.corrected_resampled_t(means, n_train=12, n_test=4))
+    assert ps[False] == pytest.approx(comparison.corrected_resampled_t(means, n_train=16, n_test=4))
+    assert ps[False] < ps[True]

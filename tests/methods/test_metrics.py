@@ -185,3 +185,15 @@ def test_where_all_are_right_the_interval_is_wilsons_on_the_number_of_groups():
     assert (found.value, found.low, found.high) == (1, *metrics.wilson_interval(4, 4))
     none = metrics.share_interval([False] * 7, groups)
     assert (none.value, none.low, none.high) == (0, *metrics.wilson_interval(0, 4))
+
+
+def test_the_interval_of_the_calibration_error_holds_its_value_and_zero_where_a_model_is_calibrated():
+    held = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        P = rng.dirichlet([2, 2, 2], 150)
+        truth = np.array([rng.choice(3, p=row) for row in P])
+        found = metrics.figures(P, truth, np.eye(3)[truth], [str(n) for n in range(150)], random=0.33).ece
+        assert 0 <= found.low <= found.value <= found.high
+        held += found.low < 0.01
+    assert held >= 24, "most intervals reach down to the error of a calibrated model, which is none"

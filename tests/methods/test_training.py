@@ -102,14 +102,21 @@ def test_a_stored_network_answers_as_it_answered_when_it_was_trained(twice):
         assert looked["owner"].tolist() == [4, 5, 6, 7] and looked["pictures"].shape == (4, 126, 258)
 
 
-def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_path):
-    network = "compact"  # dropout and random masks: the most that is drawn at random
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"network": "compact", "epochs": 4, "dropout": 0.5},  # dropout and random masks: the most that is drawn at random
+        {"network": "crnn", "epochs": 3, "width": 0.1, "precision": "bfloat16", "mixup": 0.2},  # layers and optimizer of our own
+    ],
+    ids=["compact", "crnn"],
+)
+def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_path, values):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
         folder.mkdir()
-    code, said = train(whole, network=network, epochs=4, batch_size=2, dropout=0.5)
+    code, said = train(whole, batch_size=2, **values)
     assert code == 0
-    _write_inputs(broken, network=network, epochs=4, batch_size=2, dropout=0.5)
+    _write_inputs(broken, batch_size=2, **values)
     program = [sys.executable, "-m", "mer.methods.training", broken]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         while not process.stdout.readline().startswith(b'{"event": "epoch", "number": 2'):
@@ -122,7 +129,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_pat
     losses = [
         [(line["number"], line["loss"], line["val_loss"]) for line in lines if line["event"] == "epoch"] for lines in (said, again)
     ]
-    assert losses[0] == losses[1] and len(losses[0]) == 4
+    assert losses[0] == losses[1] and len(losses[0]) == values["epochs"]
     np.testing.assert_array_equal(np.load(whole / "probabilities.npy"), np.load(broken / "probabilities.npy"))
     assert not list(broken.glob("state*"))
 

@@ -30,7 +30,10 @@ class Command(StudioCommand):
             "one_rater": asdict(comparison.one_rater) if comparison.one_rater else None,
             "runs": comparing.comparison_as_dict(comparison),
             "seeds": [spread.in_words for spread in comparison.spreads],
-            "verdicts": [verdict.words for verdict in comparison.verdicts],
+            "verdicts": [
+                {name: value for name, value in asdict(verdict).items() if name != "said"} | {"words": verdict.words}
+                for verdict in comparison.verdicts
+            ],
         }
         if options["markdown"]:
             return result, comparing.markdown(comparison), True
