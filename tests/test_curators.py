@@ -132,7 +132,7 @@ def test_the_queue_goes_by_the_promoted_run_alone(release, make_track, questionn
     assert first() == "Two"
     promotions.promote(runs[0], by=curator)
     assert not Signal.objects.filter(part="").exists() and selectors.unheard(runs[0]).count() == 2
-    inferences.write_heard(runs[0], {one.pk: unsure, two.pk: sure})
+    inferences.write_heard(runs[0], {one.pk: unsure, two.pk: sure}, {})
     assert first() == "One"
     promotions.step_down(runs[0], by=curator)
     assert Consensus.objects.filter(track__in=[one, two], position__lt=1 << 30).count() == 0
