@@ -54,6 +54,11 @@ class PredictForm(forms.Form):
         return data
 
 
+class RunsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, run: Any) -> str:
+        return f"{run.name}, {run.input_in_words}"
+
+
 class TrainForm(forms.Form):
     network = forms.ChoiceField(label=_("Network"), choices=translated(NETWORKS))
     input = forms.ChoiceField(
@@ -90,7 +95,7 @@ class TrainForm(forms.Form):
         help_text=_("As many runs, each with the next seed: how much of a figure is chance."),
     )  # fmt: skip
     # Rarely changed: the page folds these away. Empty means the network's own.
-    members = forms.ModelMultipleChoiceField(
+    members = RunsField(
         queryset=Run.objects.none(), required=False, widget=forms.CheckboxSelectMultiple, label=_("Runs that an ensemble averages"),
         help_text=_("None: a model on features and one on MusiCNN, made anew."),
     )  # fmt: skip
@@ -109,7 +114,9 @@ class TrainForm(forms.Form):
 
     def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        finished = release.runs.filter(job__state="done").select_related("release", "split").order_by("-pk")
+        finished = (
+            release.runs.filter(job__state="done").select_related("release", "split", "spectrogram_set", "job").order_by("-pk")
+        )
         self.fields["members"].queryset = finished  # type: ignore[attr-defined]
 
     def everyday(self) -> list[forms.BoundField]:
