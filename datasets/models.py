@@ -383,7 +383,7 @@ class Job(models.Model):
     log = models.TextField(
         blank=True, default="", db_default="", help_text="What it did, a step a line; the end of it, if it is long."
     )
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries that ended with what may pass.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Tries that began, but for those whose worker died.")
     deaths = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="Workers that died while they did it.")
     claim = models.CharField(max_length=36, blank=True, help_text="Whoever holds it; a lost claim can write nothing.")
     cancel_requested = models.BooleanField(default=False)

@@ -92,11 +92,11 @@ def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None
     shared = _tested_by_all(rows) if chosen and rows else None
     five, n_five = metrics.five_raters(votes_of(release, shared))
     return Comparison(
-        rows, running, verdicts, list(release.labels), one_rater(release, shared), _spreads(rows), five if n_five else None, n_five, n_shared
+        rows, running, verdicts, list(release.labels), one_rater(release, shared), _spreads(rows, shared), five if n_five else None, n_five, n_shared
     )  # fmt: skip
 
 
-def _spreads(rows: Sequence[CompareRow]) -> list[Spread]:
+def _spreads(rows: Sequence[CompareRow], shared: Sequence[int] | None) -> list[Spread]:
     alike: dict[object, list[CompareRow]] = {}
     for row in rows:
         if row.test:
@@ -104,7 +104,7 @@ def _spreads(rows: Sequence[CompareRow]) -> list[Spread]:
     found = []
     for several in alike.values():
         accuracies = [row.test.accuracy for row in several if row.test]
-        if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (tracks := _tested_by_all(several)):
+        if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (tracks := _tested_by_all(several) if shared is None else shared):
             said = Prediction.objects.filter(run__in=[row.run for row in several], part="test", track__in=tracks)
             right: dict[int, list[bool]] = {}
             for one in said.defer("probabilities"):
@@ -246,7 +246,13 @@ def _repeats_of(run: Run) -> dict[int, Run]:
 def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
     rows = []
     for row in comparison.rows:
-        figures: dict[str, Any] = {"run": row.run.pk, "network": row.run.network, "split": row.run.split.name, "seed": row.run.seed}
+        figures: dict[str, Any] = {
+            "run": row.run.pk,
+            "network": row.run.network,
+            "split": row.run.split.name,
+            "seed": row.run.seed,
+            "control": row.run.is_control,
+        }
         for part in ("train", "validation", "test"):
             value: Evaluation | None = getattr(row, part)
             if value:

@@ -265,7 +265,7 @@ def test_two_beats_and_two_sweepers_do_nothing_twice(hosts):
     time.sleep(12)  # both beats have sent their sweep
     for number in numbers:
         hosts.ready(number)
-    look = 'from datasets.models import *; print("ATTEMPTS", [job.attempts for job in Job.objects.filter(task="datasets.tasks.convert_track")], Event.objects.filter(subject="track", to_state="ready").count(), Track.objects.count())'
+    look = 'from datasets.models import *; print("ATTEMPTS", [job.attempts + job.deaths for job in Job.objects.filter(task="datasets.tasks.convert_track")], Event.objects.filter(subject="track", to_state="ready").count(), Track.objects.count())'
     said = re.search(r"ATTEMPTS (\[.*?\]) (\d+) (\d+)", hosts.command("one", "shell", "-c", look))
     assert set(json.loads(said.group(1))) == {1} and said.group(2) == said.group(3)
 

@@ -99,6 +99,16 @@ def test_runs_that_differ_in_the_seed_alone_are_told_with_their_mean(release):
     assert "75.0% on average (95% " in spread.in_words and "single ones 50.0 to 100.0%" in spread.in_words
 
 
+def test_of_chosen_runs_the_mean_is_on_the_tracks_that_all_have_as_the_single_ones(release):
+    for seed, wrong in ((1, 0), (2, 6)):
+        trained(release, "cnn", folds=True, seed=seed, wrong=wrong)
+    trained(release, "compact")  # tests few of them
+    comparison = comparing.compare(release, list(release.runs.values_list("pk", flat=True)))
+    (spread,) = comparison.spreads
+    single = [row.test.accuracy for row in comparison.rows if row.run.network == "cnn"]
+    assert spread.mean.value == pytest.approx(sum(single) / 2) and (spread.low, spread.high) == (min(single), max(single))
+
+
 def test_a_setting_that_does_not_exist_is_named_and_nothing_is_trained(release, client, curator):
     client.force_login(curator)
     answer = client.post(

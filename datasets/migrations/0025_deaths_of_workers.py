@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='job',
             name='attempts',
-            field=models.PositiveSmallIntegerField(default=0, help_text='Tries that ended with what may pass.'),
+            field=models.PositiveSmallIntegerField(default=0, help_text='Tries that began, but for those whose worker died.'),
         ),
     ]

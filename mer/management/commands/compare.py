@@ -27,6 +27,7 @@ class Command(StudioCommand):
         comparison = comparing.compare(release, done, against=against)
         runs.note_opened([row.run for row in comparison.rows], by=None)
         result = {
+            "markdown": (table := comparing.markdown(comparison)),
             "one_rater": asdict(comparison.one_rater) if comparison.one_rater else None,
             "runs": comparing.comparison_as_dict(comparison),
             "seeds": [spread.in_words for spread in comparison.spreads],
@@ -36,7 +37,7 @@ class Command(StudioCommand):
             ],
         }
         if options["markdown"]:
-            return result, comparing.markdown(comparison), True
+            return result, table, True
         lines = [
             f"{'run':<18}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
             f"  {'95% interval':<14}"
