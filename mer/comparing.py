@@ -104,7 +104,9 @@ def _spreads(rows: Sequence[CompareRow], shared: Sequence[int] | None) -> list[S
     found = []
     for several in alike.values():
         accuracies = [row.test.accuracy for row in several if row.test]
-        if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (tracks := _tested_by_all(several) if shared is None else shared):
+        if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (
+            tracks := _tested_by_all(several) if shared is None else shared
+        ):
             said = Prediction.objects.filter(run__in=[row.run for row in several], part="test", track__in=tracks)
             right: dict[int, list[bool]] = {}
             for one in said.defer("probabilities"):
