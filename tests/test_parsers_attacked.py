@@ -2,12 +2,19 @@
 
 import io
 import json
+import math
 import tarfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from unittest.mock import patch
+from urllib.parse import quote
 
-from hypothesis import given, settings
+import pytest
+from django.core import signing
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.utils.exceptions import IllegalCharacterError
@@ -16,9 +23,10 @@ from annotate.errors import AnnotateError
 from annotate.methods import imports
 from config import keeping
 from datasets.errors import MERError
-from datasets.methods import bundles, lists, schemes, splits
+from datasets.methods import bundles, lists, schemes, splits, youtube
 from datasets.methods.bundles import BundleReader, BundleRefused, BundleWriter
 from datasets.methods.formats import record, tables
+from datasets.services import tokens
 
 WORDS = st.sampled_from(
     ["url", "title", "start", "end", "label", "word", "track", "rater", "part", "track_id", "https://youtu.be/dQw4w9WgXcQ", "1:15", "-1",
@@ -26,6 +34,8 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 TEXTS = st.one_of(st.text(max_size=200), st.lists(WORDS, max_size=60).map("".join), st.lists(WORDS, max_size=60).map(",".join))
 BYTES = st.one_of(st.binary(max_size=400), TEXTS.map(lambda text: text.encode("utf-8", "surrogatepass")))
+PLAYLIST = "https://www.youtube.com/playlist?list=PLrAXtmErZgOeiKm4sgNOknGvNjby9efdf"
+ACCESS = youtube.Access(api_key="key")
 QUICK = settings(max_examples=150, deadline=None)
 
 
@@ -146,3 +156,72 @@ def _refused(path: Path) -> None:
     except keeping.BackupRefused:
         return
     raise AssertionError("it was taken for a backup")
+
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), TEXTS),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
+    max_leaves=12,
+)
+INFO = st.dictionaries(
+    st.sampled_from(
+        ["id", "title", "duration", "age_limit", "is_live", "was_live", "live_status", "entries", "artist", "license", "items", "status",
+         "madeForKids"]
+    ),
+    st.one_of(JSON, st.sampled_from(["is_live", "dQw4w9WgXcQ", 18, 1e299, 1e308, 10**400])), max_size=8,
+)  # fmt: skip
+
+
+@QUICK
+@given(INFO)
+def test_whatever_is_said_of_a_video_it_is_taken_or_not_for_a_reason(info):
+    why = youtube._policy(info, 600.0, age_restricted=False, live_recordings=False)
+    assert why is None or "it is" in why
+    if info.get("duration") == 1e299 or info.get("is_live") is True:
+        assert why
+
+
+@QUICK
+@given(st.one_of(INFO, st.fixed_dictionaries({"entries": st.lists(st.one_of(INFO, JSON), max_size=5)})))
+def test_whatever_is_said_of_a_playlist_its_videos_have_ids(info):
+    with patch.object(youtube, "_extract", return_value=info):
+        title, entries = youtube.expand(youtube.addresses.parse(PLAYLIST), access=ACCESS, most=9)
+    assert isinstance(title, str)
+    assert all(len(entry.identifier) == 11 and (entry.duration_s is None or math.isfinite(entry.duration_s)) for entry in entries)
+
+
+@QUICK
+@given(st.one_of(BYTES, JSON.map(json.dumps).map(str.encode), INFO.map(json.dumps).map(str.encode)))
+def test_whatever_the_data_api_answers_it_is_yes_no_or_a_refusal(content):
+    downloader = SimpleNamespace(urlopen=lambda request: io.BytesIO(content))
+    with patch.object(youtube, "_door", lambda access, options: nullcontext(downloader)):
+        try:
+            assert youtube.is_made_for_kids("dQw4w9WgXcQ", access=ACCESS) in (True, False)
+        except youtube.FetchFailed as fact:
+            assert "could not be read" in str(fact)
+
+
+def test_the_data_api_is_believed_where_it_says_so():
+    for said, wanted in (
+        ({"items": [{"status": {"madeForKids": True}}]}, True),
+        ({"items": [{"status": {}}]}, False),
+        ({"items": []}, False),
+    ):
+        assert youtube._says_for_kids(said) is wanted
+
+
+HEADERS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=80)
+
+
+@pytest.mark.django_db
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HEADERS, st.text(max_size=60))
+def test_made_up_tokens_cookies_and_signatures_open_nothing_and_break_nothing(client, header, text):
+    answer = client.get("/api/v1/tracks/", headers={"Authorization": f"Token {header}"})
+    assert answer.status_code in (401, 429)
+    client.cookies["sessionid"] = header
+    client.cookies["csrftoken"] = header
+    assert client.get("/tracks/").status_code == 302
+    with pytest.raises(signing.BadSignature):
+        tokens.track_of_signature(text)
+    assert client.get(f"/audio/{quote(text, safe='')}/").status_code == 404

@@ -102,10 +102,11 @@ def expand(address: addresses.Address, *, access: Access, most: int) -> tuple[st
         As `fetch` does.
     """
     info = _extract(address.url, access, {"extract_flat": True, "playlistend": most, "ignoreerrors": False}, download=False)
+    found = info.get("entries")
     entries = [
-        Entry(str(entry["id"]), str(entry.get("title") or ""), entry.get("duration"))
-        for entry in info.get("entries") or []
-        if entry and addresses.VIDEO_ID.fullmatch(str(entry.get("id") or ""))
+        Entry(str(entry["id"]), str(entry.get("title") or ""), _number(entry.get("duration")))
+        for entry in (found if isinstance(found, list) else [])
+        if isinstance(entry, dict) and addresses.VIDEO_ID.fullmatch(str(entry.get("id") or ""))
     ]
     return str(info.get("title") or address.identifier), entries
 
@@ -206,15 +207,23 @@ def is_made_for_kids(identifier: str, *, access: Access) -> bool:
     with _door(replace(access, hosts=(*access.hosts, DATA_API_HOST)), {}) as downloader:
         try:
             answer = downloader.urlopen(Request(DATA_API + identifier, headers={"X-Goog-Api-Key": access.api_key}))
-            said = json.loads(answer.read(DATA_API_BYTES))
-        except ValueError:
+            return _says_for_kids(json.loads(answer.read(DATA_API_BYTES)))
+        except (ValueError, RecursionError):
             raise FetchFailed("YouTube's Data API gave an answer that could not be read.", Problem.NETWORK) from None
         except HTTPError as error:
             if error.status >= 500:
                 raise
             text = f"YouTube's Data API refused to say whether videos are made for kids (HTTP {error.status})"
             raise FetchFailed(f"{text}: is YOUTUBE_API_KEY right, and its quota not used up?", Problem.BLOCKED) from None
-    return any(item.get("status", {}).get("madeForKids") for item in said.get("items", []))
+
+
+def _says_for_kids(said: Any) -> bool:
+    """Raises ValueError for what is no answer of the Data API."""
+    items = said.get("items") if isinstance(said, dict) else None
+    states = [item.get("status") if isinstance(item, dict) else None for item in items] if isinstance(items, list) else [None]
+    if not all(isinstance(state, dict) for state in states):
+        raise ValueError("no list of videos with their status")
+    return any(state.get("madeForKids") is True for state in states if state)
 
 
 def _extract(url: str, access: Access, options: dict[str, Any], *, download: bool) -> dict[str, Any]:
@@ -235,15 +244,20 @@ def _door(access: Access, options: dict[str, Any]) -> Iterator[Any]:
         raise _failure(error) from None
 
 
+def _number(value: object) -> float | None:
+    """What a page of the site claims to be one, if it is."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300 else None
+
+
 def _policy(info: dict[str, Any], max_duration_s: float, *, age_restricted: bool, live_recordings: bool) -> str | None:
     """Why a video is not taken, or None. A stream that is on the air has no end yet, whatever the dataset takes."""
     if info.get("is_live") or info.get("live_status") in ("is_live", "is_upcoming"):
         return "it is a live stream; only finished recordings are taken"
     if (info.get("was_live") or info.get("live_status") in ("was_live", "post_live")) and not live_recordings:
         return "it is the recording of a live stream, and the dataset takes no such videos"
-    if (info.get("duration") or 0) > max_duration_s:
+    if (_number(info.get("duration")) or 0) > max_duration_s:
         return f"it is longer than {max_duration_s / 60:.0f} minutes, the longest that is taken"
-    if (info.get("age_limit") or 0) >= 18 and not age_restricted:
+    if (_number(info.get("age_limit")) or 0) >= 18 and not age_restricted:
         return "it is age-restricted, and the dataset takes no such videos"
     return None
 

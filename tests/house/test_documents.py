@@ -126,3 +126,14 @@ def test_a_setting_that_cannot_be_stops_the_start_with_its_name(name, value):
     line = [sys.executable, "manage.py", "check"]
     done = subprocess.run(line, cwd=ROOT, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and name in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_picture_of_a_document_is_in_the_site(tmp_path):
+    line = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", tmp_path]
+    subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
+    named = {
+        (path.parent / address).resolve().relative_to(ROOT / "docs")
+        for path in (ROOT / "docs").rglob("*.md")
+        for address in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", path.read_text())
+    }
+    assert named and all((tmp_path / name).is_file() for name in named), named
