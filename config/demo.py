@@ -128,7 +128,7 @@ def load(say: Callable[[str], None]) -> None:
     for network in ("cnn", "crnn", "features"):
         if not release.runs.filter(network=network).exists():
             runs.create_run(
-                release=release, training=TrainingParams.of(network, epochs=8), spectrograms=SpectrogramParams(), folds=network == "features"
+                release=release, training=TrainingParams.of(network, epochs=5), spectrograms=SpectrogramParams(), folds=network == "features"
             )  # fmt: skip
     say("")
 

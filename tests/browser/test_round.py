@@ -47,7 +47,7 @@ def test_a_whole_round_from_the_panel_to_the_next_release(studio, log_in):
     admin.goto("/releases/demo-v1/train/")
     admin.get_by_label("Network").select_option("features")
     admin.get_by_label("In folds").check()
-    admin.get_by_label("Seed").fill("7")
+    admin.get_by_label("Seed:", exact=True).fill("7")
     admin.get_by_role("button", name="Train").click()
     expect(
         admin.get_by_text(re.compile("Waiting for a worker|Features of track|Fitting|Test tracks, hardest first")).first
