@@ -68,6 +68,8 @@ def main() -> int:
             return 1
         print(f"It died (code {code}) and is started again; its work goes back to the queue.", flush=True)
         time.sleep(1)
+        if stopping:  # told meanwhile, when there was nobody to hear it
+            return code
 
 
 if __name__ == "__main__":
