@@ -33,20 +33,18 @@ def _hold_alive() -> None:
 
 
 def main() -> int:
-    stopping = False
+    stopping: list[bool] = []  # no Event: a signal may come while its lock is held
     worker: subprocess.Popen[bytes] | None = None
 
     def stop(number: int, frame: object) -> None:
-        nonlocal stopping
-        stopping = True
+        stopping.append(True)
 
     def end_with(supervisor: int) -> None:
-        nonlocal stopping
         with suppress(ProcessLookupError):
             while True:
                 os.kill(supervisor, 0)
                 time.sleep(1)
-        stopping = True
+        stopping.append(True)
         if worker is not None:
             worker.terminate()
 
