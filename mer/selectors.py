@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -348,6 +349,7 @@ class RoundFigures:
     n_ruled: int  # of them, by a curator since the release before
     rows: list[RoundFigure]
     verdict: Verdict | None
+    majorities: tuple[float, float]  # of always answering the most frequent label of these tracks, under the labels of each release
 
     @property
     def n_of_raters(self) -> int:
@@ -382,7 +384,8 @@ def round_figures(before: Release, now: Release) -> RoundFigures | None:
     ]  # fmt: skip
     right = [[said[track] == labels[1][track] for track in tracks] for said in found]
     verdict = mcnemar(right[1], right[0], (runs[1].name, runs[0].name)) if n else None
-    return RoundFigures(n, len(ruled), rows, verdict)
+    majorities = [max(Counter(truth[track] for track in tracks).values(), default=0) / max(1, n) for truth in labels]
+    return RoundFigures(n, len(ruled), rows, verdict, (majorities[0], majorities[1]))
 
 
 def _pair_of_rounds(before: Release, now: Release) -> tuple[Run, Run] | None:

@@ -433,6 +433,9 @@ def test_both_rounds_are_scored_on_the_same_tracks_under_both_labels(release, qu
     assert [row.under_before[0] for row in figures.rows] == [12, 11]
     assert [row.under_now[0] for row in figures.rows] == [11, 12]
     assert (figures.n_ruled, figures.n_of_raters) == (0, 12)
+    for now, of in zip(figures.majorities, (release, newest), strict=True):
+        labels = list(of.items.values_list("label", flat=True))
+        assert now == max(map(labels.count, labels)) / 12
     newest.items.filter(pk=item.pk).update(is_ruled=True)
     figures = selectors.round_figures(release, newest)
     assert figures.n_of_raters == 11 and [row.n_right_of_raters for row in figures.rows] == [11, 11]
