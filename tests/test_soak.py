@@ -171,7 +171,7 @@ def test_many_raters_ingest_and_training_together_leave_every_count_right(tmp_pa
         frozen = studio.command("shell", "-c", FREEZE)  # and trainings beside the raters, one after the other
         n_runs = 1
         while time.monotonic() < load.until - 20:
-            studio.command("shell", "-c", AGAIN.format(seed=n_runs))
+            studio.command("shell", "-c", AGAIN.format(seed=100 + n_runs))
             n_runs += 1
             time.sleep(15)
         for thread in threads:
