@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mer.methods import params
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -34,7 +36,6 @@ def main() -> None:
 
 
 NETWORKS = ("features", "cnn", "crnn")
-EVERY = ("ensemble", "features", "transfer", "mel", "compact", "compact-crnn", "cnn", "crnn")
 
 
 def run_study(
@@ -83,7 +84,7 @@ def closing(data: Path, out: Path) -> str:
             command(out, *step)
     command(out, "shell", "-c", BROKEN_OFF)
     made = [(row["network"], row["seed"], row["control"]) for row in command(out, "compare", "v1")["runs"]]
-    asked = [(network, 1, False) for network in EVERY] + [("ensemble", seed, True) for seed in range(1, 6)]
+    asked = [(network, 1, False) for network in params.NETWORKS] + [("ensemble", seed, True) for seed in range(1, 6)]
     for network, seed, is_control in asked:
         if (network, seed, is_control) not in made:
             print(f"{network}, seed {seed}{', shuffled labels' if is_control else ''} ...", flush=True)

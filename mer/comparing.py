@@ -40,7 +40,7 @@ class Spread:
     @property
     def in_words(self) -> str:
         values = {
-            "runs": ", ".join(row.run.name for row in self.rows), "n": len(self.rows), "mean": f"{100 * self.mean.value:.1f}",
+            "runs": ", ".join(row.run.name for row in self.rows), "mean": f"{100 * self.mean.value:.1f}",
             "from": f"{100 * self.mean.low:.1f}", "to": f"{100 * self.mean.high:.1f}", "low": f"{100 * self.low:.1f}", "high": f"{100 * self.high:.1f}",
         }  # fmt: skip
         return (

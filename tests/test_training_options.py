@@ -11,7 +11,7 @@ from mer import comparing, selectors
 from mer.errors import TrainingImpossible
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
-from mer.services import inputs, runs
+from mer.services import inputs, promotions, runs
 from tests.test_curators import trained
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -129,13 +129,15 @@ def test_a_control_is_no_ensemble_of_runs_that_are_none_and_no_part_of_one(relea
             )  # fmt: skip
 
 
-def test_runs_of_an_earlier_crnn_are_no_runs_of_this_one(release):
+def test_runs_of_an_earlier_crnn_are_no_runs_of_this_one(release, curator):
     run = trained(release, "crnn")
     assert run.params["version"] == 2 and "version" not in trained(release, "cnn").params
     training, spectrograms = TrainingParams.of("crnn"), SpectrogramParams()
     assert selectors.latest_run(release, training, spectrograms, folds=False) == run
     Run.objects.filter(pk=run.pk).update(params={name: value for name, value in run.params.items() if name != "version"})
     assert selectors.latest_run(release, training, spectrograms, folds=False) is None
+    again = promotions.train_again(Run.objects.get(pk=run.pk), by=curator)
+    assert again.params["version"] == 2, "the layers are those of today"
 
 
 def command(*arguments: object) -> str:

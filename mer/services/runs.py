@@ -74,6 +74,8 @@ def create_run(
             _("The seed %(seed)s is not between 0 and %(MAX_SEED)s.") % {"seed": training.seed, "MAX_SEED": releases.MAX_SEED}
         )
     _guard_shape(training)
+    # Whatever is trained again is trained on the layers of today.
+    training = replace(training, version=TrainingParams.of(training.network).version)
     if not 1 <= training.draw <= MOST_DRAWS or (training.draw > 1 and not folds):
         raise TrainingImpossible(
             _("Drawing %(draw)s of the folds: it must be between 1 and %(most)s, and 1 without folds.")
