@@ -31,6 +31,8 @@ router.register("exports", datasets.ExportViewSet)
 router.register("runs", mer.RunViewSet)
 router.register("predictions", mer.PredictionViewSet)
 router.register("inferences", mer.InferenceViewSet)
+router.register("compare", mer.CompareViewSet, basename="compare")
+router.register("paper", mer.PaperViewSet, basename="paper")
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

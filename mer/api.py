@@ -14,12 +14,12 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from datasets.access import IsCurator
-from datasets.errors import WrongState
+from datasets.errors import MERError, WrongState
 from datasets.models import Release
 from datasets.services import queue
 from datasets.services.signals import note_sight
-from mer import selectors
-from mer.methods.params import SpectrogramParams
+from mer import comparing, replay, selectors
+from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Inference, Prediction, Run
 from mer.serializers import (
     AgainSerializer,
@@ -27,6 +27,7 @@ from mer.serializers import (
     InferenceSerializer,
     NewRunSerializer,
     NotesSerializer,
+    PaperSerializer,
     PredictionSerializer,
     PromotionSerializer,
     RunSerializer,
@@ -163,3 +164,79 @@ class InferenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
         found = super().get_object()
         inferences.note_seen([found], by=cast(User, self.request.user))
         return found
+
+
+def _numbers(request: Request, name: str) -> list[int]:
+    asked = request.query_params.getlist(name)
+    if wrong := [value for value in asked if not (value.isdecimal() and len(value) < 19)]:
+        raise ValidationError({name: f"“{wrong[0][:60]}” is not the number of a run."})
+    return [int(value) for value in asked]
+
+
+class CompareViewSet(viewsets.GenericViewSet[Release]):
+    """The finished runs of a release beside each other."""
+
+    queryset = Release.objects.all()
+    permission_classes = [IsCurator]
+    lookup_field = "name"
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("run", int, many=True, description="Only these, on the test tracks that all of them have."),
+            OpenApiParameter("against", int, description="One of these: every other is judged against it."),
+        ],
+        responses=OpenApiTypes.OBJECT,
+    )
+    def retrieve(self, request: Request, name: str) -> Response:
+        """Figures with n and intervals, verdicts with their numbers, what one rater scores, and the same as Markdown."""
+        release = self.get_object()
+        chosen, rival = _numbers(request, "run"), _numbers(request, "against")[-1:]
+        done = set(selectors.runs_of(release).filter(pk__in=chosen, job__state="done").values_list("pk", flat=True))
+        if unknown := sorted(set(chosen) - done):
+            raise ValidationError({"run": f"{release.name} has no finished run {unknown[0]}."})
+        if rival and rival[0] not in done:
+            raise ValidationError({"against": f"Run {rival[0]} is not among those that are compared: name it by run= too."})
+        comparison = comparing.compare(release, sorted(done), against=rival[0] if rival else None)
+        if chosen:
+            note_sight(release, cast(User, request.user))
+        runs.note_opened([row.run for row in comparison.rows], by=cast(User, request.user))
+        return Response(comparing.comparison_as_dict(comparison))
+
+
+class PaperViewSet(viewsets.GenericViewSet[Release]):
+    """The paper's study on a release, its figures beside ours."""
+
+    queryset = Release.objects.all()
+    serializer_class = PaperSerializer  # type: ignore[assignment]
+    permission_classes = [IsCurator]
+    lookup_field = "name"
+
+    @extend_schema(parameters=[PaperSerializer], responses=OpenApiTypes.OBJECT)
+    def retrieve(self, request: Request, name: str) -> Response:
+        """Tables 4 and 5, verdicts and controls, and the same as Markdown; a run that is not trained has no figures."""
+        release, _asked, done = self._steps(request.query_params)
+        runs.note_opened([step.run for step in done if step.run], by=cast(User, request.user))
+        return Response(replay.as_dict(release, done))
+
+    @extend_schema(request=PaperSerializer, responses={202: OpenApiTypes.OBJECT})
+    @action(detail=True, methods=["post"])
+    def train(self, request: Request, name: str) -> Response:
+        """Queue the runs that are missing; what cannot be queued is said with its reason, and keeps none of the others back."""
+        release, asked, done = self._steps(request.data)
+        made, refused = [], {}
+        for step in done:
+            if step.is_missing:
+                try:
+                    run = runs.create_run(
+                        release=release, training=step.training, spectrograms=step.spectrograms, folds=asked["folds"], by=cast(User, request.user)
+                    )  # fmt: skip
+                    made.append(run.pk)
+                except MERError as fact:
+                    refused[step.title] = str(fact)
+        return Response({"queued": made, "refused": refused}, status=status.HTTP_202_ACCEPTED)
+
+    def _steps(self, said: Any) -> tuple[Release, dict[str, Any], list[replay.Step]]:
+        serializer = PaperSerializer(data=said)
+        serializer.is_valid(raise_exception=True)
+        release, asked = self.get_object(), dict(serializer.validated_data)
+        return release, asked, replay.steps(release, epochs=TrainingParams().epochs, seed=TrainingParams().seed, **asked)

@@ -245,9 +245,9 @@ def _repeats_of(run: Run) -> dict[int, Run]:
     return found | {run.draw: run}
 
 
-def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
-    rows = []
-    for row in comparison.rows:
+def rows_as_dicts(rows: Sequence[CompareRow]) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
         figures: dict[str, Any] = {
             "run": row.run.pk,
             "network": row.run.network,
@@ -262,8 +262,26 @@ def comparison_as_dict(comparison: Comparison) -> list[dict[str, Any]]:
                     name: getattr(value, name)
                     for name in ("n", "n_correct", "accuracy", "low", "high", "macro_f1", "majority", "figures")
                 }
-        rows.append(figures)
-    return rows
+        found.append(figures)
+    return found
+
+
+def comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "runs": rows_as_dicts(comparison.rows),
+        "one_rater": metrics.without_nan(asdict(comparison.one_rater)) if comparison.one_rater else None,
+        "n_shared": comparison.n_shared,
+        "seeds": [spread.in_words for spread in comparison.spreads],
+        "verdicts": verdicts_as_dicts(comparison.verdicts),
+        "markdown": markdown(comparison),
+    }
+
+
+def verdicts_as_dicts(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    return [
+        {name: metrics.without_nan(value) for name, value in asdict(verdict).items() if name != "said"} | {"words": verdict.words}
+        for verdict in verdicts
+    ]
 
 
 HEAD = "| model | input | seed | n | accuracy | 95% interval | macro-F1 | 95% interval | minutes |"

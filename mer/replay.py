@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from datasets.methods.messages import N_, Sentence, in_words
 from datasets.models import Release
@@ -27,6 +28,10 @@ class Step:
     @property
     def hears_all(self) -> bool:
         return self.training.network in PICTURELESS
+
+    @property
+    def is_missing(self) -> bool:
+        return self.run is None or self.run.state in ("failed", "cancelled")
 
     @property
     def test(self) -> Evaluation | None:
@@ -89,6 +94,23 @@ def markdown(release: Release, done: list[Step]) -> str:
         *(in_words([sentence]) for sentence in controls(done)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def as_dict(release: Release, done: list[Step]) -> dict[str, Any]:
+    rows = [
+        {"table": step.table, "model": step.title, "input": None if step.hears_all else step.spectrograms.input, "theirs": step.theirs,
+         "state": step.run.state if step.run else None,
+         **(comparing.rows_as_dicts(comparing.figures_of([step.run]))[0] if step.run and step.test else {"run": step.run.pk if step.run else None})}
+        for step in done
+    ]  # fmt: skip
+    return {
+        "release": release.name,
+        "rows": rows,
+        "verdicts": comparing.verdicts_as_dicts(verdicts(done)),
+        "controls": [in_words([sentence]) for sentence in controls(done)],
+        "leaks": any(leaks(step) for step in done),
+        "markdown": markdown(release, done),
+    }
 
 
 def people_in_words(release: Release) -> str:

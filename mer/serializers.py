@@ -68,6 +68,14 @@ class NewRunSerializer(serializers.Serializer[Run]):
         return TrainingParams.of(data["network"], draw=data["draw"], **{name: data[name] for name in CHOICES})
 
 
+class PaperSerializer(serializers.Serializer[Run]):
+    """Which of the paper's runs are meant."""
+
+    recipe = serializers.ChoiceField(choices=list(names_of(RECIPES).items()), default="paper")
+    folds = serializers.BooleanField(default=False, help_text="Test every track once, in the release's folds.")
+    ablations = serializers.BooleanField(default=False, help_text="The paper's ablations too.")
+
+
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     class Meta:
         model = Prediction

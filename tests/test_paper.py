@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
+from datasets.models import Event
 from datasets.services import queue
 from mer import jobs, replay, rounds
 from mer.methods.params import SpectrogramParams, TrainingParams
@@ -32,7 +33,7 @@ def test_the_report_sets_our_figures_beside_the_papers(measured, capsys, tmp_pat
     assert "can’t tell" in text and measured.content_hash[:16] in text
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert [row["table"] for row in rows] == ["Table 4", "Table 4", "Table 5", "Table 5", "", "", "", "", ""]
-    assert rows[1]["accuracy"] == 1 and rows[5]["n"] > 0
+    assert rows[1]["test"]["accuracy"] == 1 and rows[5]["test"]["n"] > 0
 
 
 def test_the_page_queues_what_is_missing_once(client, curator, measured):  # noqa: F811
@@ -81,3 +82,40 @@ def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F8
     queue.run_job(run.job_id, jobs.train_run)
     assert "(control)" in run.name
     assert comparing.compare(measured).verdicts == []
+
+
+def test_the_api_queues_what_is_missing_and_tells_the_study_as_the_page_does(client, curator, measured):  # noqa: F811
+    client.force_login(curator)
+    address = f"/api/v1/paper/{measured.name}/"
+    made = client.post(f"{address}train/", {"recipe": "robust"}).json()
+    assert made["refused"] == {} and len(made["queued"]) == 9 == Run.objects.count()
+    assert client.post(f"{address}train/", {"recipe": "robust"}).json() == {"queued": [], "refused": {}}
+    (crnn,) = (run for run in Run.objects.filter(network="crnn", spectrogram_set__input="full") if not run.is_control)
+    finish(crnn)
+    told = client.get(address, {"recipe": "robust"}).json()
+    assert [row["state"] for row in told["rows"]].count("done") == 1 and told["rows"][1]["test"]["accuracy"] == 1
+    assert told["markdown"] in client.get(f"/releases/{measured.name}/paper/?recipe=robust&as=markdown").content.decode()
+    assert client.get(address).json()["rows"][0]["state"] is None, "drawn by the paper's own recipe nothing is trained"
+    assert client.get(address, {"recipe": "other"}).status_code == 400
+    assert client.get("/api/v1/paper/none/").status_code == 404
+
+
+def test_the_api_compares_chosen_runs_and_notes_that_their_test_figures_were_opened(client, curator, measured):  # noqa: F811
+    client.force_login(curator)
+    made = [
+        runs.create_run(release=measured, training=TrainingParams.of(network), spectrograms=SpectrogramParams(), wake_worker=False)
+        for network in ("cnn", "crnn")
+    ]
+    address = f"/api/v1/compare/{measured.name}/"
+    one, two = (run.pk for run in made)
+    assert "no finished run" in client.get(address, {"run": one}).json()["run"]
+    for run in made:
+        finish(run)
+    told = client.get(address, {"run": [one, two], "against": two}).json()
+    assert {row["run"] for row in told["runs"]} == {one, two} and all(row["test"]["n"] for row in told["runs"])
+    (verdict,) = told["verdicts"]
+    assert verdict["names"] == [made[0].name, made[1].name] and 0 < verdict["p"] <= 1
+    assert verdict["words"] in told["markdown"]
+    assert Event.objects.filter(subject="run", subject_id=one, to_state=runs.OPENED, actor=curator).exists()
+    for wrong in ({"run": "x"}, {"run": [one, 999]}, {"run": [one, two], "against": 999}, {"against": one}):
+        assert client.get(address, wrong).status_code == 400, wrong

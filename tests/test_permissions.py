@@ -52,7 +52,7 @@ CURATORS = {
     "datasets:erratum_add", "datasets:track_describe", "datasets:fault_add", "datasets:fault_answer",
     "annotate:report_close", "mer:run_list", "mer:run", "mer:run_live", "mer:network_download", "mer:compare", "mer:paper", "mer:train",
     "mer:release_panel", "mer:track_panel", "mer:spectrogram", "track-list", "track-detail", "questionnaire-freeze", "consensus-list", "consensus-rule", "consensus-more", "release-faults", "release-errata", "fault-list", "fault-detail", "fault-answer",
-    "release-list", "release-detail", "release-export", "export-detail", "export-download", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
+    "release-list", "release-detail", "release-export", "export-detail", "export-download", "compare-detail", "paper-detail", "paper-train", "run-list", "run-detail", "run-cancel", "run-retry", "prediction-list",
 }  # fmt: skip
 ADMINS = {
     "annotate:rater_list", "annotate:rater", "annotate:rating_table", "annotate:set_aside", "annotate:reinstate", "annotate:rater_erase", "annotate:invite_create",

@@ -213,6 +213,7 @@ WRITES = {  # what may be sent; {names} are filled in from the study
     "api/v1/releases/{release}/export/": {"format": "jams"},
     "api/v1/questionnaires/{questionnaire}/freeze/": {"name": "later", "seed": 1},
     "api/v1/runs/": {"release": "{release}", "network": "mel"},
+    "api/v1/paper/{release}/train/": {"recipe": "robust"},
     "api/v1/runs/{run}/notes/": {"notes": "Good."},
     "api/v1/runs/{run}/again/": {},
     "api/v1/runs/{run}/promote/": {"reason": "best"},

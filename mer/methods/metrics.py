@@ -14,7 +14,7 @@ References
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import comb, isnan, sqrt
+from math import comb, isfinite, isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,15 @@ class Interval:
     def in_words(self, form: str) -> str:
         """As in 41.0% to 58.2%; – where no draw of groups differs from another."""
         return "–" if isnan(self.low) else f"{form.format(self.low)} to {form.format(self.high)}"
+
+
+def without_nan(values: Any) -> Any:
+    """Figures as JSON can say them: None for each float that is no number, in dicts and lists of any depth."""
+    if isinstance(values, dict):
+        return {name: without_nan(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [without_nan(value) for value in values]
+    return None if isinstance(values, float) and not isfinite(values) else values
 
 
 @dataclass(frozen=True)

@@ -291,11 +291,9 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         majorities = [np.bincount(truth[np.array(one.parts) == "train"]).argmax() for one in rounds]
         majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
         predicted = probabilities.argmax(axis=1)
-        figures = None
-        if len(found):
-            groups = [rows[place].group for place in found]
-            random = _guessing(rounds, places, truth, len(labels))
-            figures = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
+        groups = [rows[place].group for place in found]
+        random = _guessing(rounds, places, truth, len(labels))
+        figures = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
         _write_evaluation(run, part, truth[found], predicted, majority, figures, len(labels))
         Prediction.objects.bulk_create(
             Prediction(
@@ -324,25 +322,13 @@ def _guessing(
     return float(np.mean(expected))
 
 
-def _without_nan(values: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(values, dict):
-        return {name: _without_nan(value) for name, value in values.items()}
-    if isinstance(values, list):
-        return [_without_nan(value) for value in values]
-    return None if isinstance(values, float) and not np.isfinite(values) else values
-
-
 def _write_evaluation(
     run: Run, part: str, truth: NDArray[np.int64], predicted: NDArray[np.int64], majority: NDArray[np.int64],
-    figures: metrics.Figures | None, n_labels: int,
+    figures: metrics.Figures, n_labels: int,
 ) -> None:  # fmt: skip
-    """`figures` is None of a part without tracks."""
-    nan = float("nan")
-    table = metrics.confusion_matrix(truth, predicted, n_labels)
-    interval = figures.accuracy if figures else metrics.Interval(nan, nan, nan)
+    table, accuracy = metrics.confusion_matrix(truth, predicted, n_labels), figures.accuracy
     Evaluation.objects.create(
-        run=run, part=part, n=len(truth), n_correct=int(np.trace(table)), accuracy=interval.value, low=interval.low,
-        high=interval.high, macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)) if figures else nan,
-        confusion=table.tolist(), figures=_without_nan(asdict(figures)) if figures else {},
+        run=run, part=part, n=len(truth), n_correct=int(np.trace(table)), accuracy=accuracy.value, low=accuracy.low, high=accuracy.high,
+        macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)), confusion=table.tolist(),
+        figures=metrics.without_nan(asdict(figures)),
     )  # fmt: skip

@@ -125,7 +125,7 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
     recipe = "robust" if request.GET.get("recipe") == "robust" else "paper"
     steps = replay.steps(release, epochs=default.epochs, seed=default.seed, ablations=ablations, folds=folds, recipe=recipe)
     runs.note_opened([step.run for step in steps if step.run], by=user_of(request))
-    missing = [step for step in steps if step.run is None or step.run.state in ("failed", "cancelled")]
+    missing = [step for step in steps if step.is_missing]
     if request.method == "POST":
         for step in missing:
             attempt(

@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -26,18 +25,9 @@ class Command(StudioCommand):
             raise CommandError(f"Run {against} is not among the finished runs of {release.name} (--against goes with --shared).")
         comparison = comparing.compare(release, done, against=against)
         runs.note_opened([row.run for row in comparison.rows], by=None)
-        result = {
-            "markdown": (table := comparing.markdown(comparison)),
-            "one_rater": asdict(comparison.one_rater) if comparison.one_rater else None,
-            "runs": comparing.comparison_as_dict(comparison),
-            "seeds": [spread.in_words for spread in comparison.spreads],
-            "verdicts": [
-                {name: value for name, value in asdict(verdict).items() if name != "said"} | {"words": verdict.words}
-                for verdict in comparison.verdicts
-            ],
-        }
+        result = comparing.comparison_as_dict(comparison)
         if options["markdown"]:
-            return result, table, True
+            return result, result["markdown"], True
         lines = [
             f"{'run':<18}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
             f"  {'95% interval':<14}"

@@ -38,20 +38,14 @@ class Command(StudioCommand):
             raise CommandError(f"There is no folder {out.parent} to write into.")
         asked = {name: options[name] for name in ("epochs", "seed", "folds", "recipe", "ablations")}
         for step in [] if options["only_report"] else replay.steps(release, **asked):
-            if step.run is None or step.run.state in ("failed", "cancelled"):
+            if step.is_missing:
                 self._train(release, step)
         done = replay.steps(release, **asked)
-        text = replay.markdown(release, done)
+        result = replay.as_dict(release, done)
         runs.note_opened([step.run for step in done if step.run], by=None)
         if out:
-            out.write_text(text, encoding="utf-8")
-        rows = [
-            {"table": step.table, "model": step.title, "theirs": step.theirs, "run": step.run.pk if step.run else None,
-             "accuracy": step.test.accuracy if step.test else None, "n": step.test.n if step.test else None}
-            for step in done
-        ]  # fmt: skip
-        leaks = any(replay.leaks(step) for step in done)
-        return {"release": release.name, "rows": rows, "leaks": leaks}, text, all(step.test for step in done) and not leaks
+            out.write_text(result["markdown"], encoding="utf-8")
+        return result, result["markdown"], all(step.test for step in done) and not result["leaks"]
 
     def _train(self, release: Any, step: replay.Step) -> None:
         run = runs.create_run(

@@ -85,7 +85,7 @@ class Command(StudioCommand):
         epochs = f"{run.epochs.count()} epochs, best {run.best_epoch}, " if run.best_epoch else ""
         lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
-        row = comparing.comparison_as_dict(comparing.Comparison(comparing.figures_of([run]), [], [], []))[0]
+        row = comparing.rows_as_dicts(comparing.figures_of([run]))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines)
 
     def _members(self, numbers: list[int]) -> list[Run]:
