@@ -39,7 +39,8 @@ test: $(VENV)/.dev $(VENV)/.readers lint  ## every test: SQLite, PostgreSQL, rea
 	echo "The tests marked database, on PostgreSQL:"; \
 	$(PY) -m pytest --no-cov -q -m database --ds tests.settings_postgres; postgres=$$?; \
 	wait $$stack; stack=$$?; \
-	echo "The tests of the whole studio, with its own processes and a browser:"; tail -n 60 .stack.log; \
+	echo "The tests of the whole studio, with its own processes and a browser:"; tail -n 40 .stack.log | cut -c1-300; \
+	grep -E '^(E  |FAILED |ERROR )' .stack.log | cut -c1-200 | head -n 200; \
 	test $$sqlite -eq 0 -a $$postgres -eq 0 -a $$stack -eq 0
 
 lint: $(VENV)/.dev       ## style, types, import directions

@@ -330,16 +330,13 @@ def empty_and_kill_broker(site: Site) -> None:
 
 
 def kill_database(site: Site) -> None:
-    pid = site.postgres.get_pid()
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for one in (pid, *map(int, children)):
-        os.kill(one, signal.SIGKILL)
+    postgres.kill(site.postgres)
     with suppress(requests.RequestException):
         assert requests.get(f"{site.base}/readyz", timeout=10).json()["checks"]["database"] != "ok"
         answer = requests.get(f"{site.base}/api/v1/tracks/", headers={"Authorization": f"Token {site.curator}"}, timeout=10)
         assert answer.status_code == 503 and "database did not answer" in answer.json()["detail"], answer.text
     time.sleep(2)
-    site.postgres.ensure_postgres_running()
+    postgres.bring_up(site.postgres)
 
 
 def cut_the_line(site: Site) -> None:
