@@ -40,7 +40,7 @@ def process(*line: str, log: Path, **values) -> Iterator["subprocess.Popen[bytes
     finally:
         started.terminate()
         try:
-            started.wait(timeout=15)
+            started.wait(timeout=90)
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
@@ -84,7 +84,7 @@ class Hosts:
         self.start(str(get_binary_path()), "--port", str(redis), "--save", "", "--appendonly", "no")
         self.token = ""
         self.start(sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(storage))
-        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{storage}/moto-api/", timeout=1), 40, self.log)
+        wait_for(lambda: urllib.request.urlopen(f"http://127.0.0.1:{storage}/moto-api/", timeout=1), 180, self.log)
         import boto3
 
         boto3.resource(
@@ -114,7 +114,7 @@ class Hosts:
         headers = ({"Authorization": f"Token {token}"} if token else {}) | ({"Content-Type": kind} if kind else {})
         request = urllib.request.Request(f"https://localhost:{self.port}{path}", body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=20, context=UNCHECKED) as answer:
+            with urllib.request.urlopen(request, timeout=60, context=UNCHECKED) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, error.read(), dict(error.headers)
@@ -122,7 +122,7 @@ class Hosts:
     def is_ready(self) -> bool:
         """As whoever is inside asks: the proxy lets nobody ask."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.web_port}/readyz", headers={"X-Forwarded-Proto": "https"})
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bool(answer.status == 200)
 
     def send(self, name: str, seed: int) -> int:
@@ -143,7 +143,7 @@ class Hosts:
             assert found["state"] != "failed", found
             return found if found["state"] == "ready" else None
 
-        return wait_for(look, 90, self.log)
+        return wait_for(look, 180, self.log)
 
     def proxy(self) -> None:
         """nginx with the template of the image, its values filled in as envsubst does."""
@@ -179,7 +179,7 @@ def hosts(tmp_path_factory) -> Iterator[Hosts]:
         made = Hosts(tmp_path_factory.mktemp("hosts"), stack)
         made.container("one", "web")
         made.proxy()
-        wait_for(made.is_ready, 90, made.log)
+        wait_for(made.is_ready, 180, made.log)
         yield made
 
 
@@ -253,7 +253,7 @@ def test_connections_that_the_database_cuts_are_made_anew(hosts):
 
     with psycopg.connect(address(), autocommit=True) as connection:
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'containers'")
-    wait_for(lambda: hosts.get("/api/v1/tracks/", token=hosts.token)[0] == 200, 20, hosts.log)
+    wait_for(lambda: hosts.get("/api/v1/tracks/", token=hosts.token)[0] == 200, 180, hosts.log)
     assert [hosts.get("/api/v1/tracks/", token=hosts.token)[0] for _ in range(5)] == [200] * 5
     assert hosts.ready(hosts.send("c.wav", seed=3))["state"] == "ready"
 

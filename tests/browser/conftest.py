@@ -29,6 +29,9 @@ FLAGS = [
 ]
 
 
+expect.set_options(timeout=30_000)  # a busy machine; what is there is found at once
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -58,8 +61,8 @@ class Studio:
     def password(self) -> str:
         return (self.folder / "demo_password").read_text().strip()
 
-    def start(self) -> float:
-        """Start it and wait until it answers; returns the seconds that took."""
+    def start(self) -> None:
+        """Start it and wait until it answers."""
         began = time.monotonic()
         log = (self.folder / "studio.log").open("ab")
         self.process = subprocess.Popen(
@@ -69,7 +72,7 @@ class Studio:
         while time.monotonic() - began < 300:
             try:
                 urllib.request.urlopen(f"{self.address}/login/", timeout=2).close()
-                return time.monotonic() - began
+                return
             except (urllib.error.URLError, OSError):
                 assert self.process.poll() is None, (self.folder / "studio.log").read_text()[-3000:]
                 time.sleep(0.3)
@@ -78,7 +81,7 @@ class Studio:
     def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=90)
 
     def command(self, *arguments: str) -> str:
         line = [sys.executable, "manage.py", *arguments]

@@ -26,9 +26,9 @@ def test_an_uploaded_file_becomes_a_track_with_waveform_and_spectrogram(log_in):
     expect(page.locator(HERE)).to_have_count(2)
     page.get_by_role("link", name="See how far they are").click()
     row = page.get_by_role("row", name=re.compile("Long tone"))
-    expect(row.get_by_text("Ready")).to_be_visible(timeout=30_000)
+    expect(row.get_by_text("Ready")).to_be_visible(timeout=60_000)
     failed = page.get_by_role("row", name=re.compile("Noise"))
-    expect(failed.get_by_text("Failed")).to_be_visible(timeout=30_000)
+    expect(failed.get_by_text("Failed")).to_be_visible(timeout=60_000)
     expect(failed).to_contain_text("not a recording")
     row.get_by_role("link", name="Long tone").click()
     _reload_until_drawn(page)
@@ -73,7 +73,7 @@ def test_a_file_goes_on_by_itself_after_a_broken_connection_and_a_copy_of_it_is_
 
     page.route(re.compile(r"/uploads/[\w-]+/$"), flaky)
     page.get_by_label("Audio files").set_input_files(wav)
-    expect(page.locator(HERE)).to_be_visible(timeout=30_000)
+    expect(page.locator(HERE)).to_be_visible(timeout=60_000)
     assert pieces == ["0", "4194304", "4194304"]
     page.problems.clear()
     copy = encoded(wav, tmp_path / "the same again.mp3", "-ss", "5")
@@ -104,11 +104,11 @@ def test_an_upload_goes_on_after_the_page_was_loaded_again(log_in, tmp_path):
     page.route(re.compile(r"/uploads/[\w-]+/$"), silent)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_label("Audio files").set_input_files(wav)
-    expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile("0.8"), timeout=20_000)
+    expect(page.get_by_role("progressbar")).to_have_attribute("value", re.compile("0.8"), timeout=60_000)
     page.goto("/tracks/add/")
     page.get_by_label("Dataset").select_option("Demo")
     page.get_by_label("Audio files").set_input_files(wav)
-    expect(page.locator(HERE)).to_be_visible(timeout=20_000)
+    expect(page.locator(HERE)).to_be_visible(timeout=60_000)
     assert pieces == ["0", "4194304", "4194304"]
 
 
@@ -128,7 +128,7 @@ def test_both_networks_train_live_and_can_be_compared(log_in):
     until = time.monotonic() + 420
     while time.monotonic() < until:  # the page is live: it goes on by itself, and reloads itself when a run is done
         try:
-            text = page.locator("main").inner_text(timeout=10_000)
+            text = page.locator("main").inner_text(timeout=60_000)
         except Error:
             continue
         seen |= set(re.findall(r"Epoch \d+ of \d+", text))

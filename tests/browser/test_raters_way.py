@@ -77,7 +77,7 @@ def walk(page: Page, invite: str, look: Callable[[str], None] = lambda name: Non
 def listen(page: Page, word: str = "Calm") -> None:
     page.get_by_role("button", name="Play").click()
     page.get_by_role("radio", name=word).check()
-    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=8000)
+    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=60_000)
 
 
 def pseudonym(page: Page) -> str:
@@ -145,7 +145,7 @@ def test_the_keyboard_alone_leads_the_whole_way(studio, phone, invite):
     page.wait_for_function("document.querySelector('audio').currentTime > 4")
     page.keyboard.press("3")
     expect(page.get_by_role("radio", name="Pleased")).to_be_checked()
-    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=8000)
+    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=60_000)
     page.keyboard.press("Enter")
     expect(page.locator(".rate-progress")).to_contain_text("2 of ")
     assert [row[0] for row in rows(studio, pseudonym(page))] == ["pleased"] and page.problems == []
@@ -160,7 +160,7 @@ def test_a_rating_without_a_connection_is_kept_and_sent_once(studio, phone, invi
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_text("Kept on this device")).to_be_visible()
     context.set_offline(False)
-    expect(page.locator(".rate-progress")).to_contain_text("2 of ", timeout=20_000)
+    expect(page.locator(".rate-progress")).to_contain_text("2 of ", timeout=60_000)
     page.reload()
     assert [row[0] for row in rows(studio, pseudonym(page))] == ["bored"]
     assert page.evaluate("localStorage.getItem('outbox')") == "[]"
@@ -180,8 +180,8 @@ def test_a_choice_survives_a_reload_and_a_second_tab_cannot_rate_twice(studio, p
     other = watched(context)
     other.goto(page.url)
     expect(other.get_by_role("radio", name="Relaxed")).to_be_checked()
-    expect(other.get_by_role("button", name="Next")).to_be_enabled(timeout=8000)
-    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=8000)
+    expect(other.get_by_role("button", name="Next")).to_be_enabled(timeout=60_000)
+    expect(page.get_by_role("button", name="Next")).to_be_enabled(timeout=60_000)
     other.get_by_role("button", name="Next").click()
     expect(other.locator(".rate-progress")).to_contain_text("2 of ")
     page.get_by_role("button", name="Next").click()
@@ -206,7 +206,7 @@ def test_a_session_that_ends_while_rating_loses_nothing(studio, phone, invite):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
     page.goto(back)
     page.get_by_role("button", name="Go on").click()
-    expect(page.locator(".rate-progress")).to_contain_text("2 of ", timeout=10_000)
+    expect(page.locator(".rate-progress")).to_contain_text("2 of ", timeout=60_000)
     assert [row[0] for row in rows(studio, pseudonym(page))] == ["excited"]
 
 
@@ -264,7 +264,7 @@ def test_the_next_track_is_loaded_early_and_the_page_is_small(phone, invite):
     page = watched(phone())
     walk(page, invite)
     with page.expect_response(
-        lambda response: "/audio/" in response.url and response.request.resource_type == "fetch", timeout=15_000
+        lambda response: "/audio/" in response.url and response.request.resource_type == "fetch", timeout=60_000
     ):
         page.goto("/rate/", wait_until="networkidle")
     transferred = page.evaluate(
