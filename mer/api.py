@@ -19,7 +19,7 @@ from datasets.models import Release
 from datasets.services import queue
 from datasets.services.signals import note_sight
 from mer import comparing, replay, selectors
-from mer.methods.params import SpectrogramParams, TrainingParams
+from mer.methods.params import SpectrogramParams
 from mer.models import Inference, Prediction, Run
 from mer.serializers import (
     AgainSerializer,
@@ -232,11 +232,11 @@ class PaperViewSet(viewsets.GenericViewSet[Release]):
                     )  # fmt: skip
                     made.append(run.pk)
                 except MERError as fact:
-                    refused[step.title] = str(fact)
+                    refused[f"{step.title}, {step.spectrograms.input}"] = str(fact)
         return Response({"queued": made, "refused": refused}, status=status.HTTP_202_ACCEPTED)
 
     def _steps(self, said: Any) -> tuple[Release, dict[str, Any], list[replay.Step]]:
         serializer = PaperSerializer(data=said)
         serializer.is_valid(raise_exception=True)
         release, asked = self.get_object(), dict(serializer.validated_data)
-        return release, asked, replay.steps(release, epochs=TrainingParams().epochs, seed=TrainingParams().seed, **asked)
+        return release, asked, replay.steps(release, **asked)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,7 +59,9 @@ class Comparison:
     running: list[Run]
     verdicts: list[Verdict]
     labels: list[str]
-    one_rater: metrics.OneRater | None = None  # on all tracks of the release, or on the shared ones of chosen runs
+    one_rater: metrics.OneRater | None = (
+        None  # on the tracks that all rows were tested on; where these differ, on all of the release
+    )
     spreads: Sequence[Spread] = ()
     five_raters: float | None = None  # on tracks with more than five ratings
     n_five: int = 0
@@ -73,9 +75,12 @@ def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None
     """
     runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
     rows = sorted(figures_of(runs), key=lambda row: (not row.run.in_folds, -(row.validation.accuracy if row.validation else 0)))
-    n_shared = None
-    if chosen and len(rows) > 1:
-        rows, n_shared = _on_shared_tracks(rows)
+    shared, n_shared = None, None
+    if chosen and rows:
+        tables = {row.run.pk: {said.track_id: said for said in tested(row.run)} for row in rows}
+        shared = sorted(set.intersection(*map(set, tables.values())))
+        if any(len(table) > len(shared) for table in tables.values()):
+            rows, n_shared = _on_shared_tracks(rows, tables, shared), len(shared)
     best: dict[object, Run] = {}
     for row in rows:
         if chosen:
@@ -89,10 +94,10 @@ def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None
         pairs = [(run, rival) for run in told if run != rival and not run.is_control]
     verdicts = together([verdict_of(one, two) for one, two in pairs])
     running = [run for run in runs if run.state in ("queued", "running")]
-    shared = _tested_by_all(rows) if chosen and rows else None
-    five, n_five = metrics.five_raters(votes_of(release, shared))
+    tested_alike = shared if chosen else tested_by_all(rows)
+    five, n_five = metrics.five_raters(votes_of(release, tested_alike))
     return Comparison(
-        rows, running, verdicts, list(release.labels), one_rater(release, shared), _spreads(rows, shared), five if n_five else None, n_five, n_shared
+        rows, running, verdicts, list(release.labels), one_rater(release, tested_alike), _spreads(rows, shared), five if n_five else None, n_five, n_shared
     )  # fmt: skip
 
 
@@ -105,7 +110,7 @@ def _spreads(rows: Sequence[CompareRow], shared: Sequence[int] | None) -> list[S
     for several in alike.values():
         accuracies = [row.test.accuracy for row in several if row.test]
         if len({(row.run.seed, row.run.draw) for row in several}) > 1 and (
-            tracks := _tested_by_all(several) if shared is None else shared
+            tracks := sorted(set.intersection(*_tested(several))) if shared is None else shared
         ):
             said = Prediction.objects.filter(run__in=[row.run for row in several], part="test", track__in=tracks)
             right: dict[int, list[bool]] = {}
@@ -122,16 +127,20 @@ def _but_for_chance(run: Run) -> object:
     return run.network, run.split_id, run.spectrogram_set_id, tuple(run.members), tuple(sorted(params.items(), key=str))
 
 
-def _tested_by_all(rows: Sequence[CompareRow]) -> list[int]:
-    return sorted(set.intersection(*(set(tested(row.run).values_list("track_id", flat=True)) for row in rows)))
+def tested_by_all(rows: Sequence[CompareRow]) -> list[int] | None:
+    """The tracks that these runs were tested on; None where it was not the same for all."""
+    sets = _tested(rows)
+    return sorted(sets[0]) if sets and all(one == sets[0] for one in sets) else None
 
 
-def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | None]:
-    """The rows with test figures on the tracks that all runs were tested on, and how many; as they are, and None, where those are all."""
-    tables = {row.run.pk: {said.track_id: said for said in tested(row.run)} for row in rows}
-    shared = sorted(set.intersection(*(set(table) for table in tables.values())))
-    if all(len(table) == len(shared) for table in tables.values()):
-        return rows, None
+def _tested(rows: Sequence[CompareRow]) -> list[set[int]]:
+    return [set(tested(row.run).values_list("track_id", flat=True)) for row in rows]
+
+
+def _on_shared_tracks(
+    rows: Sequence[CompareRow], tables: Mapping[int, Mapping[int, Prediction]], shared: Sequence[int]
+) -> list[CompareRow]:
+    """The rows with test figures on the tracks that all runs were tested on; tables : what each run said of each track."""
     items = {item.track_id: item for item in rows[0].run.release.items.all()}
     labels = list(rows[0].run.release.labels)
     groups = [items[track].group for track in shared]
@@ -147,13 +156,16 @@ def _on_shared_tracks(rows: list[CompareRow]) -> tuple[list[CompareRow], int | N
             random = float(often[np.arange(len(shared)), truth].mean())
             figures = metrics.figures(P, truth, votes / np.maximum(1, votes.sum(axis=1, keepdims=True)), groups, random=random)
             table = metrics.confusion_matrix(truth, P.argmax(axis=1), len(labels))
+            majority = often.argmax(axis=1)
+            majority_f1 = metrics.macro_f1(metrics.confusion_matrix(truth, majority, len(labels)))
             test = Evaluation(
                 run=row.run, part="test", n=len(shared), n_correct=int(np.trace(table)), accuracy=figures.accuracy.value,
                 low=figures.accuracy.low, high=figures.accuracy.high, macro_f1=figures.macro_f1.value,
-                majority=float(np.mean(truth == often.argmax(axis=1))), confusion=table.tolist(), figures=asdict(figures),
+                majority=float(np.mean(truth == majority)), confusion=table.tolist(),
+                figures=metrics.without_nan(asdict(figures)) | {"majority_f1": majority_f1},
             )  # fmt: skip
         found.append(CompareRow(row.run, row.train, row.validation, test))
-    return found, len(shared)
+    return found
 
 
 def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
@@ -297,9 +309,10 @@ def markdown(comparison: Comparison) -> str:
         lines.append(f"| guessing as often as the labels occur | | | {n} | {test.random_in_words} | | | | |")
     if people := comparison.one_rater:
         lines.append(
-            f"| one rater against the others of the same track | | | {people.n} ratings | {people.accuracy.value:.1%}"
+            f"| one rater against the others of the same track, on {people.n_tracks} tracks | | | {people.n} ratings | {people.accuracy.value:.1%}"
             f" | {people.accuracy.in_words('{:.1%}')} | {people.macro_f1.value:.3f} | {people.macro_f1.in_words('{:.3f}')} | |"
         )
+        lines.append(f"| raters who guess, on tracks that agree as much | | | | {people.chance:.1%} | | | | |")
     if comparison.five_raters is not None:
         lines.append(f"| five raters against the others | | | {comparison.n_five} | {comparison.five_raters:.1%} | | | | |")
     else:

@@ -316,7 +316,9 @@ class Evaluation(models.Model):
 
     @property
     def majority_f1(self) -> float:
-        """Macro-F1 of always answering the most frequent training label."""
+        """Macro-F1 of always answering the most frequent training label; which that is may differ from fold to fold."""
+        if (stored := self.figures.get("majority_f1")) is not None:
+            return float(stored)
         present = sum(sum(row) > 0 for row in self.confusion)
         return 2 * self.majority / (1 + self.majority) / present if present else 0.0
 

@@ -89,7 +89,7 @@ def markdown(release: Release, done: list[Step]) -> str:
         "Chance: what guessing scores that answers as often as the labels occur.",
         "The paper's percentages fit only 36 test tracks (58.33% is 21 of 36, 95% interval 42 to 73%); for clips it gives no figure above its"
         " majority, and nothing says that clips of one song stayed in one part. Here the track is the unit: a track's pictures are pooled.",
-        people_in_words(release),
+        people_in_words(release, done),
         *words,
         *(in_words([sentence]) for sentence in controls(done)),
     ]
@@ -113,12 +113,20 @@ def as_dict(release: Release, done: list[Step]) -> dict[str, Any]:
     }
 
 
-def people_in_words(release: Release) -> str:
-    people = comparing.one_rater(release)
+def people_in_words(release: Release, done: list[Step]) -> str:
+    people = comparing.one_rater(release, tested_tracks(done))
     if people is None:
         return "No rating can be judged by others of its track: there is no human reference."
     share = f"{people.accuracy.value:.1%} of {people.n} ratings (95% {people.accuracy.in_words('{:.1%}')}), macro-F1 {people.macro_f1.value:.3f}"
-    return f"One rater against the others of the same track: {share}."
+    return (
+        f"One rater against the others of the same track, on {people.n_tracks} tracks: {share}. Raters who guess would score"
+        f" {people.chance:.1%} on tracks that agree as much."
+    )
+
+
+def tested_tracks(done: list[Step]) -> list[int] | None:
+    """The tracks that all of the finished runs were tested on; None where these differ, or none is finished."""
+    return comparing.tested_by_all(comparing.figures_of([step.run for step in done if step.run]))
 
 
 def _row(step: Step) -> str:
@@ -152,9 +160,10 @@ def controls(done: list[Step]) -> list[Sentence]:
         test = step.test
         if not test or not step.run or not step.run.is_control:
             continue
+        chance = min(test.majority, test.majority if test.random is None else test.random)
         values = {
             "name": step.run.name, "accuracy": f"{100 * test.accuracy:.1f}", "low": f"{100 * test.low:.1f}", "high": f"{100 * test.high:.1f}",
-            "n": test.n, "majority": f"{100 * test.majority:.1f}", "hidden": f"{100 * max(0.0, test.high - test.majority):.0f}",
+            "n": test.n, "majority": f"{100 * test.majority:.1f}", "hidden": f"{100 * (test.high - chance):.0f}",
         }  # fmt: skip
         if leaks(step):
             words = N_(
@@ -164,9 +173,13 @@ def controls(done: list[Step]) -> list[Sentence]:
             words = N_(
                 "No leak can be seen, but a large one could hide: %(name)s learned from shuffled labels and is right on %(accuracy)s%% of %(n)s tracks (95%% %(low)s to %(high)s); always the majority: %(majority)s%%. One of up to %(hidden)s points would not show: train the control in folds, or on more tracks."
             )
+        elif test.high <= chance:
+            words = N_(
+                "The control fell to chance: %(name)s learned from shuffled labels and is right on %(accuracy)s%% of %(n)s tracks (95%% %(low)s to %(high)s); always the majority: %(majority)s%%."
+            )
         else:
             words = N_(
-                "The control fell to chance: %(name)s learned from shuffled labels and is right on %(accuracy)s%% of %(n)s tracks (95%% %(low)s to %(high)s); always the majority: %(majority)s%%. A leak of more than %(hidden)s points would show."
+                "The control fell to chance: %(name)s learned from shuffled labels and is right on %(accuracy)s%% of %(n)s tracks (95%% %(low)s to %(high)s); always the majority: %(majority)s%%. A leak that lifts it from what guessing scores by more than %(hidden)s points would show."
             )
         found.append((words, values))
     return found

@@ -33,7 +33,16 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         ]  # fmt: skip
 
 
-class NewRunSerializer(serializers.Serializer[Run]):
+class Known(serializers.Serializer[Run]):
+    """A setting that is misspelt must not train something else."""
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        if unknown := sorted(set(self.initial_data) - set(self.fields) - {"format"}):
+            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such setting."))
+        return data
+
+
+class NewRunSerializer(Known):
     release = serializers.SlugRelatedField(slug_field="name", queryset=Release.objects.all())
     network = serializers.ChoiceField(choices=list(NETWORKS.items()))
     input = serializers.ChoiceField(choices=list(names_of(INPUTS).items()), default="full")
@@ -58,22 +67,19 @@ class NewRunSerializer(serializers.Serializer[Run]):
     mixup = serializers.FloatField(allow_null=True, default=None)
     precision = serializers.ChoiceField(choices=list(PRECISIONS), allow_null=True, default=None)
 
-    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        if unknown := sorted(set(self.initial_data) - set(self.fields)):
-            raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such setting."))
-        return data
-
     def training(self) -> TrainingParams:
         data = self.validated_data
         return TrainingParams.of(data["network"], draw=data["draw"], **{name: data[name] for name in CHOICES})
 
 
-class PaperSerializer(serializers.Serializer[Run]):
+class PaperSerializer(Known):
     """Which of the paper's runs are meant."""
 
     recipe = serializers.ChoiceField(choices=list(names_of(RECIPES).items()), default="paper")
     folds = serializers.BooleanField(default=False, help_text="Test every track once, in the release's folds.")
     ablations = serializers.BooleanField(default=False, help_text="The paper's ablations too.")
+    epochs = serializers.IntegerField(min_value=1, max_value=500, default=DEFAULT.epochs)
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=DEFAULT.seed)
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):

@@ -1,8 +1,11 @@
 """Runs on features, and runs in folds: every track is tested once, by a model that never saw its group."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import f1_score
 
 from datasets.models import Job
 from datasets.services import queue
@@ -230,7 +233,7 @@ def test_an_ensemble_is_the_mean_of_a_model_on_features_and_one_on_embeddings(me
 def test_runs_that_do_not_fit_together_make_no_ensemble(measured):
     one, in_folds = run_of(measured), run_of(measured, folds=True)
     for network, members, reason in (
-        ("ensemble", [one], "at least two"), ("features", [one, one], "Only an ensemble"), ("ensemble", [one, in_folds], "same release and split"),
+        ("ensemble", [one], "at least two"), ("ensemble", [one, one], "at least two"), ("features", [one, one], "Only an ensemble"), ("ensemble", [one, in_folds], "same release and split"),
     ):  # fmt: skip
         with pytest.raises(TrainingImpossible, match=reason):
             run_of(measured, network, members=members)
@@ -262,3 +265,15 @@ def test_the_pages_show_runs_in_folds_which_have_no_training_figures_and_all_fig
         "How sure it is",
     ):
         assert words in page
+
+
+def test_always_the_majority_has_its_macro_f1_where_the_majority_differs_from_round_to_round(measured):
+    run = run_of(measured, folds=True)
+    samples, truth, said = selectors.samples_of(run), [], []
+    for parts in selectors.rounds_of(run, samples):
+        taught = Counter(sample.label for sample, part in zip(samples, parts, strict=True) if part == "train")
+        often = max(measured.labels, key=lambda label: taught[label])
+        tested = [sample.label for sample, part in zip(samples, parts, strict=True) if part == "test"]
+        truth, said = truth + tested, said + [often] * len(tested)
+    wanted = f1_score(truth, said, average="macro", zero_division=0)
+    assert run.evaluations.get(part="test").majority_f1 == pytest.approx(wanted)

@@ -116,6 +116,11 @@ def test_a_control_that_is_better_than_the_majority_is_called_a_leak(measured): 
     Evaluation.objects.filter(run=run, part="test").update(accuracy=0.3, low=0.1, high=0.5, majority=0.4)
     (step,) = [step for step in replay.steps(measured, epochs=30, seed=1, folds=True) if step.run]
     assert not replay.leaks(step) and "fell to chance" in replay.controls([step])[0][0]
+    said, values = replay.controls([step])[0]
+    assert "points would show" in said and values["hidden"] == f"{100 * (0.5 - min(0.4, step.test.random)):.0f}"
+    Evaluation.objects.filter(run=run, part="test").update(accuracy=0.1, low=0.0, high=0.2)
+    (step,) = [step for step in replay.steps(measured, epochs=30, seed=1, folds=True) if step.run]
+    assert "fell to chance" in replay.controls([step])[0][0] and "would show" not in replay.controls([step])[0][0]
     Evaluation.objects.filter(run=run, part="test").update(accuracy=0.8, low=0.6, high=0.9)
     (step,) = [step for step in replay.steps(measured, epochs=30, seed=1, folds=True) if step.run]
     assert replay.leaks(step) and "LEAKS" in replay.markdown(measured, [step])

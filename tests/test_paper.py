@@ -97,6 +97,9 @@ def test_the_api_queues_what_is_missing_and_tells_the_study_as_the_page_does(cli
     assert told["markdown"] in client.get(f"/releases/{measured.name}/paper/?recipe=robust&as=markdown").content.decode()
     assert client.get(address).json()["rows"][0]["state"] is None, "drawn by the paper's own recipe nothing is trained"
     assert client.get(address, {"recipe": "other"}).status_code == 400
+    assert client.get(address, {"epoch": 5}).json() == {"epoch": ["There is no such setting."]}
+    assert client.post(f"{address}train/", {"sed": 5}).status_code == 400
+    assert {row["state"] for row in client.get(address, {"recipe": "robust", "epochs": 7}).json()["rows"]} == {None}
     assert client.get("/api/v1/paper/none/").status_code == 404
 
 
@@ -117,5 +120,13 @@ def test_the_api_compares_chosen_runs_and_notes_that_their_test_figures_were_ope
     assert verdict["names"] == [made[0].name, made[1].name] and 0 < verdict["p"] <= 1
     assert verdict["words"] in told["markdown"]
     assert Event.objects.filter(subject="run", subject_id=one, to_state=runs.OPENED, actor=curator).exists()
+    other = runs.create_run(
+        release=measured, training=TrainingParams.of("compact"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
+    )
+    finish(other)
+    shared = client.get(address, {"run": [one, other.pk]}).json()
+    assert shared["n_shared"] == told["runs"][0]["test"]["n"] and {row["test"]["n"] for row in shared["runs"]} == {
+        shared["n_shared"]
+    }
     for wrong in ({"run": "x"}, {"run": [one, 999]}, {"run": [one, two], "against": 999}, {"against": one}):
         assert client.get(address, wrong).status_code == 400, wrong

@@ -65,14 +65,17 @@ def learning_curve(
         raise ValueError(
             f"{len(X)} tracks of {len(set(groups))} artists are too few for a curve: {FEWEST_TRACKS} tracks of {FOLDS} artists are needed"
         )
-    right = np.zeros((DRAWS, len(ORDERS), len(SHARES), len(X)))
-    sizes = np.zeros((FOLDS, len(SHARES)))
+    # Of few tracks the first shares are less than the fewest to begin with: one size then stands for all of them.
+    larger = [share for share in SHARES if round(share * len(X) * (FOLDS - 1) / FOLDS) > FEWEST]
+    shares_of = SHARES[-min(len(SHARES), len(larger) + 1) :]
+    right = np.zeros((DRAWS, len(ORDERS), len(shares_of), len(X)))
+    sizes = np.zeros((FOLDS, len(shares_of)))
     for draw in range(DRAWS):
         folds = features.group_folds(list(groups), seed + draw, FOLDS)
         for fold in range(FOLDS):
             held = folds == fold
             pool = np.random.default_rng([seed, draw, fold]).permutation(np.flatnonzero(~held))
-            steps = [max(min(FEWEST, len(pool)), round(share * len(pool))) for share in SHARES]
+            steps = [max(min(FEWEST, len(pool)), round(share * len(pool))) for share in shares_of]
             sizes[fold] = steps
             for number, order in enumerate(ORDERS):
                 taken, model = pool[: steps[0]], None

@@ -99,11 +99,14 @@ def without_nan(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class OneRater:
-    """n : ratings that were judged; the intervals are from draws of whole groups."""
+    """n : ratings that were judged. n_tracks : tracks that they are of. The intervals are from draws of whole groups. chance : accuracy of
+    raters who guess, see `guessing_raters`."""
 
     n: int
+    n_tracks: int
     accuracy: Interval
     macro_f1: Interval
+    chance: float
 
 
 def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
@@ -125,12 +128,10 @@ def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
         return None
     group, draws = group_draws(groups)
     tables = np.zeros((draws.shape[1], table.shape[1], table.shape[1]), np.int64)
-    for label in range(table.shape[1]):
-        others = table.copy()
-        others[:, label] -= 1
-        top = others.max(axis=1)
-        clear = (table[:, label] > 0) & (top > 0) & ((others == top[:, None]).sum(axis=1) == 1)
-        np.add.at(tables, (group[clear], others.argmax(axis=1)[clear], label), table[clear, label])
+    judged = np.zeros(len(table), bool)
+    for label, clear, said in _judged(table):
+        np.add.at(tables[:, :, label], (group[clear], said[clear]), table[clear, label])
+        judged |= clear
     n = int(tables.sum())
     if not n:
         return None
@@ -138,8 +139,52 @@ def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
     drawn = drawn[drawn.sum(axis=(1, 2)) > 0]  # a draw of groups without a rating to judge says nothing
     whole = tables.sum(axis=0)
     return OneRater(
-        n, Interval(accuracy(whole), *percentiles(accuracies(drawn))), Interval(macro_f1(whole), *percentiles(macro_f1s(drawn)))
-    )
+        n, int(judged.sum()), Interval(accuracy(whole), *percentiles(accuracies(drawn))),
+        Interval(macro_f1(whole), *percentiles(macro_f1s(drawn))), guessing_raters(table),
+    )  # fmt: skip
+
+
+def _judged(table: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.intp]]]:
+    """Of each label: on which tracks a rating of it can be judged by the others, and what the most of these say."""
+    for label in range(table.shape[1]):
+        others = table.copy()
+        others[:, label] -= 1
+        top = others.max(axis=1)
+        clear = (table[:, label] > 0) & (top > 0) & ((others == top[:, None]).sum(axis=1) == 1)
+        yield label, clear, others.argmax(axis=1)
+
+
+N_GUESSED = 10_000  # tracks of each number of raters: the share is known to half a point
+
+
+def guessing_raters(counts: ArrayLike, *, seed: int = 1) -> float:
+    """What `one_rater` says of raters who guess as often as the labels occur: on tracks with as many ratings as these, of which only those
+    are kept that agree as much as the least agreed of these.
+
+    An agreement rule keeps the tracks on which guesses happen to meet: five raters who guess among three labels agree with the others in
+    33% of all tracks, and in 54% of those that pass a rule of more than half.
+
+    Parameters
+    ----------
+    counts : int [shape=(n_tracks, n_labels)], votes, a track with two or more at least.
+
+    Returns
+    -------
+    share : float in [0, 1]; nan where no guesses would be kept.
+    """
+    table = np.asarray(counts, dtype=np.int64)
+    table = table[table.sum(axis=1) > 1]
+    floor = (table.max(axis=1) / table.sum(axis=1)).min()
+    often = table.sum(axis=0) / table.sum()
+    rng = np.random.default_rng(seed)
+    right = judged = 0.0
+    for size, n_tracks in zip(*np.unique(table.sum(axis=1), return_counts=True), strict=True):
+        guessed = rng.multinomial(size, often, size=N_GUESSED)
+        kept = guessed[guessed.max(axis=1) / size >= floor - 1e-9]
+        for label, clear, said in _judged(kept):
+            judged += n_tracks / max(1, len(kept)) * kept[clear, label].sum()
+            right += n_tracks / max(1, len(kept)) * kept[clear & (said == label), label].sum()
+    return float(right / judged) if judged else float("nan")
 
 
 def five_raters(counts: ArrayLike) -> tuple[float, int]:
@@ -187,7 +232,7 @@ def _is_clear(votes: NDArray[np.int64]) -> bool:
 
 DRAWS = 2000
 N_BINS = 10
-TINY = 1e-12  # a probability of 0 for what happened would make the log-loss infinite
+TINY = 1e-6  # as finely as probabilities are stored; one of 0 for what happened would make the log-loss infinite
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,7 @@ def create_run(
             )
             % {"name": release.name, "only": only}
         )
+    members = list({member.pk: member for member in members}.values())
     _guard_members(training, members, split)
     chosen = sorted(member.pk for member in members)
     drawn = None if training.network in PICTURELESS else inputs.spectrogram_set(spectrograms)
@@ -330,5 +331,6 @@ def _write_evaluation(
     Evaluation.objects.create(
         run=run, part=part, n=len(truth), n_correct=int(np.trace(table)), accuracy=accuracy.value, low=accuracy.low, high=accuracy.high,
         macro_f1=metrics.macro_f1(table), majority=float(np.mean(truth == majority)), confusion=table.tolist(),
-        figures=metrics.without_nan(asdict(figures)),
+        figures=metrics.without_nan(asdict(figures))
+        | {"majority_f1": metrics.macro_f1(metrics.confusion_matrix(truth, majority, n_labels))},
     )  # fmt: skip

@@ -76,6 +76,7 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         "paper": PAPER_TEST_ACCURACY,
         "chosen": chosen,
         "runs": compared,
+        "n_queued": sum(run.state == "queued" for run in comparison.running),
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "show": show,
         "agreement": selectors.agreement_of_runs(rows) if chosen and not show else None,
@@ -146,7 +147,8 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
         "folds": folds,
         "recipe": recipe,
         "said": [*(verdict.said for verdict in replay.verdicts(steps)), *([sentence] for sentence in replay.controls(steps))],
-        "one_rater": comparing.one_rater(release),
+        "one_rater": comparing.one_rater(release, replay.tested_tracks(steps)),
+        "training": default,
     }
     return render(request, "mer/paper.html", ctx)
 

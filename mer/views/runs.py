@@ -36,11 +36,12 @@ def run_list(request: HttpRequest) -> HttpResponse:
     filters = {name: request.GET.get(name, "") for name in FILTERS}
     found = selectors.runs_to_show(release, filters)
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    rows = comparing.figures_of(list(page))
     ctx = {
         "page": page, "releases": releases, "release": release, "filters": filters, "networks": translated(NETWORKS),
         "inputs": translated(names_of(INPUTS)), "recipes": translated(names_of(RECIPES)), "states": selectors.STATES, "sorts": selectors.SORTS.items(),
         "promoted": selectors.promoted(release.dataset) if release else None,
-        "plots": plots.both_whiskers(comparing.figures_of(list(page)), human=comparing.one_rater(release)) if release and found else [],
+        "plots": plots.both_whiskers(rows, human=comparing.one_rater(release, comparing.tested_by_all(rows))) if release and rows else [],
         "newest": Release.objects.first(), "is_filtered": any(filters.values()),
     }  # fmt: skip
     runs.note_opened(page, by=user_of(request))

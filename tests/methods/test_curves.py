@@ -28,6 +28,14 @@ def test_accuracy_grows_with_the_number_of_labels_and_orders_meet_at_both_ends(m
     assert found.n == 80 and told[-1] == 1.0 and found.gain.low <= found.gain.value <= found.gain.high
 
 
+def test_of_few_tracks_no_size_is_drawn_twice(monkeypatch):
+    monkeypatch.setattr(curves, "DRAWS", 1)
+    for n in (20, 24, 29, 40, 75):
+        found = curves.learning_curve(*planted(n), names=list("abcdefgh"), seed=1)
+        sizes = [point.n for point in found.points if point.order == "random"]
+        assert sizes == sorted(set(sizes)) and sizes[0] >= curves.FEWEST and sizes[-1] == pytest.approx(n * 0.8)
+
+
 def test_nothing_to_learn_gives_a_flat_curve_near_chance(monkeypatch):
     monkeypatch.setattr(curves, "DRAWS", 3)
     X, _shares, truth, groups = planted(n=120)

@@ -1,6 +1,7 @@
 import itertools
 import math
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
@@ -84,6 +85,22 @@ def test_one_rater_is_that_of_a_plain_loop():
     assert found.macro_f1.value == pytest.approx(reference.f1_score(true, named, average="macro"))
     for interval in (found.accuracy, found.macro_f1):
         assert interval.low < interval.value < interval.high
+
+
+def test_raters_who_guess_agree_more_often_than_chance_on_the_tracks_that_an_agreement_rule_keeps():
+    kept = [row for row in product(range(3), repeat=5) if np.bincount(row).max() > 2]  # more than half of five
+    right = judged = 0
+    for row in kept:
+        for place, vote in enumerate(row):
+            others = np.bincount(row[:place] + row[place + 1 :], minlength=3)
+            if (others == others.max()).sum() == 1:
+                judged, right = judged + 1, right + int(others.argmax() == vote)
+    tracks = [np.bincount(row, minlength=3) for row in kept]
+    assert metrics.guessing_raters(tracks) == pytest.approx(right / judged, abs=0.01) == pytest.approx(0.54, abs=0.02)
+    everything = [np.bincount(row, minlength=3) for row in product(range(3), repeat=5)]
+    assert metrics.guessing_raters(everything) < right / judged - 0.1
+    found = metrics.one_rater(tracks, [str(number) for number in range(len(tracks))])
+    assert found.chance == metrics.guessing_raters(tracks) and found.n_tracks <= len(tracks)
 
 
 def panel(seed=3, n=240, n_groups=40):
