@@ -5,6 +5,8 @@ On SQLite, where nothing stands between it and the raters' phones, more threads,
 
 import os
 import shutil
+import socket
+import struct
 import tempfile
 from types import SimpleNamespace
 
@@ -37,6 +39,15 @@ def child_exit(server: object, worker: SimpleNamespace) -> None:
 
 def on_exit(server: object) -> None:
     shutil.rmtree(counted, ignore_errors=True)
+
+
+RECEIVE_S = 30
+
+
+def when_ready(server: SimpleNamespace) -> None:
+    """Who begins a request and falls silent is hung up on: a few phones on a bad line would hold every thread. Connections inherit it."""
+    for listener in server.LISTENERS:
+        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", RECEIVE_S, 0))
 
 
 def on_starting(server: object) -> None:

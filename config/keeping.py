@@ -190,11 +190,14 @@ def check_backup(path: Path) -> dict[str, Any]:
                 while block := file.read(1 << 20):
                     digest.update(block)
                 found[member.name] = digest.hexdigest()
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, RecursionError) as error:
         raise BackupRefused(f"{path} is no backup of a studio: {error}") from None
-    is_whole = isinstance(manifest, dict) and {"vendor", "counts", "sha256"} <= manifest.keys()
+    wanted = {"vendor": str, "made_at": str, "missing": list, "counts": dict, "sha256": dict}
+    is_whole = isinstance(manifest, dict) and all(isinstance(manifest.get(name), kind) for name, kind in wanted.items())
     if not is_whole or manifest.get("format") != FORMAT:
         raise BackupRefused(f"{path} has no {MANIFEST} that this version knows: it was cut off, or is no backup.")
+    if "secret_key" not in found or not {"database/db.sqlite3", "database/db.dump"} & found.keys():
+        raise BackupRefused(f"{path} holds no {'key' if 'secret_key' not in found else 'database'}: take another backup.")
     for name, sha256 in manifest["sha256"].items():
         if found.get(name) != sha256:
             raise BackupRefused(f"{name} in {path} is {'missing' if name not in found else 'damaged'}: take another backup.")
@@ -221,31 +224,40 @@ def _is_ours(name: str) -> bool:
     )
 
 
-def is_empty() -> bool:
-    """No table, or no account and no dataset."""
-    tables = set(connection.introspection.table_names())
-    for table in ("auth_user", "datasets_dataset"):
-        if table in tables:
-            with connection.cursor() as cursor:
-                cursor.execute(f"SELECT COUNT(*) FROM {table}")  # noqa: S608
-                if cursor.fetchone()[0]:
-                    return False
-    return True
+def _guard_empty() -> None:
+    """No account, no dataset, and no table of anybody else: all that is here goes."""
+    here = set(connection.introspection.table_names())
+    ours = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} | {"django_migrations"}
+    if foreign := sorted(here - ours):
+        raise BackupRefused(
+            f"The database holds tables that are not the studio's ({', '.join(foreign[:5])}): is DATABASE_URL right? Restore into one of its own."
+        )
+    for table in here & {"auth_user", "datasets_dataset"}:
+        if _query(f"SELECT COUNT(*) FROM {table}")[0][0]:  # noqa: S608
+            raise BackupRefused("This studio is not empty: restore into a fresh DATA_DIR (or an empty database), then change over.")
 
 
 def put_back(path: Path, tell: Tell) -> dict[str, Any]:
-    """Into an empty studio: checked first as a whole, then the files, then the database."""
-    if not is_empty():
-        raise BackupRefused("This studio is not empty: restore into a fresh DATA_DIR (or an empty database), then change over.")
+    """Into an empty studio: checked first as a whole, then the files, then the database, and the key at the end."""
+    _guard_empty()
     tell("Checking the backup")
     manifest = check_backup(path)
     if manifest["vendor"] != connection.vendor:
         raise BackupRefused(
             f"The backup is of {manifest['vendor']}, this studio runs on {connection.vendor}: set DATABASE_URL to match."
         )
-    _guard_files(path, manifest["sha256"], tell)
+    try:
+        _guard_files(path, manifest["sha256"], tell)
+        return _put_back(path, manifest, tell)
+    except (OSError, sqlite3.Error) as error:
+        raise BackupRefused(
+            f"{path} was not put back ({error}). Is the disk full? As much is needed as the backup takes, and as much as its database once more."
+        ) from None
+
+
+def _put_back(path: Path, manifest: dict[str, Any], tell: Tell) -> dict[str, Any]:
     with tarfile.open(path) as tar, tempfile.TemporaryDirectory(dir=settings.WORK_DIR) as folder:
-        database: Path | None = None
+        database, content = Path(folder, "none"), b""
         for number, (member, file) in enumerate(_members(tar), 1):
             tell(f"File {number} of {len(manifest['sha256'])}")
             top, _, name = member.name.partition("/")
@@ -260,19 +272,26 @@ def put_back(path: Path, tell: Tell) -> dict[str, Any]:
                     shutil.copyfileobj(file, copy, 1 << 20)
             elif member.name == "secret_key":
                 content = file.read()
-                key = settings.DATA_DIR / "secret_key"
-                key.touch(mode=0o600)
-                key.write_bytes(content)
-                manifest["other_key"] = os.environ.get("SECRET_KEY", "").encode() not in (b"", content)
-        if database is None:
-            raise BackupRefused(f"{path} holds no database.")
         tell("The database")
         _load(database)
     found = _counts_of(manifest["counts"])
     if wrong := {table: (n, found[table]) for table, n in manifest["counts"].items() if found[table] != n}:
         lines = "; ".join(f"{table}: {n} rows in the backup, {now} here" for table, (n, now) in wrong.items())
         raise BackupRefused(f"What was put back is not what the backup counted ({lines}). Do not use it: take another backup.")
+    key = settings.DATA_DIR / "secret_key"
+    key.touch(mode=0o600)
+    key.write_bytes(content)
+    manifest["other_key"] = os.environ.get("SECRET_KEY", "").encode() not in (b"", content)
     return manifest
+
+
+def guard_whole(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Every file that the rows name came along, but for those that were gone already; asked of tables that are up to date."""
+    came = {name.removeprefix("files/") for name in manifest["sha256"] if name.startswith("files/")}
+    if lost := sorted(set(_file_names(_query)) - came - set(manifest["missing"])):
+        raise BackupRefused(
+            f"{path} lacks {len(lost)} files that its database names, such as {lost[0]}. Do not use it: take another backup."
+        )
 
 
 def _guard_files(path: Path, sums: Mapping[str, str], tell: Tell) -> None:

@@ -7,15 +7,18 @@ import hashlib
 import logging
 import os
 import secrets
+import ssl
 import tempfile
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from django.templatetags.static import static
-from environs import Env
+from environs import Env, EnvValidationError
 from marshmallow import ValidationError
-from marshmallow.validate import OneOf, Range, Regexp
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 # Read by NumPy when it is imported. Our matrices are small: to share them out among threads costs more than to multiply them (a linear
 # model is fitted in a tenth of the processor time without), and there are as many workers as cores.
@@ -25,11 +28,23 @@ env = Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- where things are -------------------------------------------------------------------------------------------
-DATA_DIR = env.path("DATA_DIR", BASE_DIR / "data").resolve()
-HOST = env.str("HOST", "127.0.0.1")
+SOMETHING = Length(min=1, error="it is empty: leave it out, or give it a value")
+DATA_DIR = Path(env.str("DATA_DIR", str(BASE_DIR / "data"), validate=SOMETHING)).resolve()
+HOST = env.str("HOST", "127.0.0.1", validate=SOMETHING)
 PORT = env.int("PORT", 8000, validate=Range(1, 65535))
-WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(1))
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)  # password hashes and backgrounds of raters are in it
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=Range(1, 256))
+
+
+def _data_folder(path: Path) -> None:
+    """Make it, and try that it can be written into: password hashes and backgrounds of raters are in it, so it is its owner's alone."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise EnvValidationError(f"DATA_DIR={path} cannot be written into ({error.strerror})", [str(error)]) from None
+
+
+_data_folder(DATA_DIR)
 
 
 def _long_or_none(key: str) -> None:
@@ -38,19 +53,34 @@ def _long_or_none(key: str) -> None:
 
 
 def _generated_secret(path: Path) -> str:
-    """Read the secret key, making it on the first run; never in the code, never readable by others."""
+    """Read the secret key, making it on the first run; never in the code, never readable by others. Of several that start at once, all
+    have the same, and a full disk leaves no half of one."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="secret_key-") as file:  # mode 0600
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            with suppress(FileExistsError):
+                os.link(file.name, path)
+    secret = path.read_text(errors="replace").strip()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text().strip()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secret := secrets.token_urlsafe(50))
+        _long_or_none(secret or "-")
+    except ValidationError:
+        raise EnvValidationError(
+            f"{path} holds no key of at least 40 characters: put the one of your backup there. Without one, remove the file: a new key is made,"
+            " and every invitation and way back that was given out is void",
+            [],
+        ) from None
     return secret
+
+
+def _bare_names(hosts: list[str]) -> None:
+    if wrong := [host for host in hosts if not host.strip() or "/" in host]:
+        raise ValidationError(f"“{wrong[0]}” is no host name: without https:// and without a path")
 
 
 SECRET_KEY = env.str("SECRET_KEY", "", validate=_long_or_none) or _generated_secret(DATA_DIR / "secret_key")
 DEBUG = env.bool("DEBUG", False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"], validate=_bare_names)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 
 INSTALLED_APPS = [
@@ -108,6 +138,8 @@ TEMPLATES = [
 
 # --- database: SQLite in WAL mode, or whatever DATABASE_URL names -------------------------------------------------
 DATABASES = {"default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}", conn_max_age=600)}
+if not DATABASES["default"].get("NAME"):
+    raise EnvValidationError("DATABASE_URL names no database: as in postgres://user:password@host:5432/mer", [])
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "config.sqlite3"
     DATABASES["default"]["OPTIONS"] = {
@@ -128,12 +160,23 @@ _socket = DATA_DIR / "run" / "valkey.sock"
 if len(str(_socket)) > 100:  # a unix socket's path is limited to 107 bytes
     _socket = Path(tempfile.gettempdir()) / f"mer-{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:16]}" / "valkey.sock"
 EMBEDDED_BROKER_SOCKET = _socket
-REDIS_URL = env.str(
-    "REDIS_URL",
-    "",
-    validate=Regexp(r"(rediss?|redis\+socket)://|\Z", error="it begins with redis://, rediss:// or redis+socket://"),
-)
+
+
+def _broker(url: str) -> None:
+    if url and not url.startswith(("redis://", "rediss://", "redis+socket://")):
+        raise ValidationError("it begins with redis://, rediss:// or redis+socket://")
+    if not url.startswith("redis+socket://"):
+        parts = urlsplit(url)
+        try:
+            int(parts.path.strip("/") or 0), parts.port  # what is no number is a ValueError
+        except ValueError:
+            raise ValidationError("port and database are numbers, as in redis://host:6379/0") from None
+
+
+REDIS_URL = env.str("REDIS_URL", "", validate=_broker)
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{EMBEDDED_BROKER_SOCKET}"
+if REDIS_URL.startswith("rediss://"):  # or whoever sits on the line may pose as the broker; one's own CA: SSL_CERT_FILE
+    CELERY_BROKER_USE_SSL = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 2,
@@ -231,10 +274,11 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_ROOT = DATA_DIR / "media"  # never served by address: every file goes through a view that asks for the right
+HTTP = Regexp(r"https?://[^/\s]+|\Z", error="it begins with http:// or https://, and a host follows")
 S3_BUCKET = env.str("S3_BUCKET", "")  # recordings and bundles go there instead of MEDIA_ROOT
 S3_OPTIONS = {
     "bucket_name": S3_BUCKET,
-    "endpoint_url": env.str("S3_ENDPOINT_URL", "") or None,
+    "endpoint_url": env.str("S3_ENDPOINT_URL", "", validate=HTTP) or None,
     "region_name": env.str("S3_REGION", "") or None,
     "access_key": env.str("S3_ACCESS_KEY", "") or None,
     "secret_key": env.str("S3_SECRET_KEY", "") or None,
@@ -263,14 +307,16 @@ FILE_UPLOAD_HANDLERS = [
 ]
 PLAYLIST_MAX = env.int("PLAYLIST_MAX", 1000, validate=Range(1))  # videos of one playlist or channel
 FETCH_COOKIES_FILE = env.str("FETCH_COOKIES_FILE", "")  # of a browser that is logged in, in Netscape's format
-FETCH_PROXY = env.str("FETCH_PROXY", "", validate=Regexp(r"https?://|\Z", error="it begins with http:// or https://"))
+FETCH_PROXY = env.str("FETCH_PROXY", "", validate=HTTP)
 FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0, validate=Range(0))  # bytes a second; 0: as fast as it goes
 FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0, validate=Range(0))  # before each download: guests may have about 300 videos an hour
 YOUTUBE_API_KEY = env.str("YOUTUBE_API_KEY", "")  # of the Data API, which alone tells the videos that are made for kids
-FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [])  # hosts that downloads may connect to besides YouTube's own
+FETCH_HOSTS: list[str] = env.list(
+    "FETCH_HOSTS", [], validate=_bare_names
+)  # hosts that downloads may connect to besides YouTube's own
 MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0, validate=Range(0))  # what recordings may take; 0: as much as there is
 JOB_RETENTION_DAYS = env.int(
-    "JOB_RETENTION_DAYS", 90, validate=Range(1)
+    "JOB_RETENTION_DAYS", 90, validate=Range(1, 36_500)
 )  # finished jobs, bundles, and what the page of predictions heard
 TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60, validate=Range(1))  # longer recordings are refused when they are converted
 
@@ -341,7 +387,7 @@ logging.captureWarnings(True)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"trace": {"()": "datasets.tracing.Trace"}},
+    "filters": {"trace": {"()": "datasets.tracing.Trace"}, "strangers": {"()": "datasets.tracing.Strangers"}},
     "formatters": {
         "plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
         "json": {
@@ -361,8 +407,9 @@ LOGGING = {
         "django.security.RequestDataTooBig": {"handlers": ["nowhere"], "propagate": False},
         "django.security.TooManyFieldsSent": {"handlers": ["nowhere"], "propagate": False},
         "django.security.TooManyFilesSent": {"handlers": ["nowhere"], "propagate": False},
+        "gunicorn.http.wsgi": {"level": "ERROR"},  # it drops the body of an answer to HEAD, as it should, and warns each time
         "django.request": {"level": "ERROR"},  # a refusal (403, 404) is no incident
         "axes": {"level": "ERROR"},
-        "gunicorn.error": {"level": "WARNING"},
+        "gunicorn.error": {"level": "WARNING", "filters": ["strangers"]},
     },
 }

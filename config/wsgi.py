@@ -20,8 +20,8 @@ def one_after_the_other(environ: dict[str, Any], start_response: Callable[..., A
     """On SQLite the requests of a process run in turn: threads that alternate at every statement only hold the one write lock for
     longer, and get through a third fewer ratings a second.
 
-    Receiving a request and sending its answer are not part of the turn, so that a slow line holds up nobody; uploads go without
-    one. Nobody waits for a slow page for longer than a quarter of a second.
+    Receiving a request and sending its answer are not part of the turn, so that a slow line holds one thread and no more; uploads go
+    without one. Nobody waits for a slow page for longer than a quarter of a second.
     """
     length = environ.get("CONTENT_LENGTH") or "0"
     if environ.get("HTTP_TRANSFER_ENCODING") or not length.isdecimal() or int(length) > SMALL:

@@ -20,6 +20,14 @@ def tracing(**ids: str) -> Iterator[None]:
         _current.reset(token)
 
 
+class Strangers(logging.Filter):
+    """Leaves out what the web server says of requests that are none, with the address of who sent them, and of lines that fell silent."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_silent = bool(record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+        return not is_silent and not record.getMessage().startswith("Invalid request from ip=")
+
+
 class Trace(logging.Filter):
     """Puts them on every record: request and job, empty where there is none; hides links that let their holder in."""
 

@@ -169,7 +169,7 @@ class InferenceViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewset
 def _numbers(request: Request, name: str) -> list[int]:
     asked = request.query_params.getlist(name)
     if wrong := [value for value in asked if not (value.isdecimal() and len(value) < 19)]:
-        raise ValidationError({name: f"“{wrong[0][:60]}” is not the number of a run."})
+        raise ValidationError({name: [f"“{wrong[0][:60]}” is not the number of a run."]})
     return [int(value) for value in asked]
 
 
@@ -193,9 +193,9 @@ class CompareViewSet(viewsets.GenericViewSet[Release]):
         chosen, rival = _numbers(request, "run"), _numbers(request, "against")[-1:]
         done = set(selectors.runs_of(release).filter(pk__in=chosen, job__state="done").values_list("pk", flat=True))
         if unknown := sorted(set(chosen) - done):
-            raise ValidationError({"run": f"{release.name} has no finished run {unknown[0]}."})
+            raise ValidationError({"run": [f"{release.name} has no finished run {unknown[0]}."]})
         if rival and rival[0] not in done:
-            raise ValidationError({"against": f"Run {rival[0]} is not among those that are compared: name it by run= too."})
+            raise ValidationError({"against": [f"Run {rival[0]} is not among those that are compared: name it by run= too."]})
         comparison = comparing.compare(release, sorted(done), against=rival[0] if rival else None)
         if chosen:
             note_sight(release, cast(User, request.user))

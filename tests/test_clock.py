@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -78,6 +79,22 @@ def test_a_job_that_is_alive_is_left_alone(dataset, jump, by):
     ticket.end(Job.State.DONE)
     job.refresh_from_db()
     assert (job.state, job.attempts) == ("done", 1)
+
+
+@pytest.mark.database
+def test_what_a_dead_worker_held_and_what_waits_comes_back_after_the_databases_clock_was_put_back(dataset):
+    held, waits = (
+        queue.enqueue(task, dataset, title=task, wake_worker=False)
+        for task in ("datasets.tasks.write_export", "datasets.tasks.convert_track")
+    )
+    queue.claim(held.pk)
+    ahead = Now() + timedelta(hours=12)
+    Job.objects.filter(pk=held.pk).update(heartbeat_at=ahead)
+    Job.objects.filter(pk=waits.pk).update(not_before=ahead)
+    assert queue.sweep()["returned"] == 0, "its worker may live: it has half a minute to say so"
+    assert waits in queue.ready_to_be_taken()
+    Job.objects.filter(pk=held.pk).update(heartbeat_at=F("heartbeat_at") - timedelta(seconds=queue.STALE_S + 1))
+    assert queue.sweep()["returned"] == 1 and held in queue.ready_to_be_taken()
 
 
 @pytest.mark.database

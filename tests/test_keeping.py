@@ -123,6 +123,51 @@ def test_a_backup_that_puts_back_other_rows_than_it_counted_fails(filled, tmp_pa
     assert "datasets_track: 2 rows in the backup, 1 here" in manage(tmp_path / "new", "restore", str(other), fails=True)
 
 
+def test_tables_of_another_application_are_not_thrown_away(filled, tmp_path):
+    path, new = tmp_path / "studio.tar", tmp_path / "new"
+    manage(filled, "backup", str(path))
+    new.mkdir()
+    with closing(sqlite3.connect(new / "db.sqlite3")) as database:
+        database.execute("CREATE TABLE invoices (id int)")
+        database.execute("INSERT INTO invoices VALUES (7)")
+        database.commit()
+    assert "not the studio's (invoices): is DATABASE_URL right?" in manage(new, "restore", str(path), fails=True)
+    with closing(sqlite3.connect(new / "db.sqlite3")) as database:
+        assert database.execute("SELECT id FROM invoices").fetchall() == [(7,)]
+
+
+def _without_recordings(manifest: dict) -> None:
+    for name in [name for name in manifest["sha256"] if name.startswith("files/")]:
+        del manifest["sha256"][name]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_without_recordings, "lacks 1 files that its database names"),
+        (lambda manifest: manifest["sha256"].pop("secret_key"), "holds no key"),
+        (lambda manifest: manifest["sha256"].pop("database/db.sqlite3"), "holds no database"),
+        (lambda manifest: manifest.pop("made_at"), "is no backup"),
+        (lambda manifest: manifest.update(counts=[]), "is no backup"),
+        (lambda manifest: manifest.update(sha256=[]), "is no backup"),
+    ],
+)
+def test_a_backup_whose_list_was_changed_is_refused_with_a_sentence(filled, tmp_path, spoil, said):
+    path, other = tmp_path / "studio.tar", tmp_path / "other.tar"
+    manage(filled, "backup", str(path))
+    with tarfile.open(path) as source, tarfile.open(other, "w") as target:
+        content = {member.name: source.extractfile(member).read() for member in source}
+        manifest = json.loads(content.pop(keeping.MANIFEST))
+        spoil(manifest)
+        kept = {name: held for name, held in content.items() if name in (manifest["sha256"] or content)}
+        for name, held in (kept | {keeping.MANIFEST: json.dumps(manifest).encode()}).items():
+            info = tarfile.TarInfo(name)
+            info.size = len(held)
+            target.addfile(info, io.BytesIO(held))
+    told = manage(tmp_path / "new", "restore", str(other), fails=True)
+    assert said in told and "Traceback" not in told
+
+
 @pytest.mark.parametrize("name", ["files/../../evil", "database//tmp/evil", "files//evil", "database/other", "elsewhere"])
 def test_a_tar_that_leads_out_of_its_folder_is_refused(tmp_path, name):
     path = tmp_path / "evil.tar"

@@ -111,7 +111,7 @@ def test_the_api_compares_chosen_runs_and_notes_that_their_test_figures_were_ope
     ]
     address = f"/api/v1/compare/{measured.name}/"
     one, two = (run.pk for run in made)
-    assert "no finished run" in client.get(address, {"run": one}).json()["run"]
+    assert "no finished run" in client.get(address, {"run": one}).json()["run"][0]
     for run in made:
         finish(run)
     told = client.get(address, {"run": [one, two], "against": two}).json()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from config import security
 from datasets.errors import SourceRefused, ValueRefused
 from datasets.models import ApiToken, Event
 from datasets.services import tokens
-from datasets.tracing import Trace, tracing
+from datasets.tracing import Strangers, Trace, tracing
 from tests.conftest import tone
 
 pytestmark = pytest.mark.django_db
@@ -489,3 +490,38 @@ def test_https_without_a_counted_proxy_is_warned_of(settings):
     assert warning.id == "mer.W001" and "PROXY_COUNT" in warning.hint
     settings.PROXY_COUNT = 1
     assert security.check_proxy(None) == []
+
+
+def test_a_secret_key_is_made_whole_or_not_at_all_and_a_broken_one_is_refused_with_its_path(tmp_path):
+    from environs import EnvValidationError
+
+    from config.settings import _generated_secret
+
+    path = tmp_path / "secret_key"
+    made = _generated_secret(path)
+    assert len(made) >= 50 and path.stat().st_mode & 0o077 == 0 and _generated_secret(path) == made
+    assert list(tmp_path.iterdir()) == [path], "nothing half is left"
+    for broken in ("", "x"):
+        path.write_text(broken)
+        with pytest.raises(EnvValidationError, match=f"{re.escape(str(path))} holds no key"):
+            _generated_secret(path)
+
+
+def test_what_strangers_send_leaves_no_address_in_the_log():
+    def told(message: str, error: BaseException | None = None) -> bool:
+        exc_info = (type(error), error, None) if error else None
+        return Strangers().filter(logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, message, (), exc_info))
+
+    assert not told("Invalid request from ip=203.0.113.7: Request Line is too large (8192 > 4094)")
+    assert not told("Socket error processing request.", BlockingIOError(11, "Resource temporarily unavailable"))
+    assert told("Socket error processing request.", OSError(5, "Input/output error")) and told("Worker failed to boot.")
+    assert settings.LOGGING["loggers"]["gunicorn.error"]["filters"] == ["strangers"]
+
+
+def test_a_broker_with_tls_has_to_prove_who_it_is():
+    program = "from config.celery import app; print('SSL', app.connection().ssl, app.conf.broker_use_ssl)"
+    environment = os.environ | {"REDIS_URL": "rediss://broker.example:6380/0"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True, check=True
+    )
+    assert "CERT_REQUIRED" in done.stdout and "'ssl_check_hostname': True" in done.stdout

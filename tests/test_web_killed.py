@@ -15,6 +15,7 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -136,6 +137,23 @@ def test_metrics_add_up_what_all_web_processes_did(server):
     page = requests.get(f"{base}/metrics", headers={"Authorization": "Bearer a-long-token"}, timeout=10).text
     [counted] = re.findall(r'^mer_request_seconds_count\{code="2xx",method="GET",route="healthz"\} (\S+)', page, re.MULTILINE)
     assert float(counted) >= 31, "one process tells of itself only"
+
+
+def test_who_falls_silent_in_the_middle_of_a_request_is_hung_up_on(monkeypatch):
+    """Each holds a thread, and there are few of them."""
+    from config import gunicorn
+
+    monkeypatch.setattr(gunicorn, "RECEIVE_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        gunicorn.when_ready(SimpleNamespace(LISTENERS=[SimpleNamespace(sock=door)]))
+        with socket.create_connection(door.getsockname()) as silent:
+            silent.sendall(b"GET / HTTP/1.1\r\n")
+            served, _address = door.accept()
+            with served:
+                served.setblocking(True)
+                assert served.recv(100)
+                with pytest.raises(BlockingIOError):
+                    served.recv(100)
 
 
 def test_a_sender_that_falls_silent_holds_up_nobody(server, make_track, questionnaire):

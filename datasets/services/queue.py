@@ -38,6 +38,7 @@ from datasets.tracing import tracing
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5
+LONGEST_WAIT_S = 3600  # for another try
 STALE_S = 30  # a running job without a heartbeat for this long, by the database's clock, has lost its worker
 FORGOTTEN_S = 20  # a job that was told to a worker and stands in an empty queue for this long is told again
 MAX_DEATHS = 3
@@ -360,6 +361,7 @@ def sweep() -> dict[str, int]:
     """Put jobs of dead workers back, and wake workers for queued jobs whose message was lost. Safe to run twice."""
     now, died = timezone.now(), "Its worker died; waiting for another"
     returned = failed = 0
+    _forget_times_ahead()
     for job in Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__lt=Now() - timedelta(seconds=STALE_S)):
         held = Q(pk=job.pk, claim=job.claim, state=Job.State.RUNNING)
         with transaction.atomic():
@@ -385,6 +387,12 @@ def sweep() -> dict[str, int]:
     woken = _wake_forgotten()
     Sweep.objects.update_or_create(pk=1, defaults={"at": Now()})
     return {"returned": returned, "failed": failed, "woken": woken}
+
+
+def _forget_times_ahead() -> None:
+    """The database's clock was put back: from now on a dead worker's job counts as silent, and nobody waits longer than there are waits."""
+    Job.objects.filter(state=Job.State.RUNNING, heartbeat_at__gt=Now() + timedelta(seconds=STALE_S)).update(heartbeat_at=Now())
+    Job.objects.filter(state=Job.State.QUEUED, not_before__gt=Now() + timedelta(seconds=LONGEST_WAIT_S)).update(not_before=None)
 
 
 def ready_to_be_taken() -> QuerySet[Job]:

@@ -120,11 +120,14 @@ def test_every_link_between_documents_leads_somewhere():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "eighty"), ("JOB_RETENTION_DAYS", "-5"), ("TIME_ZONE", "Mars/Olympus"), ("REDIS_URL", "http://x"), ("SECRET_KEY", "short"),
-     ("WEB_CONCURRENCY", "0"), ("FETCH_PROXY", "socks5://x"), ("PROXY_COUNT", "-1")],
+     ("WEB_CONCURRENCY", "0"), ("FETCH_PROXY", "socks5://x"), ("PROXY_COUNT", "-1"), ("DATA_DIR", ""), ("DATA_DIR", "/proc/nowhere"), ("JOB_RETENTION_DAYS", "800000"), ("REDIS_URL", "redis://h:x"),
+     ("REDIS_URL", "redis://h/zero"), ("ALLOWED_HOSTS", "https://x"), ("S3_ENDPOINT_URL", "nonsense"), ("HOST", ""), ("DATABASE_URL", "postgres://"),
+     ("FETCH_HOSTS", "http://x/")],
 )  # fmt: skip
-def test_a_setting_that_cannot_be_stops_the_start_with_its_name(name, value):
+def test_a_setting_that_cannot_be_stops_the_start_with_its_name(name, value, tmp_path):
     line = [sys.executable, "manage.py", "check"]
-    done = subprocess.run(line, cwd=ROOT, env=os.environ | {name: value}, capture_output=True, text=True, check=False)
+    values = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(tmp_path), name: value}
+    done = subprocess.run(line, cwd=ROOT, env=values, capture_output=True, text=True, check=False)
     assert done.returncode != 0 and name in done.stderr and "Traceback" not in done.stderr
 
 

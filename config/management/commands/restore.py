@@ -18,8 +18,11 @@ class Command(StudioCommand):
         manifest = keeping.put_back(options["path"], self.progress)
         self.progress("")
         call_command("migrate", verbosity=0)
+        keeping.guard_whole(options["path"], manifest)
         n = sum(manifest["counts"].values())
         text = f"{n} rows and {len(manifest['sha256'])} files are back, as of {manifest['made_at']}: each table has the rows that were counted."
+        if manifest["missing"]:
+            text += f"\n{len(manifest['missing'])} files were gone when the backup was made, such as {manifest['missing'][0]}."
         if manifest.get("other_key"):
             text += (
                 "\nThe SECRET_KEY of the environment is another than the backup's: put that of secret_key in DATA_DIR into the environment,"
