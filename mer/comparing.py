@@ -201,7 +201,8 @@ def _votes(release: Release, tracks: Sequence[int] | None) -> list[tuple[str, li
 def one_rater(release: Release, tracks: Sequence[int] | None = None) -> metrics.OneRater | None:
     """What one rater scores against the others of the same track, on these tracks or on all; None where nobody can be judged."""
     found = _votes(release, tracks)
-    return metrics.one_rater([votes for _group, votes in found], [group for group, _votes in found])
+    agreed = [max(votes) / sum(votes) for _group, votes in _votes(release, None) if sum(votes)]
+    return metrics.one_rater([votes for _group, votes in found], [group for group, _votes in found], floor=min(agreed, default=0.0))
 
 
 def verdict_of(one: Run, two: Run) -> Verdict:

@@ -109,7 +109,7 @@ class OneRater:
     chance: float
 
 
-def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
+def one_rater(counts: ArrayLike, groups: Sequence[str], *, floor: float) -> OneRater | None:
     """What a rater would score: each rating judged by the most frequent label of the same track's other ratings.
 
     A human reference for accuracies: a model far above it on the raters' own consensus has found something that people do not agree on.
@@ -118,6 +118,7 @@ def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
     Parameters
     ----------
     counts : int [shape=(n_tracks, n_labels)], votes. groups : of each track, such as its artist; intervals are drawn from them.
+    floor : share in [0, 1] of the most frequent label on the least agreed track that the rule kept, for `guessing_raters`.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def one_rater(counts: ArrayLike, groups: Sequence[str]) -> OneRater | None:
     whole = tables.sum(axis=0)
     return OneRater(
         n, int(judged.sum()), Interval(accuracy(whole), *percentiles(accuracies(drawn))),
-        Interval(macro_f1(whole), *percentiles(macro_f1s(drawn))), guessing_raters(table),
+        Interval(macro_f1(whole), *percentiles(macro_f1s(drawn))), guessing_raters(table, floor=floor),
     )  # fmt: skip
 
 
@@ -157,16 +158,16 @@ def _judged(table: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.bool_], 
 N_GUESSED = 10_000  # tracks of each number of raters: the share is known to half a point
 
 
-def guessing_raters(counts: ArrayLike, *, seed: int = 1) -> float:
+def guessing_raters(counts: ArrayLike, *, floor: float, seed: int = 1) -> float:
     """What `one_rater` says of raters who guess as often as the labels occur: on tracks with as many ratings as these, of which only those
-    are kept that agree as much as the least agreed of these.
+    are kept whose most frequent label has a share of `floor` at least.
 
     An agreement rule keeps the tracks on which guesses happen to meet: five raters who guess among three labels agree with the others in
     33% of all tracks, and in 54% of those that pass a rule of more than half.
 
     Parameters
     ----------
-    counts : int [shape=(n_tracks, n_labels)], votes, a track with two or more at least.
+    counts : int [shape=(n_tracks, n_labels)], votes, a track with two or more at least. floor : in [0, 1].
 
     Returns
     -------
@@ -174,7 +175,6 @@ def guessing_raters(counts: ArrayLike, *, seed: int = 1) -> float:
     """
     table = np.asarray(counts, dtype=np.int64)
     table = table[table.sum(axis=1) > 1]
-    floor = (table.max(axis=1) / table.sum(axis=1)).min()
     often = table.sum(axis=0) / table.sum()
     rng = np.random.default_rng(seed)
     right = judged = 0.0

@@ -60,12 +60,14 @@ def test_the_verdict_says_when_the_data_cannot_tell():
 
 
 def test_one_rater_is_judged_by_the_others_of_the_same_track():
-    found = metrics.one_rater([[4, 1, 0]], ["a"])  # four agree with the others' label, one does not
+    found = metrics.one_rater([[4, 1, 0]], ["a"], floor=0.0)  # four agree with the others' label, one does not
     assert (found.accuracy.value, found.n) == (0.8, 5)
-    found = metrics.one_rater([[2, 2, 1]], ["a"])  # without one of two, the other two lead; without the one they are tied
+    found = metrics.one_rater(
+        [[2, 2, 1]], ["a"], floor=0.0
+    )  # without one of two, the other two lead; without the one they are tied
     assert (found.accuracy.value, found.n) == (0.0, 4)
-    assert metrics.one_rater([[1, 0, 0], [0, 0, 0]], ["a", "b"]) is None
-    assert metrics.one_rater([], []) is None
+    assert metrics.one_rater([[1, 0, 0], [0, 0, 0]], ["a", "b"], floor=0.0) is None
+    assert metrics.one_rater([], [], floor=0.0) is None
 
 
 def test_one_rater_is_that_of_a_plain_loop():
@@ -79,7 +81,7 @@ def test_one_rater_is_that_of_a_plain_loop():
             if others.max() and (others == others.max()).sum() == 1:
                 named.append(vote)
                 true.append(others.argmax())
-    found = metrics.one_rater(table, groups)
+    found = metrics.one_rater(table, groups, floor=0.0)
     assert found.n == len(true)
     assert found.accuracy.value == pytest.approx(reference.accuracy_score(true, named))
     assert found.macro_f1.value == pytest.approx(reference.f1_score(true, named, average="macro"))
@@ -96,11 +98,11 @@ def test_raters_who_guess_agree_more_often_than_chance_on_the_tracks_that_an_agr
             if (others == others.max()).sum() == 1:
                 judged, right = judged + 1, right + int(others.argmax() == vote)
     tracks = [np.bincount(row, minlength=3) for row in kept]
-    assert metrics.guessing_raters(tracks) == pytest.approx(right / judged, abs=0.01) == pytest.approx(0.54, abs=0.02)
+    assert metrics.guessing_raters(tracks, floor=0.6) == pytest.approx(right / judged, abs=0.01) == pytest.approx(0.54, abs=0.02)
     everything = [np.bincount(row, minlength=3) for row in product(range(3), repeat=5)]
-    assert metrics.guessing_raters(everything) < right / judged - 0.1
-    found = metrics.one_rater(tracks, [str(number) for number in range(len(tracks))])
-    assert found.chance == metrics.guessing_raters(tracks) and found.n_tracks <= len(tracks)
+    assert metrics.guessing_raters(everything, floor=0.0) < right / judged - 0.1
+    found = metrics.one_rater(tracks, [str(number) for number in range(len(tracks))], floor=0.6)
+    assert found.chance == metrics.guessing_raters(tracks, floor=0.6) and found.n_tracks <= len(tracks)
 
 
 def panel(seed=3, n=240, n_groups=40):
