@@ -47,7 +47,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(tmp_path):
     token = studio.command("api_token", "curator").strip()
     for run in (1, 2, 3):  # the demo's own long runs make place for a short one
         _post(studio, token, f"runs/{run}/cancel/")
-    studio.command("train", "demo-v1", "--network", "crnn", "--width", "0.5", "--epochs", "12", "--seed", "5", "--queue")
+    studio.command("train", "demo-v1", "--network", "crnn", "--width", "0.25", "--epochs", "12", "--seed", "5", "--queue")
     for number in range(12):
         _upload(studio, token, tone(50, seed=100 + number), f"tone-{number}.wav")
     wait_for(lambda: one_row(studio, "select count(*) from mer_epoch where run_id = 4")[0] >= 1)
