@@ -105,7 +105,7 @@ def test_a_stored_network_answers_as_it_answered_when_it_was_trained(twice):
 @pytest.mark.parametrize(
     "values",
     [
-        {"network": "compact", "width": None, "epochs": 4, "dropout": 0.5},  # dropout and random masks: the most that is drawn at random
+        {"network": "compact", "width": None, "epochs": 4, "dropout": 0.5},  # dropout and masks: the most that is drawn at random
         {"network": "crnn", "epochs": 3, "width": 0.1, "precision": "bfloat16", "mixup": 0.2},  # layers and optimizer of our own
     ],
     ids=["compact", "crnn"],
