@@ -86,7 +86,8 @@ def markdown(release: Release, done: list[Step]) -> str:
         f"# The paper's study on {release.name}",
         f"{release.items.count()} tracks of {release.dataset}, hash {release.content_hash[:16]}; {release.rule}; {said}. Figures are from {split}.",
         "\n".join([HEAD, "|" + " --- |" * 11, *rows]),
-        "Chance: what guessing scores that answers as often as the labels occur.",
+        "Chance: what guessing scores that answers as often as the labels occur. Only runs with the recipe"
+        f" {done[0].spectrograms.recipe}, seed {done[0].training.seed} and at most {done[0].training.epochs} epochs count here.",
         "The paper's percentages fit only 36 test tracks (58.33% is 21 of 36, 95% interval 42 to 73%); for clips it gives no figure above its"
         " majority, and nothing says that clips of one song stayed in one part. Here the track is the unit: a track's pictures are pooled.",
         people_in_words(release, done),
