@@ -226,7 +226,7 @@ def _is_ours(name: str) -> bool:
 
 def _guard_empty() -> None:
     """No account, no dataset, and no table of anybody else: all that is here goes."""
-    here = set(connection.introspection.table_names())
+    here = {name for name in connection.introspection.table_names() if not name.startswith("sqlite_")}
     ours = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} | {"django_migrations"}
     if foreign := sorted(here - ours):
         raise BackupRefused(

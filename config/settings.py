@@ -9,7 +9,6 @@ import os
 import secrets
 import ssl
 import tempfile
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -57,10 +56,15 @@ def _generated_secret(path: Path) -> str:
     have the same, and a full disk leaves no half of one."""
     if not path.exists():
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix="secret_key-") as file:  # mode 0600
-            file.write(secrets.token_urlsafe(50))
+            file.write(key := secrets.token_urlsafe(50))
             file.flush()
-            with suppress(FileExistsError):
+            try:
                 os.link(file.name, path)
+            except FileExistsError:
+                pass  # another one was quicker
+            except OSError:  # a file system without hard links
+                path.touch(mode=0o600)
+                path.write_text(key)
     secret = path.read_text(errors="replace").strip()
     try:
         _long_or_none(secret or "-")
@@ -74,8 +78,8 @@ def _generated_secret(path: Path) -> str:
 
 
 def _bare_names(hosts: list[str]) -> None:
-    if wrong := [host for host in hosts if not host.strip() or "/" in host]:
-        raise ValidationError(f"“{wrong[0]}” is no host name: without https:// and without a path")
+    if wrong := [host for host in hosts if not host or "/" in host or " " in host]:
+        raise ValidationError(f"“{wrong[0]}” is no host name: without https://, a path or a blank, with commas between them")
 
 
 SECRET_KEY = env.str("SECRET_KEY", "", validate=_long_or_none) or _generated_secret(DATA_DIR / "secret_key")
@@ -166,8 +170,8 @@ def _broker(url: str) -> None:
     if url and not url.startswith(("redis://", "rediss://", "redis+socket://")):
         raise ValidationError("it begins with redis://, rediss:// or redis+socket://")
     if not url.startswith("redis+socket://"):
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             int(parts.path.strip("/") or 0), parts.port  # what is no number is a ValueError
         except ValueError:
             raise ValidationError("port and database are numbers, as in redis://host:6379/0") from None
@@ -408,7 +412,7 @@ LOGGING = {
         "django.security.TooManyFieldsSent": {"handlers": ["nowhere"], "propagate": False},
         "django.security.TooManyFilesSent": {"handlers": ["nowhere"], "propagate": False},
         "gunicorn.http.wsgi": {"level": "ERROR"},  # it drops the body of an answer to HEAD, as it should, and warns each time
-        "django.request": {"level": "ERROR"},  # a refusal (403, 404) is no incident
+        "django.request": {"level": "ERROR", "filters": ["strangers"]},  # a refusal (403, 404) is no incident
         "axes": {"level": "ERROR"},
         "gunicorn.error": {"level": "WARNING", "filters": ["strangers"]},
     },

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from django.http import UnreadablePostError
+
 SECRET = re.compile(r"(/(?:join|return|audio)/)[^/\s\"'?]+")  # invites, ways back and signed audio: whoever has the link gets in
 
 _current: ContextVar[dict[str, str]] = ContextVar("tracing", default={})  # noqa: B039  (never changed in place)
@@ -24,7 +26,7 @@ class Strangers(logging.Filter):
     """Leaves out what the web server says of requests that are none, with the address of who sent them, and of lines that fell silent."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        is_silent = bool(record.exc_info and isinstance(record.exc_info[1], BlockingIOError))
+        is_silent = bool(record.exc_info and isinstance(record.exc_info[1], (BlockingIOError, UnreadablePostError)))
         return not is_silent and not record.getMessage().startswith("Invalid request from ip=")
 
 

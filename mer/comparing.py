@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -191,7 +191,7 @@ def votes_of(release: Release, tracks: Sequence[int] | None = None) -> list[list
     return [votes for _group, votes in _votes(release, tracks)]
 
 
-def _votes(release: Release, tracks: Sequence[int] | None) -> list[tuple[str, list[int]]]:
+def _votes(release: Release, tracks: Collection[int] | None) -> list[tuple[str, list[int]]]:
     labels, items = list(release.labels), release.items.order_by("track")
     if tracks is not None:
         items = items.filter(track__in=tracks)
@@ -201,7 +201,8 @@ def _votes(release: Release, tracks: Sequence[int] | None) -> list[tuple[str, li
 def one_rater(release: Release, tracks: Sequence[int] | None = None) -> metrics.OneRater | None:
     """What one rater scores against the others of the same track, on these tracks or on all; None where nobody can be judged."""
     found = _votes(release, tracks)
-    agreed = [max(votes) / sum(votes) for _group, votes in _votes(release, None) if sum(votes)]
+    settled = release.items.filter(is_ruled=False).values_list("track_id", flat=True)  # by the raters, not by a curator
+    agreed = [max(votes) / sum(votes) for _group, votes in _votes(release, settled) if sum(votes)]
     return metrics.one_rater([votes for _group, votes in found], [group for group, _votes in found], floor=min(agreed, default=0.0))
 
 
@@ -313,7 +314,8 @@ def markdown(comparison: Comparison) -> str:
             f"| one rater against the others of the same track, on {people.n_tracks} tracks | | | {people.n} ratings | {people.accuracy.value:.1%}"
             f" | {people.accuracy.in_words('{:.1%}')} | {people.macro_f1.value:.3f} | {people.macro_f1.in_words('{:.3f}')} | |"
         )
-        lines.append(f"| raters who guess, on tracks that agree as much | | | | {people.chance:.1%} | | | | |")
+        if people.chance is not None:
+            lines.append(f"| raters who guess, on tracks that agree as much | | | | {people.chance:.1%} | | | | |")
     if comparison.five_raters is not None:
         lines.append(f"| five raters against the others | | | {comparison.n_five} | {comparison.five_raters:.1%} | | | | |")
     else:

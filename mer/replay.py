@@ -119,10 +119,10 @@ def people_in_words(release: Release, done: list[Step]) -> str:
     if people is None:
         return "No rating can be judged by others of its track: there is no human reference."
     share = f"{people.accuracy.value:.1%} of {people.n} ratings (95% {people.accuracy.in_words('{:.1%}')}), macro-F1 {people.macro_f1.value:.3f}"
-    return (
-        f"One rater against the others of the same track, on {people.n_tracks} tracks: {share}. Raters who guess would score"
-        f" {people.chance:.1%} on tracks that agree as much."
-    )
+    words = f"One rater against the others of the same track, on {people.n_tracks} tracks: {share}."
+    if people.chance is None:
+        return words
+    return f"{words} Raters who guess would score {people.chance:.1%} on tracks that agree as much."
 
 
 def tested_tracks(done: list[Step]) -> list[int] | None:

@@ -37,7 +37,7 @@ class Known(serializers.Serializer[Run]):
     """A setting that is misspelt must not train something else."""
 
     def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        if unknown := sorted(set(self.initial_data) - set(self.fields) - {"format"}):
+        if unknown := sorted(set(self.initial_data) - set(self.fields) - {"format", "csrfmiddlewaretoken"}):
             raise serializers.ValidationError(dict.fromkeys(unknown, "There is no such setting."))
         return data
 

@@ -8,7 +8,7 @@ from django.core.management import call_command
 
 from datasets.models import Event
 from datasets.services import queue
-from mer import jobs, replay, rounds
+from mer import comparing, jobs, replay, rounds
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
 from mer.services import runs
@@ -73,8 +73,6 @@ def test_runs_with_other_settings_are_not_taken_for_the_papers(measured):  # noq
 
 
 def test_the_control_is_marked_and_never_a_network_s_best(measured):  # noqa: F811
-    from mer import comparing
-
     run = runs.create_run(
         release=measured, training=TrainingParams.of("features", shuffle_labels=True), spectrograms=SpectrogramParams(),
         wake_worker=False,
@@ -130,3 +128,11 @@ def test_the_api_compares_chosen_runs_and_notes_that_their_test_figures_were_ope
     }
     for wrong in ({"run": "x"}, {"run": [one, 999]}, {"run": [one, two], "against": 999}, {"against": one}):
         assert client.get(address, wrong).status_code == 400, wrong
+
+
+def test_a_label_that_a_curator_settled_does_not_lower_what_guessing_raters_had_to_agree_on(measured):  # noqa: F811
+    before = comparing.one_rater(measured)
+    item = measured.items.first()
+    measured.items.filter(pk=item.pk).update(votes=dict(zip(measured.labels, (2, 2, 1), strict=True)), is_ruled=True)
+    after = comparing.one_rater(measured)
+    assert before.chance is not None and after.chance == pytest.approx(before.chance, abs=0.03)

@@ -15,6 +15,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.http import UnreadablePostError
 from django.test import Client, override_settings
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -492,7 +493,7 @@ def test_https_without_a_counted_proxy_is_warned_of(settings):
     assert security.check_proxy(None) == []
 
 
-def test_a_secret_key_is_made_whole_or_not_at_all_and_a_broken_one_is_refused_with_its_path(tmp_path):
+def test_a_secret_key_is_made_whole_or_not_at_all_and_a_broken_one_is_refused_with_its_path(tmp_path, monkeypatch):
     from environs import EnvValidationError
 
     from config.settings import _generated_secret
@@ -501,6 +502,9 @@ def test_a_secret_key_is_made_whole_or_not_at_all_and_a_broken_one_is_refused_wi
     made = _generated_secret(path)
     assert len(made) >= 50 and path.stat().st_mode & 0o077 == 0 and _generated_secret(path) == made
     assert list(tmp_path.iterdir()) == [path], "nothing half is left"
+    monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(PermissionError(1, "Operation not permitted")))
+    path.unlink()
+    assert len(_generated_secret(path)) >= 50 and path.stat().st_mode & 0o077 == 0, "a file system without hard links"
     for broken in ("", "x"):
         path.write_text(broken)
         with pytest.raises(EnvValidationError, match=f"{re.escape(str(path))} holds no key"):
@@ -514,6 +518,7 @@ def test_what_strangers_send_leaves_no_address_in_the_log():
 
     assert not told("Invalid request from ip=203.0.113.7: Request Line is too large (8192 > 4094)")
     assert not told("Socket error processing request.", BlockingIOError(11, "Resource temporarily unavailable"))
+    assert not told("Service Unavailable: /login/", UnreadablePostError("[Errno 11] Resource temporarily unavailable"))
     assert told("Socket error processing request.", OSError(5, "Input/output error")) and told("Worker failed to boot.")
     assert settings.LOGGING["loggers"]["gunicorn.error"]["filters"] == ["strangers"]
 

@@ -83,6 +83,10 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def percent(self) -> str:
+        return self.in_words("{:.1%}")
+
     def in_words(self, form: str) -> str:
         """As in 41.0% to 58.2%; – where no draw of groups differs from another."""
         return "–" if isnan(self.low) else f"{form.format(self.low)} to {form.format(self.high)}"
@@ -100,13 +104,13 @@ def without_nan(values: Any) -> Any:
 @dataclass(frozen=True)
 class OneRater:
     """n : ratings that were judged. n_tracks : tracks that they are of. The intervals are from draws of whole groups. chance : accuracy of
-    raters who guess, see `guessing_raters`."""
+    raters who guess, see `guessing_raters`; None where guesses hardly ever agree as much."""
 
     n: int
     n_tracks: int
     accuracy: Interval
     macro_f1: Interval
-    chance: float
+    chance: float | None
 
 
 def one_rater(counts: ArrayLike, groups: Sequence[str], *, floor: float) -> OneRater | None:
@@ -155,12 +159,13 @@ def _judged(table: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.bool_], 
         yield label, clear, others.argmax(axis=1)
 
 
-N_GUESSED = 10_000  # tracks of each number of raters: the share is known to half a point
+N_GUESSED = 20_000  # tracks of each number of raters, before the rule
+FEWEST_KEPT = 100  # by it: of fewer nothing is said
 
 
-def guessing_raters(counts: ArrayLike, *, floor: float, seed: int = 1) -> float:
+def guessing_raters(counts: ArrayLike, *, floor: float, seed: int = 1) -> float | None:
     """What `one_rater` says of raters who guess as often as the labels occur: on tracks with as many ratings as these, of which only those
-    are kept whose most frequent label has a share of `floor` at least.
+    are kept whose most frequent label is alone at the top, with a share of `floor` at least.
 
     An agreement rule keeps the tracks on which guesses happen to meet: five raters who guess among three labels agree with the others in
     33% of all tracks, and in 54% of those that pass a rule of more than half.
@@ -171,20 +176,23 @@ def guessing_raters(counts: ArrayLike, *, floor: float, seed: int = 1) -> float:
 
     Returns
     -------
-    share : float in [0, 1]; nan where no guesses would be kept.
+    share : float in [0, 1]; None where hardly any guesses would be kept.
     """
     table = np.asarray(counts, dtype=np.int64)
     table = table[table.sum(axis=1) > 1]
     often = table.sum(axis=0) / table.sum()
     rng = np.random.default_rng(seed)
     right = judged = 0.0
+    n_kept = 0
     for size, n_tracks in zip(*np.unique(table.sum(axis=1), return_counts=True), strict=True):
         guessed = rng.multinomial(size, often, size=N_GUESSED)
-        kept = guessed[guessed.max(axis=1) / size >= floor - 1e-9]
+        top = guessed.max(axis=1)
+        kept = guessed[(top / size >= floor - 1e-9) & ((guessed == top[:, None]).sum(axis=1) == 1)]
+        n_kept += len(kept)
         for label, clear, said in _judged(kept):
             judged += n_tracks / max(1, len(kept)) * kept[clear, label].sum()
             right += n_tracks / max(1, len(kept)) * kept[clear & (said == label), label].sum()
-    return float(right / judged) if judged else float("nan")
+    return float(right / judged) if judged and n_kept >= FEWEST_KEPT else None
 
 
 def five_raters(counts: ArrayLike) -> tuple[float, int]:

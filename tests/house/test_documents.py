@@ -120,7 +120,7 @@ def test_every_link_between_documents_leads_somewhere():
 @pytest.mark.parametrize(
     ("name", "value"),
     [("PORT", "eighty"), ("JOB_RETENTION_DAYS", "-5"), ("TIME_ZONE", "Mars/Olympus"), ("REDIS_URL", "http://x"), ("SECRET_KEY", "short"),
-     ("WEB_CONCURRENCY", "0"), ("FETCH_PROXY", "socks5://x"), ("PROXY_COUNT", "-1"), ("DATA_DIR", ""), ("DATA_DIR", "/proc/nowhere"), ("JOB_RETENTION_DAYS", "800000"), ("REDIS_URL", "redis://h:x"),
+     ("WEB_CONCURRENCY", "0"), ("FETCH_PROXY", "socks5://x"), ("PROXY_COUNT", "-1"), ("DATA_DIR", ""), ("DATA_DIR", "/proc/nowhere"), ("JOB_RETENTION_DAYS", "800000"), ("REDIS_URL", "redis://h:x"), ("REDIS_URL", "redis://[::1"),
      ("REDIS_URL", "redis://h/zero"), ("ALLOWED_HOSTS", "https://x"), ("S3_ENDPOINT_URL", "nonsense"), ("HOST", ""), ("DATABASE_URL", "postgres://"),
      ("FETCH_HOSTS", "http://x/")],
 )  # fmt: skip

@@ -89,20 +89,25 @@ def test_one_rater_is_that_of_a_plain_loop():
         assert interval.low < interval.value < interval.high
 
 
-def test_raters_who_guess_agree_more_often_than_chance_on_the_tracks_that_an_agreement_rule_keeps():
-    kept = [row for row in product(range(3), repeat=5) if np.bincount(row).max() > 2]  # more than half of five
-    right = judged = 0
-    for row in kept:
-        for place, vote in enumerate(row):
-            others = np.bincount(row[:place] + row[place + 1 :], minlength=3)
-            if (others == others.max()).sum() == 1:
-                judged, right = judged + 1, right + int(others.argmax() == vote)
-    tracks = [np.bincount(row, minlength=3) for row in kept]
-    assert metrics.guessing_raters(tracks, floor=0.6) == pytest.approx(right / judged, abs=0.01) == pytest.approx(0.54, abs=0.02)
-    everything = [np.bincount(row, minlength=3) for row in product(range(3), repeat=5)]
-    assert metrics.guessing_raters(everything, floor=0.0) < right / judged - 0.1
-    found = metrics.one_rater(tracks, [str(number) for number in range(len(tracks))], floor=0.6)
-    assert found.chance == metrics.guessing_raters(tracks, floor=0.6) and found.n_tracks <= len(tracks)
+@pytest.mark.parametrize(("n_labels", "floor"), [(3, 0.6), (4, 0.4)])
+def test_raters_who_guess_agree_more_often_than_chance_on_the_tracks_that_an_agreement_rule_keeps(n_labels, floor):
+    kept, right, judged = [], 0, 0
+    for row in product(range(n_labels), repeat=5):
+        votes = np.bincount(row, minlength=n_labels)
+        if votes.max() / 5 >= floor and (votes == votes.max()).sum() == 1:
+            kept.append(votes)
+            for place, vote in enumerate(row):
+                others = np.bincount(row[:place] + row[place + 1 :], minlength=n_labels)
+                if (others == others.max()).sum() == 1:
+                    judged, right = judged + 1, right + int(others.argmax() == vote)
+    found = metrics.guessing_raters(kept, floor=floor)
+    assert found == pytest.approx(right / judged, abs=0.01) and found > 1 / n_labels + 0.1
+    assert metrics.one_rater(kept, [str(number) for number in range(len(kept))], floor=floor).chance == found
+
+
+def test_of_guesses_that_hardly_ever_agree_as_much_nothing_is_said():
+    assert metrics.guessing_raters([[19, 1, 0], [0, 1, 19]], floor=0.95) is None
+    assert metrics.one_rater([[19, 1, 0], [0, 1, 19]], ["a", "b"], floor=0.95).chance is None
 
 
 def panel(seed=3, n=240, n_groups=40):
