@@ -311,7 +311,7 @@ def markdown(comparison: Comparison) -> str:
         lines.append(f"| guessing as often as the labels occur | | | {n} | {test.random_in_words} | | | | |")
     if people := comparison.one_rater:
         lines.append(
-            f"| one rater against the others of the same track, on {people.n_tracks} tracks | | | {people.n} ratings | {people.accuracy.value:.1%}"
+            f"| one rater against the others of the same track | | | {people.n} ratings of {people.n_tracks} tracks | {people.accuracy.value:.1%}"
             f" | {people.accuracy.in_words('{:.1%}')} | {people.macro_f1.value:.3f} | {people.macro_f1.in_words('{:.3f}')} | |"
         )
         if people.chance is not None:
