@@ -46,8 +46,11 @@ def _data_folder(path: Path) -> None:
 _data_folder(DATA_DIR)
 
 
+SHORTEST_KEY = 40
+
+
 def _long_or_none(key: str) -> None:
-    if 0 < len(key) < 40:
+    if 0 < len(key) < SHORTEST_KEY:
         raise ValidationError("at least 40 characters, or none for one that is made and kept in DATA_DIR")
 
 
@@ -66,14 +69,12 @@ def _generated_secret(path: Path) -> str:
                 path.touch(mode=0o600)
                 path.write_text(key)
     secret = path.read_text(errors="replace").strip()
-    try:
-        _long_or_none(secret or "-")
-    except ValidationError:
+    if len(secret) < SHORTEST_KEY:
         raise EnvValidationError(
-            f"{path} holds no key of at least 40 characters: put the one of your backup there. Without one, remove the file: a new key is made,"
-            " and every invitation and way back that was given out is void",
+            f"{path} holds no key of at least {SHORTEST_KEY} characters: put the one of your backup there. Without one, remove the file: a new"
+            " key is made, and every invitation and way back that was given out is void",
             [],
-        ) from None
+        )
     return secret
 
 
@@ -315,9 +316,8 @@ FETCH_PROXY = env.str("FETCH_PROXY", "", validate=HTTP)
 FETCH_RATE_LIMIT = env.int("FETCH_RATE_LIMIT", 0, validate=Range(0))  # bytes a second; 0: as fast as it goes
 FETCH_SLEEP_S = env.float("FETCH_SLEEP_S", 5.0, validate=Range(0))  # before each download: guests may have about 300 videos an hour
 YOUTUBE_API_KEY = env.str("YOUTUBE_API_KEY", "")  # of the Data API, which alone tells the videos that are made for kids
-FETCH_HOSTS: list[str] = env.list(
-    "FETCH_HOSTS", [], validate=_bare_names
-)  # hosts that downloads may connect to besides YouTube's own
+# Hosts that downloads may connect to besides YouTube's own.
+FETCH_HOSTS: list[str] = env.list("FETCH_HOSTS", [], validate=_bare_names)
 MEDIA_QUOTA_GB = env.float("MEDIA_QUOTA_GB", 0, validate=Range(0))  # what recordings may take; 0: as much as there is
 JOB_RETENTION_DAYS = env.int(
     "JOB_RETENTION_DAYS", 90, validate=Range(1, 36_500)
