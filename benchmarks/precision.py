@@ -6,12 +6,16 @@ is printed when it is done, with the interval over all so far. Only where the pr
 """
 
 import argparse
+import copy
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,11 +35,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=12)
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--first", type=int, default=1, help="The first seed.")
     options = parser.parse_args()
     import django
 
     django.setup()
+    from django.conf import settings
+
     from datasets.methods import splits
     from datasets.models import Release
     from mer import rounds, selectors
@@ -52,26 +57,46 @@ def main() -> None:
     labels = list(release.labels)
     truth = np.array([labels.index(sample.label) for sample in usable])
     groups = [sample.group for sample in usable]
+    setting = {"release": release.content_hash, "epochs": options.epochs, "folds": options.folds}
+    kept = Path(settings.DATA_DIR, f"precision-{options.network}.jsonl")
     right: dict[str, list[NDArray[np.bool_]]] = {precision: [] for precision in PRECISIONS}
-    for repeat in range(options.first, options.first + options.repeats):
-        folds = splits.draw_folds([sample.label for sample in usable], groups, seed=repeat, n_folds=options.folds)
-        for precision in PRECISIONS:
-            run.params = TrainingParams.of(options.network, epochs=options.epochs, seed=repeat, precision=precision).as_dict()
-            answered = np.full(len(usable), -1)
+    for repeat in range(1, options.repeats + 1):
+        found = _read(kept, setting | {"repeat": repeat})
+        if found is None:
+            folds = splits.draw_folds([sample.label for sample in usable], groups, seed=repeat, n_folds=options.folds)
+            found = {precision: np.zeros(len(usable), bool) for precision in PRECISIONS}
             for parts in selectors.in_turn(folds):
-                (inputs,) = rounds.inputs_of(run, usable, [parts], labels)
-                said = _train(run, inputs)
+                inputs = []
+                for precision in PRECISIONS:
+                    run.params = TrainingParams.of(
+                        options.network, epochs=options.epochs, seed=repeat, precision=precision
+                    ).as_dict()
+                    inputs.append(rounds.inputs_of(run, usable, [parts], labels)[0])
                 tested = np.array(parts) == "test"
-                answered[tested] = said[tested].argmax(axis=1)
-            right[precision].append(answered == truth)
+                for precision, said in zip(PRECISIONS, _train(run, inputs), strict=True):
+                    found[precision][tested] = (said.argmax(axis=1) == truth)[tested]
+            with kept.open("a") as file:
+                row = {precision: found[precision].astype(int).tolist() for precision in PRECISIONS}
+                file.write(json.dumps(setting | {"repeat": repeat} | row) + "\n")
+        for precision in PRECISIONS:
+            right[precision].append(found[precision])
         scores = [np.mean(right[precision], axis=0) for precision in PRECISIONS]
-        found = metrics.mean_interval(scores[1] - scores[0], groups)
+        apart = metrics.mean_interval(scores[1] - scores[0], groups)
         print(
-            f"{options.network}, repeat {repeat}: {np.mean(right['float32'][-1]):.1%} in float32, {np.mean(right['bfloat16'][-1]):.1%} in"
-            f" bfloat16. Over {len(right['float32'])} so far ({len(usable)} tracks, {len(set(groups))} artists): {scores[0].mean():.1%} and"
-            f" {scores[1].mean():.1%}, difference {100 * found.value:+.1f} points, 95% {100 * found.low:+.1f} to {100 * found.high:+.1f}",
+            f"{options.network}, repeat {repeat}: {found['float32'].mean():.1%} in float32, {found['bfloat16'].mean():.1%} in"
+            f" bfloat16. Over {repeat} so far ({len(usable)} tracks, {len(set(groups))} artists): {scores[0].mean():.1%} and"
+            f" {scores[1].mean():.1%}, difference {100 * apart.value:+.1f} points, 95% {100 * apart.low:+.1f} to {100 * apart.high:+.1f}",
             flush=True,
         )
+
+
+def _read(kept: Path, setting: dict[str, Any]) -> dict[str, NDArray[np.bool_]] | None:
+    """Which tracks a repeat answered rightly, by precision, if it was done before."""
+    for line in kept.read_text().splitlines() if kept.exists() else []:
+        row = json.loads(line)
+        if all(row[key] == value for key, value in setting.items()):
+            return {precision: np.array(row[precision], bool) for precision in PRECISIONS}
+    return None
 
 
 def _train(run: "Run", inputs: "Inputs") -> NDArray[np.float64]:
@@ -82,11 +107,23 @@ def _train(run: "Run", inputs: "Inputs") -> NDArray[np.float64]:
         folder = Path(name, "round")
         rounds.write(folder, run, inputs)
         line = [sys.executable, "-m", "mer.methods.training", str(folder)]
+        threads = str(max(1, (os.cpu_count() or 1) // len(PRECISIONS)))
         # Its input stays open: the training ends when that closes.
-        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            if process.wait():
+        with subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"TF_NUM_INTRAOP_THREADS": threads},
+        ) as process:
+            answers = folder / "probabilities.npy"
+            while process.poll() is None and not answers.exists():
+                time.sleep(1)
+            if process.returncode:
                 sys.exit(f"The training ended with code {process.returncode}.")
-        return rounds.pooled(np.load(folder / "probabilities.npy"), inputs.owner)
+            time.sleep(1)
+            process.kill()  # where the network looks, and its file, are not asked for
+        return rounds.pooled(np.load(answers), inputs.owner)
 
 
 if __name__ == "__main__":

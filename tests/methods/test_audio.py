@@ -6,6 +6,7 @@ import time
 import wave
 from pathlib import Path
 
+import librosa
 import numpy as np
 import pytest
 from hypothesis import given
@@ -131,10 +132,9 @@ def test_any_rate_and_number_of_channels_is_named_and_becomes_one_channel(wav_fi
     assert found.claimed_s == pytest.approx(1.0, abs=0.02)
 
 
-def test_the_wav_is_what_plain_ffmpeg_writes(wav_file, tmp_path):
+def test_the_wav_holds_the_samples_of_librosa_load_in_16_bits(wav_file, tmp_path):
     source = encoded(wav_file(3.0), ".x.flac", "-ar", "44100", "-ac", "2")
-    plain = encoded(source, ".plain.wav", "-ac", "1", "-ar", "22050")
-    ours, theirs = audio.read_wav(convert(source, tmp_path)), audio.read_wav(plain)
+    ours, (theirs, _) = audio.read_wav(convert(source, tmp_path)), librosa.load(source, sr=22_050)
     assert len(ours) == len(theirs) and np.abs(ours - theirs).max() <= 2 / 32768
 
 

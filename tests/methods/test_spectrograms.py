@@ -1,7 +1,10 @@
+import wave
+
 import librosa
 import numpy as np
 import pytest
 
+from datasets.methods import audio
 from mer.errors import SpectrogramImpossible
 from mer.methods import spectrograms
 from mer.methods.params import INPUTS, RECIPES, SpectrogramParams
@@ -147,3 +150,20 @@ def test_each_input_and_recipe_names_its_source():
     assert (INPUTS["clips"].samples, INPUTS["clips"].columns, INPUTS["clips"].enough) == (45 * 22_050, 243, 242 * 4096)
     assert INPUTS["whole"].enough == 128 * 4096 and INPUTS["whole"].every
     assert all(choice.source and choice.words for choice in (*INPUTS.values(), *RECIPES.values()))
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_the_picture_of_a_recording_that_was_brought_in_is_at_most_one_grey_level_from_that_of_librosa_load(tmp_path, rate):
+    rng = np.random.default_rng(5)
+    t = np.arange(50 * rate) / rate
+    stereo = 0.1 * rng.standard_normal((t.size, 2)) * (1 + np.sin(t))[:, None] + 0.1 * np.sin(2 * np.pi * 440 * t)[:, None]
+    source = tmp_path / "source.wav"
+    with wave.open(str(source), "wb") as file:
+        file.setparams((2, 2, rate, 0, "NONE", ""))
+        file.writeframes((np.clip(stereo, -1, 1) * 32767).astype("<i2").tobytes())
+    audio.convert(source, tmp_path / "wav", max_duration_s=60)
+    with (tmp_path / "wav").open("rb") as file:
+        picture = spectrograms.pictures(audio.read_wav(file), PARAMS)[0]
+    y, _ = librosa.load(source, sr=PARAMS.sr)
+    expected = spectrograms.to_picture(by_librosa(y)[:, :256], PARAMS)
+    assert np.abs(picture.astype(int) - expected).max() <= 1
