@@ -66,14 +66,16 @@ def main() -> None:
             folds = splits.draw_folds([sample.label for sample in usable], groups, seed=repeat, n_folds=options.folds)
             found = {precision: np.zeros(len(usable), bool) for precision in PRECISIONS}
             for parts in selectors.in_turn(folds):
-                inputs = []
+                trainings = []
                 for precision in PRECISIONS:
-                    run.params = TrainingParams.of(
-                        options.network, epochs=options.epochs, seed=repeat, precision=precision
-                    ).as_dict()
-                    inputs.append(rounds.inputs_of(run, usable, [parts], labels)[0])
+                    one = copy.copy(run)
+                    asked = TrainingParams.of(options.network, epochs=options.epochs, seed=repeat, precision=precision)
+                    one.params = asked.as_dict()
+                    trainings.append((one, rounds.inputs_of(one, usable, [parts], labels)[0]))
                 tested = np.array(parts) == "test"
-                for precision, said in zip(PRECISIONS, _train(run, inputs), strict=True):
+                with ThreadPoolExecutor(len(trainings)) as pool:
+                    answers = list(pool.map(lambda training: _train(*training), trainings))
+                for precision, said in zip(PRECISIONS, answers, strict=True):
                     found[precision][tested] = (said.argmax(axis=1) == truth)[tested]
             with kept.open("a") as file:
                 row = {precision: found[precision].astype(int).tolist() for precision in PRECISIONS}
