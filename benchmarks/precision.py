@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 PRECISIONS = ("float32", "bfloat16")
+AT_ONCE = 2
 
 
 def main() -> None:
@@ -65,18 +66,18 @@ def main() -> None:
         if found is None:
             folds = splits.draw_folds([sample.label for sample in usable], groups, seed=repeat, n_folds=options.folds)
             found = {precision: np.zeros(len(usable), bool) for precision in PRECISIONS}
-            for parts in selectors.in_turn(folds):
-                trainings = []
-                for precision in PRECISIONS:
-                    one = copy.copy(run)
-                    asked = TrainingParams.of(options.network, epochs=options.epochs, seed=repeat, precision=precision)
-                    one.params = asked.as_dict()
-                    trainings.append((one, rounds.inputs_of(one, usable, [parts], labels)[0]))
+            plans = list(selectors.in_turn(folds))
+            trainings = []
+            for precision in PRECISIONS:
+                one = copy.copy(run)
+                one.params = TrainingParams.of(options.network, epochs=options.epochs, seed=repeat, precision=precision).as_dict()
+                drawn_up = rounds.inputs_of(one, usable, plans, labels)
+                trainings += [(precision, parts, one, inputs) for parts, inputs in zip(plans, drawn_up, strict=True)]
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                answers = list(pool.map(lambda training: _train(*training[2:]), trainings))
+            for (precision, parts, *_), said in zip(trainings, answers, strict=True):
                 tested = np.array(parts) == "test"
-                with ThreadPoolExecutor(len(trainings)) as pool:
-                    answers = list(pool.map(lambda training: _train(*training), trainings))
-                for precision, said in zip(PRECISIONS, answers, strict=True):
-                    found[precision][tested] = (said.argmax(axis=1) == truth)[tested]
+                found[precision][tested] = (said.argmax(axis=1) == truth)[tested]
             with kept.open("a") as file:
                 row = {precision: found[precision].astype(int).tolist() for precision in PRECISIONS}
                 file.write(json.dumps(setting | {"repeat": repeat} | row) + "\n")
@@ -109,7 +110,7 @@ def _train(run: "Run", inputs: "Inputs") -> NDArray[np.float64]:
         folder = Path(name, "round")
         rounds.write(folder, run, inputs)
         line = [sys.executable, "-m", "mer.methods.training", str(folder)]
-        threads = str(max(1, (os.cpu_count() or 1) // len(PRECISIONS)))
+        threads = str(max(1, (os.cpu_count() or 1) // AT_ONCE))
         # Its input stays open: the training ends when that closes.
         with subprocess.Popen(
             line,
