@@ -59,6 +59,7 @@ class Comparison:
     running: list[Run]
     verdicts: list[Verdict]
     labels: list[str]
+    controls: Sequence[Verdict] = ()  # what learned from shuffled labels against one that did not: adjusted for nothing
     one_rater: metrics.OneRater | None = (
         None  # on the tracks that all rows were tested on; where these differ, on all of the release
     )
@@ -71,7 +72,8 @@ class Comparison:
 def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None = None) -> Comparison:
     """All runs of a release, or those that are chosen: these on the test tracks that all of them have.
 
-    against : the run that all others are judged against; without it, each against each.
+    against : the run that all others are judged against; without it, each against each. Controls are no rivals, and are told apart from the
+    others: each against that run, or else against the best on validation.
     """
     runs = list(runs_of(release).filter(pk__in=chosen) if chosen else runs_of(release))
     rows = sorted(figures_of(runs), key=lambda row: (not row.run.in_folds, -(row.validation.accuracy if row.validation else 0)))
@@ -87,17 +89,19 @@ def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None
             best[row.run.pk] = row.run
         elif not row.run.is_control and row.run.draw == 1:
             best.setdefault((row.run.network, row.run.split_id), row.run)
-    told = list(best.values())
+    told = [run for run in best.values() if not run.is_control] or list(best.values())
     pairs = [(one, two) for index, one in enumerate(told) for two in told[index + 1 :] if chosen or one.split_id == two.split_id]
+    rival = told[0] if told else None
     if against is not None:
         rival = next(row.run for row in rows if row.run.pk == against)
-        pairs = [(run, rival) for run in told if run != rival and not run.is_control]
-    verdicts = together([verdict_of(one, two) for one, two in pairs])
+        pairs = [(run, rival) for run in told if run != rival]
+    verdicts = together([verdict_of(one, two, shared) for one, two in pairs])
+    controls = [verdict_of(run, rival, shared) for run in best.values() if rival and run not in told and run != rival]
     running = [run for run in runs if run.state in ("queued", "running")]
     tested_alike = shared if chosen else tested_by_all(rows)
     five, n_five = metrics.five_raters(votes_of(release, tested_alike))
     return Comparison(
-        rows, running, verdicts, list(release.labels), one_rater(release, tested_alike), _spreads(rows, shared), five if n_five else None, n_five, n_shared
+        rows, running, verdicts, list(release.labels), controls, one_rater(release, tested_alike), _spreads(rows, shared), five if n_five else None, n_five, n_shared
     )  # fmt: skip
 
 
@@ -206,10 +210,10 @@ def one_rater(release: Release, tracks: Sequence[int] | None = None) -> metrics.
     return metrics.one_rater([votes for _group, votes in found], [group for group, _votes in found], floor=min(agreed, default=0.0))
 
 
-def verdict_of(one: Run, two: Run) -> Verdict:
-    """On the test tracks that both runs were tested on: exact McNemar, and the difference with its interval over groups."""
+def verdict_of(one: Run, two: Run, among: Collection[int] | None = None) -> Verdict:
+    """On the test tracks that both runs were tested on, or those `among` them: exact McNemar, and the difference with its interval over groups."""
     tables = [{row.track_id: row for row in tested(run)} for run in (one, two)]
-    tracks = sorted(set(tables[0]) & set(tables[1]))
+    tracks = sorted(set(tables[0]) & set(tables[1]) & set(tables[0] if among is None else among))
     labels = list(one.release.labels)
     groups = {item.track_id: item.group for item in one.release.items.all()}
     truth = [labels.index(tables[0][track].truth) for track in tracks]
@@ -226,13 +230,13 @@ def verdict_of(one: Run, two: Run) -> Verdict:
         predicted[1],
         chosen,
         n_labels=len(labels),
-        draws=_draws_of(one, two),
+        draws=_draws_of(one, two, set(tracks)),
         validates=one.has_epochs or two.has_epochs,
     )
 
 
-def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
-    """Right less right of two networks on each track, by fold, of every drawing of the folds that both were trained on."""
+def _draws_of(one: Run, two: Run, tracks: Collection[int]) -> list[list[list[int]]]:
+    """Right less right of two networks on each of these tracks, by fold, of every drawing of the folds that both were trained on."""
     if not one.in_folds or one.split_id != two.split_id or one.draw != two.draw:
         return []
     repeats = [_repeats_of(run) for run in (one, two)]
@@ -242,7 +246,7 @@ def _draws_of(one: Run, two: Run) -> list[list[list[int]]]:
         right = [{row.track_id: int(row.is_right) for row in tested(run).defer("probabilities")} for run in pair]
         folds: dict[str, list[int]] = {}
         for sample in samples_of(pair[0]):
-            if sample.track_id in right[0] and sample.track_id in right[1]:
+            if sample.track_id in tracks and sample.track_id in right[0] and sample.track_id in right[1]:
                 folds.setdefault(sample.part, []).append(right[0][sample.track_id] - right[1][sample.track_id])
         if len(folds) > 2:
             found.append(list(folds.values()))
@@ -268,6 +272,7 @@ def rows_as_dicts(rows: Sequence[CompareRow]) -> list[dict[str, Any]]:
             "split": row.run.split.name,
             "seed": row.run.seed,
             "control": row.run.is_control,
+            "one_class": row.run.one_class,
         }
         for part in ("train", "validation", "test"):
             value: Evaluation | None = getattr(row, part)
@@ -287,6 +292,7 @@ def comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
         "n_shared": comparison.n_shared,
         "seeds": [spread.in_words for spread in comparison.spreads],
         "verdicts": verdicts_as_dicts(comparison.verdicts),
+        "controls": verdicts_as_dicts(comparison.controls),
         "markdown": markdown(comparison),
     }
 
@@ -305,10 +311,16 @@ def markdown(comparison: Comparison) -> str:
     """The table of a paper: every run with n and intervals, then what needs no training, the people, and the verdicts."""
     tested = [row for row in comparison.rows if row.test]
     lines = [HEAD, "|" + " --- |" * 9, *(_line(row) for row in tested)]
-    for n in sorted({row.test.n for row in tested if row.test}, reverse=True):
-        test = next(row.test for row in tested if row.test and row.test.n == n)
-        lines.append(f"| always the majority of the training part | | | {n} | {test.majority:.1%} | | {test.majority_f1:.3f} | | |")
-        lines.append(f"| guessing as often as the labels occur | | | {n} | {test.random_in_words} | | | | |")
+    guesses: dict[
+        tuple[int, float, float, str], list[str]
+    ] = {}  # where runs learned from different tracks their majority may differ
+    for row in tested:
+        if test := row.test:
+            guesses.setdefault((test.n, test.majority, test.majority_f1, test.random_in_words), []).append(row.run.name)
+    for (n, majority, majority_f1, random), names in sorted(guesses.items(), reverse=True):
+        of = f", of {', '.join(names)}" if len(guesses) > 1 else ""
+        lines.append(f"| always the majority of the training part{of} | | | {n} | {majority:.1%} | | {majority_f1:.3f} | | |")
+        lines.append(f"| guessing as often as the labels occur{of} | | | {n} | {random} | | | | |")
     if people := comparison.one_rater:
         lines.append(
             f"| one rater against the others of the same track | | | {people.n} ratings of {people.n_tracks} tracks | {people.accuracy.value:.1%}"
@@ -320,7 +332,8 @@ def markdown(comparison: Comparison) -> str:
         lines.append(f"| five raters against the others | | | {comparison.n_five} | {comparison.five_raters:.1%} | | | | |")
     else:
         lines.append("| five raters against the others: no track has more than five ratings | | | – | – | | | | |")
-    notes = [spread.in_words for spread in comparison.spreads] + [verdict.words for verdict in comparison.verdicts]
+    notes = [spread.in_words for spread in comparison.spreads]
+    notes += [verdict.words for verdict in (*comparison.verdicts, *comparison.controls)]
     return "\n".join(lines) + "\n\n" + "".join(f"- {note}\n" for note in notes)
 
 
@@ -329,4 +342,5 @@ def _line(row: CompareRow) -> str:
     test, seconds = row.test, row.run.seconds
     figures = f"{test.accuracy:.1%} | {test.low:.1%} to {test.high:.1%} | {test.macro_f1:.3f} | {test.f1_in_words}"
     minutes = "–" if seconds is None else f"{seconds / 60:.1f}"
-    return f"| {row.run.name} | {row.run.input_in_words} | {row.run.seed} | {test.n} | {figures} | {minutes} |"
+    name = row.run.name + (", one class only" if row.run.one_class else "")
+    return f"| {name} | {row.run.input_in_words} | {row.run.seed} | {test.n} | {figures} | {minutes} |"

@@ -363,6 +363,7 @@ def train_fold(ticket: Ticket, of_run: Ticket | None = None) -> None:
     fold = Fold.objects.select_related("run__release", "run__split", "run__spectrogram_set").get(pk=ticket.job.subject_id)
     if fold.results:
         return
+    folds.begin_fold(fold)
     run, labels = fold.run, list(fold.run.release.labels)
     usable = [sample for sample in selectors.samples_of(run) if sample.spectrogram]
     parts = selectors.rounds_of(run, usable)[fold.number - 1]

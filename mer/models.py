@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -69,9 +70,9 @@ class FeatureVector(models.Model):
         return f"{self.kind} of track {self.track_id}"
 
 
-def network_choices() -> list[tuple[str, str]]:
+def network_choices() -> list[tuple[str, Any]]:
     """Asked for, not written down: a new network needs no migration."""
-    return list(params.NETWORKS.items())
+    return [(network, _(words)) for network, words in params.NETWORKS.items()]
 
 
 class Run(models.Model):

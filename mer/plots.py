@@ -54,10 +54,11 @@ def learning_curves(epochs: Sequence[Epoch]) -> list[Curve]:
         return []
     fold = epochs[-1].fold
     epochs = [row for row in epochs if row.fold == fold]
+    of = gettext(", fold %(n)s") % {"n": fold} if fold else ""
     top = max(max(row.loss, row.val_loss) for row in epochs) * 1.05 or 1
     return [
-        _curve(gettext("Accuracy by epoch"), epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),
-        _curve(gettext("Loss by epoch"), epochs, ("loss", "val_loss"), top, "{:.2f}"),
+        _curve(gettext("Accuracy by epoch") + of, epochs, ("accuracy", "val_accuracy"), 1.0, "{:.0%}"),
+        _curve(gettext("Loss by epoch") + of, epochs, ("loss", "val_loss"), top, "{:.2f}" if top < 1000 else "{:.1e}"),
     ]
 
 

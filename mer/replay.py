@@ -9,7 +9,8 @@ from datasets.methods.messages import N_, Sentence, in_words
 from datasets.models import Release
 from mer import comparing, selectors
 from mer.methods.comparison import Verdict, together
-from mer.methods.params import NETWORKS, PAPER_TEST_ACCURACY, PICTURELESS, SpectrogramParams, TrainingParams
+from mer.methods.metrics import Interval, wilson_interval
+from mer.methods.params import NETWORKS, PAPER_MAJORITY, PAPER_RIGHT, PAPER_TESTED, PICTURELESS, SpectrogramParams, TrainingParams
 from mer.models import Evaluation, Run
 
 
@@ -22,8 +23,15 @@ class Step:
     training: TrainingParams
     spectrograms: SpectrogramParams
     folds: bool
-    theirs: float | None
     run: Run | None
+
+    @property
+    def theirs(self) -> Interval | None:
+        """The paper's test accuracy, with Wilson's interval: of its tracks only their number is known."""
+        right = PAPER_RIGHT.get(self.training.network)
+        if self.table != "Table 4" or right is None:
+            return None
+        return Interval(right / PAPER_TESTED, *wilson_interval(right, PAPER_TESTED))
 
     @property
     def hears_all(self) -> bool:
@@ -59,15 +67,14 @@ def steps(
         training = TrainingParams.of(network, epochs=epochs, seed=seed, shuffle_labels=shuffled)
         spectrograms = SpectrogramParams(input=input, recipe=recipe)
         title = NETWORKS[network] + (" on shuffled labels: the control" if shuffled else "")
-        theirs = PAPER_TEST_ACCURACY.get(network) if table == "Table 4" else None
         run = selectors.latest_run(release, training, spectrograms, folds=folds)
-        found.append(Step(table, title, training, spectrograms, folds, theirs, run))
+        found.append(Step(table, title, training, spectrograms, folds, run))
     for network, varied in ABLATIONS if ablations else ():
         training = TrainingParams.of(network, epochs=epochs, seed=seed, **varied)
         spectrograms = SpectrogramParams(input="full", recipe=recipe)
         title = f"{NETWORKS[network]}, {', '.join(f'{name} {value:g}' for name, value in varied.items())}"
         run = selectors.latest_run(release, training, spectrograms, folds=folds)
-        found.append(Step("Ablation", title, training, spectrograms, folds, None, run))
+        found.append(Step("Ablation", title, training, spectrograms, folds, run))
     return found
 
 
@@ -81,14 +88,20 @@ def markdown(release: Release, done: list[Step]) -> str:
     rows = [_row(step) for step in done]
     alpha = release.reliability.get("alpha")
     said = f"Krippendorff's alpha {alpha:.2f}" if isinstance(alpha, float) else "Krippendorff's alpha is not defined"
+    if isinstance(low := release.reliability.get("alpha_low"), float) and isinstance(
+        high := release.reliability.get("alpha_high"), float
+    ):
+        said += f" (95% {low:.2f} to {high:.2f})"
     words = [verdict.words for verdict in verdicts(done)]
     parts = [
         f"# The paper's study on {release.name}",
         f"{release.items.count()} tracks of {release.dataset}, hash {release.content_hash[:16]}; {release.rule}; {said}. Figures are from {split}.",
         "\n".join([HEAD, "|" + " --- |" * 11, *rows]),
         "Chance: what guessing scores that answers as often as the labels occur. Only runs with the recipe"
-        f" {done[0].spectrograms.recipe}, seed {done[0].training.seed} and at most {done[0].training.epochs} epochs count here.",
-        "The paper's percentages fit only 36 test tracks (58.33% is 21 of 36, 95% interval 42 to 73%); for clips it gives no figure above its"
+        f" {done[0].spectrograms.recipe}, seed {done[0].training.seed} and at most {done[0].training.epochs} epochs count here, of networks with"
+        " the layers of today.",
+        f"The paper's percentages fit only {PAPER_TESTED} test tracks (58.33% is 21 of 36; the intervals are Wilson's); always “neutral” is right on"
+        f" {PAPER_MAJORITY:.1%} of its 361 songs. For clips it gives no figure above its"
         " majority, and nothing says that clips of one song stayed in one part. Here the track is the unit: a track's pictures are pooled.",
         people_in_words(release, done),
         *words,
@@ -99,8 +112,8 @@ def markdown(release: Release, done: list[Step]) -> str:
 
 def as_dict(release: Release, done: list[Step]) -> dict[str, Any]:
     rows = [
-        {"table": step.table, "model": step.title, "input": None if step.hears_all else step.spectrograms.input, "theirs": step.theirs,
-         "state": step.run.state if step.run else None,
+        {"table": step.table, "model": step.title, "input": None if step.hears_all else step.spectrograms.input, "theirs": step.theirs.value if step.theirs else None,
+         "their_interval": (step.theirs.low, step.theirs.high) if step.theirs else None, "state": step.run.state if step.run else None,
          **(comparing.rows_as_dicts(comparing.figures_of([step.run]))[0] if step.run and step.test else {"run": step.run.pk if step.run else None})}
         for step in done
     ]  # fmt: skip
@@ -131,9 +144,10 @@ def tested_tracks(done: list[Step]) -> list[int] | None:
 
 
 def _row(step: Step) -> str:
-    theirs = "–" if step.theirs is None else f"{step.theirs:.1%}"
+    theirs = "–" if step.theirs is None else f"{step.theirs.value:.1%} ({step.theirs.low:.0%} to {step.theirs.high:.0%})"
     words = "whole song" if step.training.network in PICTURELESS else step.spectrograms.input
-    head = f"| {step.table or '–'} | {step.title} | {words} | {theirs} |"
+    title = step.title + (", one class only" if step.run and step.run.one_class else "")
+    head = f"| {step.table or '–'} | {title} | {words} | {theirs} |"
     if not step.test:
         state = step.run.state if step.run else "not trained"
         return f"{head} {state} |" + " – |" * 6

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.utils.translation import gettext, gettext_lazy
 from numpy.typing import NDArray
 
@@ -408,20 +408,23 @@ def _pair_of_rounds(before: Release, now: Release) -> tuple[Run, Run] | None:
     return (first[0], second[0]) if first and second else None
 
 
-def minutes_of(release: Release, network: str, *, folds: bool, epochs: int) -> float | None:
-    """What the latest finished run of the network on full songs took a track, and an epoch where it has such, times those of this one.
+def seconds_of(release: Release, network: str, *, folds: bool, epochs: int) -> float | None:
+    """What finished runs of the network on full songs took a track, and an epoch where they have such, times those of this one.
 
-    An upper bound where training may stop early; None when there was no such run.
+    By the run with the most epochs, for each training takes its time to begin; of linear models, which are fast where features are there
+    already, by the slowest. An upper bound where training may stop early; None when there was no such run.
     """
-    done = Run.objects.filter(Q(spectrogram_set=None) | Q(spectrogram_set__input="full"), network=network, job__state="done")
-    last = done.select_related("job", "release", "split").order_by("-pk").first()
-    if last is None or (seconds := last.seconds) is None:
-        return None
     drawn = release.splits.filter(name__endswith=FOLDS).first()
     n_rounds = len(drawn.parts) if folds and drawn else 1
-    trained = last.epochs.count()
-    rounds = n_rounds * epochs / trained if trained else n_rounds / (len(last.split.parts) if last.in_folds else 1)
-    return seconds / 60 * rounds * release.items.count() / max(1, last.release.items.count())
+    done = Run.objects.filter(
+        Q(spectrogram_set=None) | Q(spectrogram_set__input="full"), network=network, job__state="done", members=[]
+    )
+    found = []
+    for run in done.select_related("job", "release", "split").annotate(n_epochs=Count("epochs")).order_by("-pk")[:50]:
+        if (seconds := run.seconds) is not None:
+            rounds = n_rounds * epochs / run.n_epochs if run.n_epochs else n_rounds / (len(run.split.parts) if run.in_folds else 1)
+            found.append((run.n_epochs, seconds * rounds * release.items.count() / max(1, run.release.items.count())))
+    return max(found, default=(0, None))[1]
 
 
 def spectrograms_of(track: Track) -> QuerySet[Spectrogram]:

@@ -453,13 +453,13 @@ def test_rounds_are_judged_by_the_same_training_in_folds_where_both_have_it(rele
 
 def test_the_estimate_goes_by_epochs_and_folds(release):
     run = trained(release)
-    assert selectors.minutes_of(release, "cnn", folds=False, epochs=30) is None
+    assert selectors.seconds_of(release, "cnn", folds=False, epochs=30) is None
     now = timezone.now()
     Job.objects.filter(pk=run.job_id).update(started_at=now - timedelta(minutes=2), finished_at=now)
     for number in range(1, 11):
         runs.add_epoch(run, dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy", "seconds"), 1.0) | {"number": number})
-    assert selectors.minutes_of(release, "crnn", folds=False, epochs=30) == pytest.approx(6)
-    assert selectors.minutes_of(release, "crnn", folds=True, epochs=30) == pytest.approx(30)
+    assert selectors.seconds_of(release, "crnn", folds=False, epochs=30) == pytest.approx(360)
+    assert selectors.seconds_of(release, "crnn", folds=True, epochs=30) == pytest.approx(1800)
 
 
 @pytest.mark.parametrize("address", ["/runs/{pk}/", "/runs/", "/releases/songs-v1/compare/", "/api/v1/runs/", "/api/v1/runs/{pk}/"])

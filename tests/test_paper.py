@@ -28,11 +28,13 @@ def test_the_report_sets_our_figures_beside_the_papers(measured, capsys, tmp_pat
     with pytest.raises(SystemExit):  # not all of it is trained
         call_command("paper", measured.name, "--only-report", "--out", str(out), "--json")
     text = out.read_text()
-    assert "| Table 4 | CRNN (after Table 3, reading A) | full | 58.3% | 100.0% |" in text
+    assert "| Table 4 | CRNN (after Table 3, reading A) | full | 58.3% (42% to 73%) | 100.0% |" in text
     assert "| Table 5 | CNN (Table 2) | clips | – | not trained |" in text
+    assert "CNN (Table 2) | full | 41.7% (27% to 58%) | not trained |" in text and "43.2% of its 361 songs" in text
     assert "can’t tell" in text and measured.content_hash[:16] in text
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert [row["table"] for row in rows] == ["Table 4", "Table 4", "Table 5", "Table 5", "", "", "", "", ""]
+    assert rows[1]["their_interval"] == pytest.approx([0.422, 0.729], abs=1e-3) and rows[2]["their_interval"] is None
     assert rows[1]["test"]["accuracy"] == 1 and rows[5]["test"]["n"] > 0
 
 

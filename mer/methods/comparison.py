@@ -34,6 +34,11 @@ class Verdict:
     n_groups: int | None = None
 
     @property
+    def tells_apart(self) -> bool:
+        """Whether one is said to be better."""
+        return (self.p if self.p_adjusted is None else self.p_adjusted) < 0.05 and _is_apart(self)
+
+    @property
     def words(self) -> str:
         """In English; pages say it in the language of their reader."""
         return in_words(self.said)
@@ -58,9 +63,13 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool], names: tuple[str, str
     return replace(verdict, said=(_sentence(verdict, p),))
 
 
-def _p(p: float, digits: int | None = None) -> str:
-    digits = digits or (3 if p < 0.05 else 2)
-    return "p < 0.001" if p < 0.001 else f"p = {p:.{digits}f}"
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.{3 if p < 0.1 else 2}f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]  # neither plus nor minus nothing
 
 
 EXACT: Sentence = (N_("exact McNemar"), {})
@@ -71,18 +80,14 @@ def _sentence(verdict: Verdict, p: float, test: Sentence = EXACT) -> Sentence:
     values = {"one": one, "other": other, "n": verdict.n, "test": test, "p": _p(p)}
     if not verdict.n:
         return N_("%(one)s and %(other)s have no test track in common: nothing can be said of the two."), values
-    # Tracks of one artist are not independent, as McNemar's test takes them to be: the interval over artists has to say the same.
-    interval = verdict.accuracy
-    one_artist = interval is not None and isnan(interval.low) and verdict.n_groups == 1
-    alike = interval is not None and isnan(interval.low) and not one_artist and interval.value != 0  # every artist says the same
-    apart = interval is None or interval.low > 0 or interval.high < 0 or alike
+    interval, apart = verdict.accuracy, _is_apart(verdict)
     if p < 0.05 and apart:
         better, worse = (one, other) if verdict.only_first > verdict.only_second else (other, one)
         return N_("%(better)s is better than %(worse)s on these %(n)s tracks (%(test)s %(p)s)."), values | {
             "better": better,
             "worse": worse,
         }
-    if p < 0.05 and one_artist:
+    if p < 0.05 and verdict.n_groups == 1:
         return N_(
             "%(n)s tracks can’t tell %(one)s and %(other)s apart: track by track they differ (%(test)s %(p)s), but all of them are of one artist."
         ), values
@@ -98,6 +103,16 @@ def _sentence(verdict: Verdict, p: float, test: Sentence = EXACT) -> Sentence:
     if verdict.n == 1:
         return N_("One track can’t tell %(one)s and %(other)s apart (%(test)s %(p)s)."), values
     return N_("%(n)s tracks can’t tell %(one)s and %(other)s apart (%(test)s %(p)s)."), values
+
+
+def _is_apart(verdict: Verdict) -> bool:
+    """Tracks of one artist are not independent, as McNemar's test takes them to be: the interval over artists has to say the same."""
+    interval = verdict.accuracy
+    if interval is None:
+        return True
+    if isnan(interval.low):
+        return verdict.n_groups != 1 and interval.value != 0  # every artist says the same
+    return interval.low > 0 or interval.high < 0
 
 
 def together(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -148,8 +163,8 @@ def _differences(verdict: Verdict) -> Iterator[Sentence]:
     accuracy, macro_f1 = verdict.accuracy, verdict.macro_f1
     if accuracy is None or macro_f1 is None:
         return
-    points, low, high = (f"{100 * value:+.1f}" for value in (accuracy.value, accuracy.low, accuracy.high))
-    f1, f1_low, f1_high = (f"{value:+.3f}" for value in (macro_f1.value, macro_f1.low, macro_f1.high))
+    points, low, high = (_signed(100 * value, 1) for value in (accuracy.value, accuracy.low, accuracy.high))
+    f1, f1_low, f1_high = (_signed(value, 3) for value in (macro_f1.value, macro_f1.low, macro_f1.high))
     values = {"points": points, "low": low, "high": high, "f1": f1, "f1_low": f1_low, "f1_high": f1_high}
     if np.isnan(accuracy.low) or np.isnan(macro_f1.low):
         yield (
@@ -166,7 +181,7 @@ def _differences(verdict: Verdict) -> Iterator[Sentence]:
         if verdict.n_groups is not None and verdict.n_groups < metrics.FEW_GROUPS:
             yield N_("With %(n)s artists only, these intervals are too narrow."), {"n": verdict.n_groups}
     if verdict.p_resampled is not None:
-        over = {"p": _p(verdict.p_resampled, 3), "rounds": verdict.n_rounds, "draws": verdict.n_draws}
+        over = {"p": _p(verdict.p_resampled), "rounds": verdict.n_rounds, "draws": verdict.n_draws}
         if verdict.is_adjusted and verdict.n_draws > 1:
             yield (
                 N_("Corrected resampled t over %(rounds)s rounds (%(draws)s drawings of the folds), adjusted likewise: %(p)s."),

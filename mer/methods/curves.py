@@ -91,6 +91,7 @@ def learning_curve(
             found = share_interval(values, groups)
             points.append(Point(order, float(sizes[:, place].mean()), found.value, found.low, found.high))
     gain = mean_interval((often[1] - often[0])[1:-1].mean(axis=0), groups)
+    gain = Interval(*(round(value, 9) for value in (gain.value, gain.low, gain.high)))  # what is nothing but rounding is nothing
     if not gain.low < gain.high:  # no draw differs: both orders say the same of every track
         gain = Interval(gain.value, gain.value, gain.value)
     return Curve(points, gain, len(X))

@@ -37,6 +37,11 @@ def queue_folds(run: Run, digests: Sequence[str]) -> None:
             fold.save(update_fields=["job"])
 
 
+def begin_fold(fold: Fold) -> None:
+    """Where it is trained, for the run's page."""
+    Fold.objects.filter(pk=fold.pk, results="").update(facts={"host": platform.node()})
+
+
 def finish_fold(
     fold: Fold,
     *,

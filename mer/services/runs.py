@@ -173,7 +173,7 @@ def _guard_shape(training: TrainingParams) -> None:
             % {"batch": training.batch_size, "rate": training.learning_rate}
         )
     if not 0 <= training.dropout < 1:
-        raise TrainingImpossible(_("A dropout of %(dropout)s is not between 0 and 1.") % {"dropout": training.dropout})
+        raise TrainingImpossible(_("A dropout of %(dropout)s is not from 0 to below 1.") % {"dropout": training.dropout})
     if not 0 <= training.mixup <= 10:
         raise TrainingImpossible(_("A mixup of %(mixup)s is not between 0 and 10.") % {"mixup": training.mixup})
 

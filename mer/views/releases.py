@@ -23,7 +23,7 @@ from datasets.selectors import can_curate, parts_without, release_before
 from datasets.services.signals import note_sight
 from mer import comparing, plots, replay, selectors
 from mer.forms import DEFAULT, TrainForm
-from mer.methods.params import CHOICES, NETWORKS, PAPER_TEST_ACCURACY, SpectrogramParams, TrainingParams
+from mer.methods.params import CHOICES, NETWORKS, PAPER_RIGHT, PAPER_TESTED, SpectrogramParams, TrainingParams
 from mer.models import LearningCurve
 from mer.services import curves, runs
 
@@ -73,9 +73,10 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
         "comparison": comparison,
         "plots": plots.both_whiskers(comparison.rows, human=comparison.one_rater),
         "tables": [(row, plots.confusion(row.test, comparison.labels)) for row in comparison.rows if row.test],
-        "paper": PAPER_TEST_ACCURACY,
+        "paper": {network: right / PAPER_TESTED for network, right in PAPER_RIGHT.items()},
         "chosen": chosen,
         "runs": compared,
+        "n_apart": sum(verdict.tells_apart for verdict in comparison.verdicts),
         "n_queued": sum(run.state == "queued" for run in comparison.running),
         "page": Paginator(rows, PER_PAGE).get_page(request.GET.get("page")),
         "show": show,
@@ -180,7 +181,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
             messages.success(request, _("%(n)d runs are queued; they go on when you close this page.") % {"n": len(made)})
             return redirect(f"{reverse('mer:run_list')}?release={release.name}")
     estimates = [
-        (_(words), *(selectors.minutes_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
+        (_(words), *(selectors.seconds_of(release, network, folds=folds, epochs=DEFAULT.epochs) for folds in (False, True)))
         for network, words in NETWORKS.items()
     ]
     hold_out = release.splits.order_by("id").first()

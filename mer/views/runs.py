@@ -84,7 +84,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
 def run_live(request: HtmxHttpRequest, pk: int) -> HttpResponse:
     """Progress and curves of a run; it reloads itself while the run trains, then the whole page."""
     run = get_object_or_404(selectors.runs_of(), pk=pk)
-    response = render(request, "mer/run_live.html", _run_ctx(run))
+    response = render(request, "mer/run_live.html", _run_ctx(run) | {"refreshed": True})
     if request.htmx and not (run.job and run.job.is_active):
         response["HX-Refresh"] = "true"
     return response

@@ -28,8 +28,9 @@ class Command(StudioCommand):
         result = comparing.comparison_as_dict(comparison)
         if options["markdown"]:
             return result, result["markdown"], True
+        wide = max([len(row.run.name) + 2 for row in comparison.rows], default=18)
         lines = [
-            f"{'run':<18}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
+            f"{'run':<{wide}}{'training':>9}{'validation':>11}{'test':>7}  {'95% interval':<16}{'n':>4}{'majority':>10}{'chance':>8}{'macro-F1':>10}"
             f"  {'95% interval':<14}"
         ]
         for row in comparison.rows:
@@ -37,13 +38,13 @@ class Command(StudioCommand):
                 training = f"{row.train.accuracy:.1%}" if row.train else "folds"
                 interval = f"{row.test.low:.1%} to {row.test.high:.1%}"
                 lines.append(
-                    f"{row.run.name:<18}{training:>9}{row.validation.accuracy:>11.1%}{row.test.accuracy:>7.1%}  {interval:<16}"
+                    f"{row.run.name:<{wide}}{training:>9}{row.validation.accuracy:>11.1%}{row.test.accuracy:>7.1%}  {interval:<16}"
                     f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.random_in_words:>8}{row.test.macro_f1:>10.3f}"
-                    f"  {row.test.f1_in_words}"
+                    f"  {row.test.f1_in_words}{'  one class only' if row.run.one_class else ''}"
                 )
         if len(lines) > 1:
             lines.append("Chance: what guessing scores that answers as often as the labels occur.")
-        lines += [verdict.words for verdict in comparison.verdicts] or ["There is nothing to compare yet."]
+        lines += [verdict.words for verdict in (*comparison.verdicts, *comparison.controls)] or ["There is nothing to compare yet."]
         lines += [spread.in_words for spread in comparison.spreads]
         if people := comparison.one_rater:
             share = f"{people.accuracy.value:.1%} ({people.accuracy.in_words('{:.1%}')})"
