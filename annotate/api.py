@@ -43,7 +43,7 @@ from datasets.renderers import AudioRenderer
 from datasets.responses import audio_response
 from datasets.selectors import can_curate
 from datasets.serializers import ReleaseSerializer
-from datasets.services.signals import note_sight
+from datasets.services.signals import note_doubts_seen
 
 
 class QuestionnaireViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Questionnaire]):
@@ -293,7 +293,7 @@ class DoubtViewSet(viewsets.GenericViewSet[Review]):
             raise ValidationError({"order": f"“{order[:60]}” is none of {', '.join(disagreement.ORDERS)}."})
         page = self.paginate_queryset(disagreement.items_in_doubt(release, order=order)) or []
         if page:
-            note_sight(release, cast(User, request.user))
+            note_doubts_seen(release, cast(User, request.user))
         return self.get_paginated_response(DoubtSerializer(disagreement.doubts(release, page), many=True).data)
 
     @extend_schema(request=ReviewSerializer, responses={201: ReviewSerializer})

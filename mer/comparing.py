@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -311,16 +312,17 @@ def markdown(comparison: Comparison) -> str:
     """The table of a paper: every run with n and intervals, then what needs no training, the people, and the verdicts."""
     tested = [row for row in comparison.rows if row.test]
     lines = [HEAD, "|" + " --- |" * 9, *(_line(row) for row in tested)]
-    guesses: dict[
-        tuple[int, float, float, str], list[str]
-    ] = {}  # where runs learned from different tracks their majority may differ
+    # Runs that learned from different tracks may have another majority.
+    guesses: dict[tuple[str, int, str, str], list[str]] = {}
     for row in tested:
         if test := row.test:
-            guesses.setdefault((test.n, test.majority, test.majority_f1, test.random_in_words), []).append(row.run.name)
-    for (n, majority, majority_f1, random), names in sorted(guesses.items(), reverse=True):
-        of = f", of {', '.join(names)}" if len(guesses) > 1 else ""
-        lines.append(f"| always the majority of the training part{of} | | | {n} | {majority:.1%} | | {majority_f1:.3f} | | |")
-        lines.append(f"| guessing as often as the labels occur{of} | | | {n} | {random} | | | | |")
+            majority = ("always the majority of the training part", test.n, f"{test.majority:.1%}", test.majority_f1_in_words)
+            for guess in (majority, ("guessing as often as the labels occur", test.n, test.random_in_words, "")):
+                guesses.setdefault(guess, []).append(row.run.name)
+    several = Counter(words for words, *_rest in guesses)
+    for (words, n, accuracy, f1), names in guesses.items():
+        of = f", of {', '.join(names)}" if several[words] > 1 else ""
+        lines.append(f"| {words}{of} | | | {n} | {accuracy} | | {f1} | | |")
     if people := comparison.one_rater:
         lines.append(
             f"| one rater against the others of the same track | | | {people.n} ratings of {people.n_tracks} tracks | {people.accuracy.value:.1%}"

@@ -104,7 +104,7 @@ class TrainForm(forms.Form):
     dropout = forms.FloatField(
         required=False, label=_("Dropout"), help_text=_("Share of the values that are hidden: 0 to below 1.")
     )
-    mixup = forms.FloatField(required=False, label=_("Mixup"), help_text=_("Pictures are blended two by two; 0: not."))
+    mixup = forms.FloatField(required=False, label=_("Mixup"), help_text=_("Pictures are blended two by two: 0 (not) to 10."))
     depth = forms.IntegerField(required=False, label=_("Depth"), help_text=_("Layers of convolutions of cnn and crnn: 1 to 4."))
     width = forms.FloatField(required=False, label=_("Width"), help_text=_("What their numbers of filters are multiplied by."))
     precision = forms.ChoiceField(required=False, label=_("Precision"), choices=translated(PRECISIONS))
@@ -114,9 +114,8 @@ class TrainForm(forms.Form):
 
     def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        finished = (
-            release.runs.filter(job__state="done").select_related("release", "split", "spectrogram_set", "job").order_by("-pk")
-        )
+        finished = release.runs.filter(job__state="done").exclude(params__shuffle_labels=True)
+        finished = finished.select_related("release", "split", "spectrogram_set", "job").order_by("-pk")
         self.fields["members"].queryset = finished  # type: ignore[attr-defined]
 
     def everyday(self) -> list[forms.BoundField]:

@@ -316,12 +316,14 @@ class Evaluation(models.Model):
         return "–" if self.f1_interval is None else "{:.3f} to {:.3f}".format(*self.f1_interval)
 
     @property
-    def majority_f1(self) -> float:
-        """Macro-F1 of always answering the most frequent training label; which that is may differ from fold to fold."""
-        if (stored := self.figures.get("majority_f1")) is not None:
-            return float(stored)
-        present = sum(sum(row) > 0 for row in self.confusion)
-        return 2 * self.majority / (1 + self.majority) / present if present else 0.0
+    def majority_f1(self) -> float | None:
+        """Macro-F1 of always answering the most frequent training label; None for runs from before it was kept."""
+        found: float | None = self.figures.get("majority_f1")
+        return found
+
+    @property
+    def majority_f1_in_words(self) -> str:
+        return "–" if self.majority_f1 is None else f"{self.majority_f1:.3f}"
 
     @property
     def random_in_words(self) -> str:

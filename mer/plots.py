@@ -89,7 +89,7 @@ class Whisker:
     low: float
     dot: float
     high: float
-    majority: float
+    majority: float | None
     text: str
 
 
@@ -141,7 +141,7 @@ def both_whiskers(found: Sequence[CompareRow], *, human: OneRater | None) -> lis
 
 def _whiskers(
     title: str,
-    rows: Sequence[tuple[CompareRow, float, float | None, float | None, float]],
+    rows: Sequence[tuple[CompareRow, float, float | None, float | None, float | None]],
     form: str,
     *,
     human: float | None = None,
@@ -156,7 +156,18 @@ def _whiskers(
         text = f"{form.format(value)}{interval}, n = {n}"
         low, high = (value if end is None else end for end in (low, high))
         place = 40 + 48 * number
-        drawn.append(Whisker(row.run.name, row.run.get_absolute_url(), place, x(low), x(value), x(high), x(majority), text))
+        drawn.append(
+            Whisker(
+                row.run.name,
+                row.run.get_absolute_url(),
+                place,
+                x(low),
+                x(value),
+                x(high),
+                None if majority is None else x(majority),
+                text,
+            )
+        )
     ticks = [(x(share / 4), form.format(share / 4)) for share in range(5)]
     return Whiskers(title, drawn, 12 + 48 * len(drawn), ticks, None if human is None else x(human))
 
@@ -269,8 +280,8 @@ def figure_rows(evaluation: Evaluation, labels: Sequence[str]) -> list[FigureRow
         (gettext("Cross-entropy to the votes (nats)"), found["cross_entropy"], "{:.3f}"),
         (gettext("Calibration error (ECE)"), found["ece"], "{:.3f}"),
         *(
-            (gettext("Recall of %(label)s") % {"label": named.get(label, label)}, recall, "{:.1%}")
-            for label, recall in zip(labels, found["recalls"], strict=True)
+            (gettext("Recall of %(label)s (n = %(n)s)") % {"label": named.get(label, label), "n": sum(row)}, recall, "{:.1%}")
+            for label, recall, row in zip(labels, found["recalls"], evaluation.confusion, strict=True)
         ),
     ]  # fmt: skip
     return [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from django.conf import settings
@@ -18,6 +20,8 @@ from mer.methods import features, musicnn, spectrograms
 from mer.methods.params import SAMPLE_RATE, SpectrogramParams
 from mer.models import Run
 from mer.services.runs import named
+
+tell = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,17 @@ def predictor(run: Run) -> Callable[[Path], Prediction]:
     if run.members:
         return _of_members(run)
     labels = list(run.release.labels)
-    says = (
-        _of_features(run)
-        if run.spectrogram_set is None
-        else _of_pictures(run, SpectrogramParams.stored(run.spectrogram_set.params))
-    )
+    try:
+        says = (
+            _of_features(run)
+            if run.spectrogram_set is None
+            else _of_pictures(run, SpectrogramParams.stored(run.spectrogram_set.params))
+        )
+    except (FileNotFoundError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as fact:
+        tell.warning("The model of %s cannot be loaded: %s", run.name, fact)
+        raise PredictionImpossible(
+            f"{run.name} cannot predict: the file of its model is gone or is no model of ours. Train it again, and use that run."
+        ) from None
 
     def predict(path: Path) -> Prediction:
         with tempfile.TemporaryDirectory(prefix="predict-", dir=settings.WORK_DIR) as folder:
@@ -141,9 +151,12 @@ def _of_pictures(run: Run, params: SpectrogramParams) -> Says:
         return np.asarray(network.predict(resize_pictures(pictures), verbose=0), dtype=np.float64)
 
     def says(y: NDArray[np.float32]) -> Said:
+        beginning = (
+            None if further is params else spectrograms.pictures(y, params)
+        )  # what is too short for it is told by its length
         starts, found = spectrograms.pictures_at(y, further)
         along = answers(found)
-        mean = along.mean(axis=0) if further is params else answers(spectrograms.pictures(y, params))[0]
+        mean = along.mean(axis=0) if beginning is None else answers(beginning)[0]
         spans = [_span(start * SAMPLE_RATE, (start + params.window_s) * SAMPLE_RATE, len(y)) for start in starts]
         return mean, [(*span, row) for span, row in zip(spans, along, strict=True)]
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 
 from datasets.errors import JobInterrupted
 from datasets.models import ReleaseItem
@@ -23,6 +24,7 @@ from mer.errors import TrainingImpossible
 from mer.methods import spectrograms
 from mer.models import Run
 from mer.services import runs
+from mer.services.inputs import forget_spectrogram
 
 
 class Watch(Protocol):
@@ -87,8 +89,14 @@ def inputs_of(run: Run, usable: Sequence[selectors.Sample], plans: Sequence[Sequ
     found = []
     for sample in usable:
         assert sample.spectrogram is not None
-        with sample.spectrogram.image.open("rb") as file:
-            found.append(spectrograms.read_png(file.read()))
+        try:
+            with sample.spectrogram.image.open("rb") as file:
+                found.append(spectrograms.read_png(file.read()))
+        except (FileNotFoundError, UnidentifiedImageError, ValueError):
+            forget_spectrogram(sample.spectrogram)
+            raise TrainingImpossible(
+                f"The picture of “{sample.title}” is gone or broken: train again, and it is drawn anew."
+            ) from None
     pictures = np.concatenate(found)
     owner = np.repeat(np.arange(len(usable)), [len(mine) for mine in found])
     drawn = hashlib.sha256(json.dumps([run.params, labels]).encode() + pictures.tobytes() + owner.tobytes())

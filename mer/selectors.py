@@ -280,6 +280,8 @@ def runs_to_show(release: Release | None, filters: Mapping[str, str]) -> list[Ru
         return rows
 
     def rank(run: Run) -> float:
+        if run.state in ("queued", "running"):  # what goes on is seen first
+            return -2.0
         figure = evaluation(run, "validation")
         return -getattr(figure, measure) if figure and run.state == "done" else 1.0  # those without figures last
 

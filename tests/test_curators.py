@@ -16,6 +16,7 @@ from datasets import selectors as ground
 from datasets.errors import WrongState
 from datasets.models import Event, Job, Sight, Signal
 from datasets.services import queue
+from datasets.services.signals import OPENED
 from mer import comparing, jobs, selectors
 from mer.errors import PredictionImpossible
 from mer.methods import curves as curve_methods
@@ -468,7 +469,7 @@ def test_who_opens_test_figures_is_noted_on_the_run_once(release, client, curato
     for person in (curator, admin_person, curator):
         client.force_login(person)
         assert client.get(address.format(pk=run.pk)).status_code == 200
-    opened = Event.objects.filter(subject="run", to_state=runs.OPENED).order_by("pk")
+    opened = Event.objects.filter(subject="run", to_state=OPENED).order_by("pk")
     assert [(event.subject_id, event.actor) for event in opened] == [(run.pk, curator), (run.pk, admin_person)]
     page = client.get(f"/runs/{run.pk}/").content.decode()
     assert "Test figures opened by" in page and client.get(f"/runs/{waiting.pk}/").status_code == 200

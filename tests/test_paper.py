@@ -8,6 +8,7 @@ from django.core.management import call_command
 
 from datasets.models import Event
 from datasets.services import queue
+from datasets.services.signals import OPENED
 from mer import comparing, jobs, replay, rounds
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import Run
@@ -119,7 +120,7 @@ def test_the_api_compares_chosen_runs_and_notes_that_their_test_figures_were_ope
     (verdict,) = told["verdicts"]
     assert verdict["names"] == [made[0].name, made[1].name] and 0 < verdict["p"] <= 1
     assert verdict["words"] in told["markdown"]
-    assert Event.objects.filter(subject="run", subject_id=one, to_state=runs.OPENED, actor=curator).exists()
+    assert Event.objects.filter(subject="run", subject_id=one, to_state=OPENED, actor=curator).exists()
     other = runs.create_run(
         release=measured, training=TrainingParams.of("compact"), spectrograms=SpectrogramParams(), folds=True, wake_worker=False
     )

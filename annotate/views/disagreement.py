@@ -21,7 +21,7 @@ from datasets.access import curator_action, reader_required, user_of
 from datasets.errors import MERError
 from datasets.models import Release
 from datasets.selectors import difference, labels_of, release_before, releases_of, wav_of
-from datasets.services.signals import note_sight
+from datasets.services.signals import note_doubts_seen
 
 PER_PAGE = 50
 
@@ -60,7 +60,7 @@ def disagreement(request: HttpRequest, name: str) -> HttpResponse:
     rows = doubt.items_in_doubt(release, order=asked.order, run=asked.run, also_reviewed=asked.all)
     page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
     if page.object_list:
-        note_sight(release, user_of(request))
+        note_doubts_seen(release, user_of(request))
     ctx = {
         "release": release, "asked": asked, "page": page, "rows": doubt.doubts(release, list(page), run=asked.run),
         "runs": doubt.runs_that_said(release), "newest": releases_of(release.dataset).first(), "done": doubt.rounds_of_review(release), "counts": doubt.counts(release),
@@ -78,7 +78,7 @@ def doubted(request: HttpRequest, name: str, track: int) -> HttpResponse:
     signals = doubt.signals_on(release, track)
     if not signals:
         raise Http404(_("No run says anything of this track."))
-    note_sight(release, user_of(request))
+    note_doubts_seen(release, user_of(request))
     waiting = list(doubt.items_in_doubt(release, order=asked.order, run=asked.run).values_list("track_id", flat=True)[:1000])
     place = waiting.index(track) + 1 if track in waiting else 0
     rest = [number for number in waiting[place:] + waiting[:place] if number != track]

@@ -1,13 +1,14 @@
 """What models say of tracks, written down for the floor that has raters; and who has seen it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.db import transaction
 
-from datasets.models import Release, ReleaseItem, Sight, Signal, SplitMember, Track
+from datasets.models import Event, Release, ReleaseItem, Sight, Signal, SplitMember, Track
+from datasets.rows import insert
 from datasets.signals import signals_written
 
 
@@ -53,6 +54,26 @@ def forget_outside(release: Release) -> None:
 def note_sight(release: Release, user: User) -> None:
     """This person sees what runs say of the release's tracks: from now on others rule on its test tracks."""
     Sight.objects.get_or_create(release=release, user=user)
+
+
+OPENED = "test figures opened"
+
+
+def note_opened(runs: Collection[int], *, by: User | None) -> None:
+    """Somebody reads what these runs say of their test parts; said once a person on each run. Without a person it is a command of this machine.
+
+    Who has seen the test part of many runs, and chooses then, has chosen on the test part: the log shows it.
+    """
+    said = Event.objects.filter(subject="run", subject_id__in=runs, to_state=OPENED, actor=by)
+    for run in sorted(set(runs) - set(said.values_list("subject_id", flat=True))):
+        insert(Event(actor=by, subject="run", subject_id=run, to_state=OPENED))
+
+
+def note_doubts_seen(release: Release, user: User) -> None:
+    """This person sees what every run says of the release's tracks, and could count what is wrong."""
+    note_sight(release, user)
+    tested = Signal.objects.filter(release=release, part=SplitMember.Part.TEST)
+    note_opened(list(tested.values_list("run", flat=True).distinct().order_by()), by=user)
 
 
 def note_sight_of(track: Track, user: User) -> None:

@@ -212,11 +212,15 @@ def paired_bootstrap(
     group, weights = metrics.group_draws(groups, seed=seed)
     tables = [metrics.group_tables(truth, predicted, group, weights.shape[1], n_labels) for predicted in (first, second)]
     found = []
-    for measure in (metrics.accuracies, metrics.macro_f1s):
-        value = measure(tables[0].sum(axis=0)[None]) - measure(tables[1].sum(axis=0)[None])
-        draws = [measure(np.tensordot(weights, table, axes=1)) for table in tables]
-        low, high = metrics.percentiles(draws[0] - draws[1])
-        found.append(Interval(float(value[0]), float(low), float(high)))
+    wholes = [table.sum(axis=0) for table in tables]
+    drawn = [np.tensordot(weights, table, axes=1) for table in tables]
+    scores = [
+        [(metrics.accuracies(whole[None]), metrics.accuracies(draws)) for whole, draws in zip(wholes, drawn, strict=True)],
+        [(metrics.macro_f1s(whole[None]), metrics.macro_f1s(draws, whole)) for whole, draws in zip(wholes, drawn, strict=True)],
+    ]
+    for (first_value, first_draws), (second_value, second_draws) in scores:
+        low, high = metrics.percentiles(first_draws - second_draws)
+        found.append(Interval(float(first_value[0] - second_value[0]), float(low), float(high)))
     return found[0], found[1]
 
 

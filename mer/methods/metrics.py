@@ -145,7 +145,7 @@ def one_rater(counts: ArrayLike, groups: Sequence[str], *, floor: float) -> OneR
     whole = tables.sum(axis=0)
     return OneRater(
         n, int(judged.sum()), Interval(accuracy(whole), *percentiles(accuracies(drawn))),
-        Interval(macro_f1(whole), *percentiles(macro_f1s(drawn))), guessing_raters(table, floor=floor),
+        Interval(macro_f1(whole), *percentiles(macro_f1s(drawn, whole))), guessing_raters(table, floor=floor),
     )  # fmt: skip
 
 
@@ -363,7 +363,7 @@ def figures(P: ArrayLike, truth: ArrayLike, shares: ArrayLike, groups: Sequence[
     total = sums.sum(axis=0)
     return Figures(
         accuracy=share_interval(predicted == target, groups),
-        macro_f1=drawn(tables, macro_f1s),
+        macro_f1=drawn(tables, lambda x: macro_f1s(x, tables.sum(axis=0))),
         log_loss=mean_of(-logs[np.arange(len(target)), target], np.ones(len(target), bool)),
         cross_entropy=mean_of(-(votes * logs).sum(axis=1), votes.sum(axis=1) > 0),  # nobody voted where a curator alone settled it
         ece=_reflected(drawn(sums, lambda x: np.abs(x[..., 1] - x[..., 2]).sum(axis=1) / x[..., 0].sum(axis=1))),
@@ -392,10 +392,16 @@ def accuracies(tables: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.trace(tables, axis1=1, axis2=2) / tables.sum(axis=(1, 2)))
 
 
-def macro_f1s(tables: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`macro_f1` of many tables at once [shape=(m, n_labels, n_labels)]."""
+def macro_f1s(tables: NDArray[np.int64], whole: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    """`macro_f1` of many tables at once [shape=(m, n_labels, n_labels)].
+
+    whole : where they are drawn from it, its table [shape=(n_labels, n_labels)]: a label that is answered there and never true has an F1 of
+    0 in every draw, also where no draw holds such an answer; else some draws would be a mean over fewer labels than the value.
+    """
     hits = np.einsum("mkk->mk", tables).astype(float)
     sizes = (tables.sum(axis=1) + tables.sum(axis=2)).astype(float)
+    if whole is not None:
+        sizes[:, (whole.sum(axis=1) == 0) & (whole.sum(axis=0) > 0)] += 1
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(np.nanmean(np.where(sizes > 0, 2 * hits / sizes, np.nan), axis=1))
 

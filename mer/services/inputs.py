@@ -51,6 +51,11 @@ def store_spectrogram(owner: SpectrogramSet, track: Track, png: bytes | None, *,
     return row
 
 
+def forget_spectrogram(row: Spectrogram) -> None:
+    """Its picture is gone or broken: whoever needs it draws it anew."""
+    Spectrogram.objects.filter(pk=row.pk).delete()
+
+
 def draw_track(track: Track, sets: Sequence[SpectrogramSet]) -> None:
     from mer.methods import spectrograms  # librosa's filters come with it
 

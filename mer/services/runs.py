@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from datasets.errors import WrongState
-from datasets.models import FOLDS, Event, Release, Split, SplitMember
-from datasets.services import queue, releases
+from datasets.models import FOLDS, Release, Split, SplitMember
+from datasets.services import queue, releases, signals
 from datasets.services.audit import record
 from datasets.services.signals import Said, write_signals
 from mer import selectors
@@ -30,7 +30,6 @@ TRAIN = "mer.tasks.train_run"
 MAX_EPOCHS = 500
 MOST_DRAWS = 20
 MOST_SEEDS = 20
-OPENED = "test figures opened"
 FEWEST_ANSWERS = 4  # fewer that are alike say nothing
 
 
@@ -213,16 +212,8 @@ def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict
 
 
 def note_opened(shown: Iterable[Run], *, by: User | None) -> None:
-    """Somebody reads the test figures of these runs; said once a person on each run. Without a person it is a command of this machine.
-
-    Who has seen the test part of many runs, and chooses then, has chosen on the test part: the log shows it.
-    """
-    read = [run for run in shown if selectors.evaluation(run, "test")]
-    said = Event.objects.filter(subject="run", subject_id__in=[run.pk for run in read], to_state=OPENED, actor=by)
-    known = set(said.values_list("subject_id", flat=True))
-    for run in read:
-        if run.pk not in known:
-            record(run, to=OPENED, actor=by)
+    """Somebody reads the test figures of these runs, of those that have any."""
+    signals.note_opened([run.pk for run in shown if selectors.evaluation(run, "test")], by=by)
 
 
 def describe(run: Run, *, n_weights: int, **environment: str) -> None:

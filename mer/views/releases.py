@@ -91,6 +91,8 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
 def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
     """What the compare page shows, track by track as CSV, or its plot as a picture."""
     release, chosen = _release(name), _chosen(request)
+    if format not in ("csv", "svg"):
+        raise Http404
     headers = {"Content-Disposition": f'attachment; filename="{release.name}-compare.{format}"'}
     with translation.override("en"):  # a table has the same words for everyone
         comparison = comparing.compare(release, chosen)
@@ -100,8 +102,6 @@ def compare_data(request: HttpRequest, name: str, format: str) -> HttpResponse:
             ctx = plots.stacked(plots.both_whiskers(comparison.rows, human=comparison.one_rater)) | {"title": title}
             picture = render(request, "mer/compare.svg", ctx)
             return HttpResponse(picture.content, content_type="image/svg+xml", headers=headers)
-        if format != "csv":
-            raise Http404
         note_sight(release, user_of(request))
         found = [row.run for row in comparison.rows]
         columns = ["track", "title", "label", *(f"votes_{label}" for label in release.labels)]

@@ -15,7 +15,7 @@ from datasets.methods.bundles import csv_table
 from datasets.models import Release
 from datasets.responses import attempt, posted
 from datasets.selectors import events_of, parts_without
-from datasets.services.signals import note_sight
+from datasets.services.signals import OPENED, note_sight
 from mer import comparing, plots, selectors
 from mer.forms import translated
 from mer.methods.params import INPUTS, NETWORKS, RECIPES, names_of
@@ -72,7 +72,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "promoted": selectors.promoted(run.release.dataset),
         "promotions": selectors.promotions_of(run.release.dataset)[:20],
         "newest": selectors.newest_release(run),
-        "opened": events_of("run", run.pk).filter(to_state=runs.OPENED).select_related("actor").order_by("pk"),
+        "opened": events_of("run", run.pk).filter(to_state=OPENED).select_related("actor").order_by("pk"),
         "made_with": selectors.params_that_count(run),
         "parts_without": parts_without(run.split),
     }
@@ -102,8 +102,12 @@ def network_download(request: HttpRequest, pk: int) -> HttpResponseBase:
     run = get_object_or_404(Run, pk=pk)
     if not run.network_file:
         raise Http404(_("The run has no network file."))
+    try:
+        file = run.network_file.open("rb")
+    except FileNotFoundError:
+        raise Http404(_("The network file is gone: train the run again.")) from None
     return FileResponse(
-        run.network_file.open("rb"),
+        file,
         as_attachment=True,
         filename=f"run-{run.pk}-{run.network}.{str(run.network_file.name).rpartition('.')[2]}",
     )

@@ -1,8 +1,7 @@
-import wave
-
 import librosa
 import numpy as np
 import pytest
+import soundfile
 
 from datasets.methods import audio
 from mer.errors import SpectrogramImpossible
@@ -157,13 +156,13 @@ def test_the_picture_of_a_recording_that_was_brought_in_is_at_most_one_grey_leve
     rng = np.random.default_rng(5)
     t = np.arange(50 * rate) / rate
     stereo = 0.1 * rng.standard_normal((t.size, 2)) * (1 + np.sin(t))[:, None] + 0.1 * np.sin(2 * np.pi * 440 * t)[:, None]
-    source = tmp_path / "source.wav"
-    with wave.open(str(source), "wb") as file:
-        file.setparams((2, 2, rate, 0, "NONE", ""))
-        file.writeframes((np.clip(stereo, -1, 1) * 32767).astype("<i2").tobytes())
-    audio.convert(source, tmp_path / "wav", max_duration_s=60)
+    stereo[:, 0] *= 8  # one channel is cut at full scale, and only then mixed with the other
+    loud, plain = tmp_path / "loud.wav", tmp_path / "plain.wav"
+    soundfile.write(loud, stereo, rate, subtype="FLOAT")
+    soundfile.write(plain, np.clip(stereo, -1, 1), rate, subtype="PCM_16")
+    audio.convert(loud, tmp_path / "wav", max_duration_s=60)
     with (tmp_path / "wav").open("rb") as file:
         picture = spectrograms.pictures(audio.read_wav(file), PARAMS)[0]
-    y, _ = librosa.load(source, sr=PARAMS.sr)
+    y, _ = librosa.load(plain, sr=PARAMS.sr)
     expected = spectrograms.to_picture(by_librosa(y)[:, :256], PARAMS)
     assert np.abs(picture.astype(int) - expected).max() <= 1
