@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", default="crnn", choices=["cnn", "crnn"])
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--kept", type=Path, default=Path("data/precision.jsonl"), help="Where the repeats are kept.")
     options = parser.parse_args()
     options.kept.parent.mkdir(parents=True, exist_ok=True)
