@@ -65,7 +65,7 @@ def train_run(ticket: Ticket) -> None:
     plans = selectors.rounds_of(run, usable)
     _guard_usable(run, samples, usable, excluded)
     for parts in plans:
-        _guard(usable, parts, labels, len(excluded))
+        _guard(usable, parts, labels, len(excluded), in_folds=run.in_folds)
     with queue.work_folder(ticket) as folder:
         best_epoch: int | None = None
         network: Path | None = None
@@ -432,7 +432,7 @@ def _guard_usable(
     raise TrainingImpossible(f"{len(usable)} of {len(samples)} tracks can be learned from{where}.{why}{cure}")
 
 
-def _guard(usable: list[selectors.Sample], parts: list[str], labels: list[str], n_excluded: int) -> None:
+def _guard(usable: list[selectors.Sample], parts: list[str], labels: list[str], n_excluded: int, *, in_folds: bool) -> None:
     """Say what is missing before TensorFlow would say it badly."""
     lost = f" {n_excluded} tracks were left out: the run says why." if n_excluded else ""
     for part in ("train", "validation", "test"):
@@ -447,6 +447,11 @@ def _guard(usable: list[selectors.Sample], parts: list[str], labels: list[str], 
             raise TrainingImpossible(
                 f"No training track is {untaught[0]}, which others are: all tracks of that label belong to one artist or to too few."
                 f"{lost} Bring in {untaught[0]} tracks by other artists and freeze again, or leave the label out."
+            )
+        if not in_folds and (untold := [label for label in labels if label not in found and any(s.label == label for s in usable)]):
+            raise TrainingImpossible(
+                f"No track of the {part} part is {untold[0]}: nothing could be said of that label.{lost} Train in folds, which test every track,"
+                f" or freeze again with more {untold[0]} tracks."
             )
 
 

@@ -327,3 +327,14 @@ def test_disputed_tracks_come_first_when_that_is_asked(make_track, questionnaire
     rate(split, "happy sad calm")
     slot = slots.reserve_next(questionnaire, raters.rater_of(rater))
     assert slot.track_id == split.pk
+
+
+@pytest.mark.parametrize(
+    "address", ["/releases/songs-v1/disagreement/", "/releases/songs-v1/disagreement/{track}/", "/api/v1/doubts/?release=songs-v1"]
+)
+def test_who_reads_what_models_say_of_doubtful_tracks_is_in_the_log_of_their_runs(doubted, client, curator, address):
+    client.force_login(curator)
+    for _twice in range(2):
+        assert client.get(address.format(track=of_part(doubted, "test").track_id)).status_code == 200
+    (event,) = Event.objects.filter(subject="run", to_state=signals.OPENED)
+    assert (event.subject_id, event.actor) == (7, curator)

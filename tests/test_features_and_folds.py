@@ -15,6 +15,7 @@ from mer.methods import features, musicnn
 from mer.methods.params import SpectrogramParams, TrainingParams
 from mer.models import FeatureVector
 from mer.services import inputs, runs
+from tests.test_runs import with_every_label_in_every_part
 
 pytestmark = [pytest.mark.django_db]
 
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.django_db]
 @pytest.fixture
 def measured(release, monkeypatch):
     """The release's tracks are a second long: their features are given, and tell the label."""
+    with_every_label_in_every_part(release)
     rng = np.random.default_rng(1)
     for item in release.items.all():
         values = {f"f{n}": float(rng.normal()) for n in range(6)} | {"tells": float(release.labels.index(item.label))}

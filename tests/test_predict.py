@@ -123,3 +123,18 @@ def test_a_run_without_a_model_says_why(measured, song):  # noqa: F811
         predicting.predictor(run)
     with pytest.raises(CommandError, match="There is no run 999"):
         call_command("predict", "999", str(song))
+
+
+@pytest.mark.parametrize("content", [None, b"no model", b"PK\x03\x04 half a zip"])
+def test_a_model_whose_file_is_gone_or_broken_is_a_sentence_without_a_path(linear, song, client, curator, content):
+    storage, name = linear.network_file.storage, linear.network_file.name
+    storage.delete(name)
+    if content is not None:
+        storage.save(name, ContentFile(content))
+    with pytest.raises(PredictionImpossible, match="is gone or is no model of ours") as told:
+        predicting.predictor(linear)
+    assert "/" not in str(told.value)
+    with pytest.raises(CommandError, match="is gone or is no model of ours"):
+        call_command("predict", str(linear.pk), str(song))
+    client.force_login(curator)
+    assert client.get(f"/runs/{linear.pk}/network/").status_code == (404 if content is None else 200)

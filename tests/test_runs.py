@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 
 from annotate.services import freezing
 from datasets.errors import WrongState
-from datasets.models import Job
+from datasets.models import Job, SplitMember
 from datasets.services import queue
 from mer import comparing, jobs, rounds, selectors
 from mer.errors import TrainingImpossible
@@ -18,6 +18,12 @@ from mer.models import Run, Spectrogram
 from mer.services import inputs, runs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+def with_every_label_in_every_part(release):
+    """Twelve tracks are too few for that by the rule of 80/10/10: six learn here, three validate, three test."""
+    for number, member in enumerate(release.splits.order_by("id").first().members.order_by("item__number")):
+        SplitMember.objects.filter(pk=member.pk).update(part=("train", "train", "validation", "test")[number // 3])
 
 
 def make_run(release, network: str = "crnn", **values) -> Run:
@@ -164,6 +170,7 @@ def test_a_ready_track_queues_its_spectrograms_and_drawing_twice_leaves_one(make
 
 
 def test_an_out_of_memory_kill_is_a_sentence(release, monkeypatch):
+    with_every_label_in_every_part(release)
     run = make_run(release)
     draw_all(run)
     start = subprocess.Popen
@@ -185,3 +192,29 @@ def test_what_an_attempt_left_of_other_inputs_is_not_gone_on_with(release, tmp_p
     assert (folder / "state.json").exists()
     rounds.write(folder, run, rounds.inputs_of(run, samples[1:], [parts[1:]], labels)[0])
     assert not (folder / "state.json").exists()
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_label_that_is_missing_from_a_part_is_a_sentence_with_the_way_out(release, part):
+    with_every_label_in_every_part(release)
+    split = release.splits.order_by("id").first()
+    split.members.filter(part=part, item__label="neutral").update(part="train")
+    run = runs.create_run(
+        release=release, training=TrainingParams.of("features"), spectrograms=SpectrogramParams(), wake_worker=False
+    )
+    for item in release.items.all():
+        inputs.store_features(item.track, "features", {"one": float(item.number), "two": 1.0})
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == "failed"
+    assert job.reason.startswith(f"No track of the {part} part is neutral") and "Train in folds" in job.reason
+
+
+def test_a_picture_whose_file_is_gone_is_named_and_drawn_anew(release):
+    with_every_label_in_every_part(release)
+    run = make_run(release)
+    draw_all(run)
+    lost = Spectrogram.objects.filter(set=run.spectrogram_set).order_by("pk").first()
+    lost.image.storage.delete(lost.image.name)
+    job = queue.run_job(run.job_id, jobs.train_run)
+    assert job.state == "failed" and f"The picture of “{lost.track.title}” is gone or broken" in job.reason
+    assert not Spectrogram.objects.filter(pk=lost.pk).exists(), "whoever trains next draws it"

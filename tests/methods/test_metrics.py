@@ -221,3 +221,13 @@ def test_the_interval_of_the_calibration_error_holds_its_value_and_zero_where_a_
         assert 0 <= found.low <= found.value <= found.high
         held += found.low < 0.01
     assert held >= 24, "most intervals reach down to the error of a calibrated model, which is none"
+
+
+def test_a_label_that_is_answered_once_and_never_true_counts_in_every_draw_of_the_interval():
+    """Else the draws without that answer would be a mean over two labels, and the value one over three."""
+    truth = np.array([0, 1] * 20)
+    P = np.eye(3)[truth]
+    P[0] = (0, 0, 1)
+    found = metrics.figures(P, truth, np.eye(3)[truth], [str(number) for number in range(40)], random=0.5)
+    assert found.macro_f1.value == pytest.approx(reference.f1_score(truth, P.argmax(axis=1), average="macro"))
+    assert found.macro_f1.value < found.macro_f1.high <= 2 / 3 + 1e-9
