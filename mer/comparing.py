@@ -54,7 +54,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Finished runs of a release, best on validation first; verdicts on the test part for the best two of each network."""
+    """Finished runs of a release, best on validation first; verdicts on the test part: of chosen runs, or of the best of each network and split."""
 
     rows: list[CompareRow]
     running: list[Run]
