@@ -39,7 +39,7 @@ NETWORKS = ("features", "cnn", "crnn")
 
 
 def run_study(
-    data: Path, out: Path, *, limit: int = 0, epochs: str = "30", networks: tuple[str, ...] = NETWORKS
+    data: Path, out: Path, *, limit: int = 0, epochs: str = "30", networks: tuple[str, ...] = NETWORKS, sizes: str = ""
 ) -> list[tuple[str, dict[str, Any]]]:
     """Every step, in order; a step that fails stops the study with its message. Returns each step's command and result."""
     tracks, ratings = _shortened(data, out, limit) if limit else (data / "tracks.csv", data / "ratings.csv")
@@ -48,7 +48,7 @@ def run_study(
         ["ingest", str(tracks), "--dataset", "Study"],
         ["import_ratings", str(ratings), "--dataset", "Study"],
         ["agreement", "--dataset", "Study"],
-        ["freeze", "study-v1", "--seed", "1", "--dataset", "Study"],
+        ["freeze", "study-v1", "--seed", "1", "--dataset", "Study", *(["--sizes", sizes] if sizes else [])],
         *(["train", "study-v1", "--network", network, "--epochs", epochs] for network in networks),
         ["compare", "study-v1"],
         ["export", "study-v1", "--out", str(out / "study-v1.zip")],

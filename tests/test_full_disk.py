@@ -19,7 +19,7 @@ from datasets.services import queue, releases, tracks
 from mer.jobs import train_run
 from tests.conftest import tone
 from tests.test_killed_commands import FILL
-from tests.test_runs import draw_all, make_run
+from tests.test_runs import draw_all, make_run, with_every_label_in_every_part
 
 pytestmark = pytest.mark.django_db
 BASE = own.BASE_DIR
@@ -89,6 +89,7 @@ def test_a_recording_that_does_not_fit_is_refused_and_leaves_no_track(disk, sett
 
 
 def test_a_training_without_room_fails_with_a_sentence_and_can_be_tried_again(disk, settings, release):
+    with_every_label_in_every_part(release)
     run = make_run(release, "compact")
     draw_all(run)
     settings.WORK_DIR = disk

@@ -61,7 +61,8 @@ def test_twelve_rated_pieces_go_through_the_whole_chain(tmp_path):
         writer.writerow(["file", "title", "artist", "licence", "external_id"])
         for row in rows:
             name = row["midi"].rpartition(".")[0] + ".mp3"
-            writer.writerow([name, row["name"], _game(row), "test only", row["piece_id"]])
+            # Each piece stands for itself: those of so few games could not be in three parts.
+            writer.writerow([name, row["name"], "", "test only", row["piece_id"]])
     kept = {row["piece_id"] for row in rows}
     with (source / "five_ratings.csv").open(newline="") as file, (audio / "ratings.csv").open("w", newline="") as target:
         reader = csv.DictReader(file)
@@ -70,11 +71,11 @@ def test_twelve_rated_pieces_go_through_the_whole_chain(tmp_path):
         writer.writerows(row for row in reader if row["track"] in kept)
 
     # Without the CNN, which takes a minute more and is trained by the demo.
-    results = dict(run_study(audio, out, epochs="1", networks=("features", "crnn")))
+    results = dict(run_study(audio, out, epochs="1", networks=("features", "crnn"), sizes="6,3,3"))
     assert len(results["ingest"]["ready"]) == 12
     assert results["import_ratings"]["ratings"] == 60
     assert results["agreement"]["per_label"] == {"positive": 4, "neutral": 4, "negative": 4}
     assert results["freeze"]["items"] == 12
     assert {row["network"] for row in results["compare"]["runs"]} == {"features", "crnn"}
-    assert all(row["test"]["n"] >= 1 for row in results["compare"]["runs"])
+    assert all(row["test"]["n"] == 3 for row in results["compare"]["runs"])
     assert results["verify"]["ok"] is True

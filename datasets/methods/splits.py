@@ -2,7 +2,7 @@
 
 Iterative stratification [1]_ over groups: the rarest label is served first, and each group goes to the part that still
 wants most of it. Groups differ in size, so the greedy draw is repeated in several seeded orders and the draw nearest to the
-wanted counts is kept. A clip inherits its track's part, so no song can have pieces in two parts.
+wanted counts is kept, one in which every part has every label before any other. A clip inherits its track's part, so no song can have pieces in two parts.
 
 References
 ----------
@@ -78,7 +78,7 @@ def draw_parts(
     rng = np.random.default_rng(seed)
     n_draws = max(3, min(N_DRAWS, MOST_STEPS // len(members))) if 0 < len(members) < len(labels) else 1
     draws = [_draw(members, wanted, settled, rng) for _ in range(n_draws)]
-    assigned = min(draws, key=lambda draw: _distance(draw, members, wanted))
+    assigned = min(draws, key=lambda draw: (_n_lacking(draw, members, wanted), _distance(draw, members, wanted)))
     return [assigned[group] for group in groups]
 
 
@@ -162,6 +162,12 @@ def _draw(members: Members, wanted: Wanted, settled: Mapping[str, str], rng: np.
             missing[assigned[group]][label] -= count
             left[label] -= count
     return assigned
+
+
+def _n_lacking(assigned: Mapping[str, str], members: Members, wanted: Wanted) -> int:
+    """How many times a part lacks a label: what is not there can be neither learned nor tested."""
+    present = {(part, label) for group, part in assigned.items() for label in members[group]}
+    return sum((part, label) not in present for part, counts in wanted.items() for label in counts)
 
 
 def _distance(assigned: Mapping[str, str], members: Members, wanted: Wanted) -> float:

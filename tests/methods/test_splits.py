@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,3 +75,11 @@ def test_twenty_thousand_tracks_are_drawn_to_their_shares():
     parts = draw_parts(labels, [f"artist {number // 2}" for number in range(20_000)], seed=1)
     for part, share in PAPER_PARTS.items():
         assert abs(parts.count(part) / 20_000 - share) < 0.005
+
+
+def test_a_draw_with_every_label_in_every_part_is_taken_before_a_nearer_one():
+    rng = np.random.default_rng(41)
+    n = int(rng.integers(30, 60))
+    labels = [str(label) for label in rng.choice(list("abc"), n, p=[0.6, 0.28, 0.12])]
+    groups = [f"artist {number}" for number in rng.integers(0, n // 3, n)]
+    assert len(set(zip(draw_parts(labels, groups, seed=1), labels, strict=True))) == 9
