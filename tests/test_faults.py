@@ -34,7 +34,7 @@ from tests.conftest import tone
 from tests.test_containers import ROOT, process, wait_for
 
 pytestmark = pytest.mark.stack
-N_RATERS, PER_TRACK, N_LEARNED = 8, 5, 18
+N_RATERS, PER_TRACK, N_LEARNED = 8, 5, 30  # of each label one is in every part
 PREPARE = f"""
 from django.contrib.auth.models import User
 from annotate.models import Questionnaire
