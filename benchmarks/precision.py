@@ -16,8 +16,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,33 +48,48 @@ def main() -> None:
     options.kept.parent.mkdir(parents=True, exist_ok=True)
     setting = {"network": options.network, "epochs": options.epochs, "parts": PARTS}
     rows = [json.loads(line) for line in options.kept.read_text().splitlines()] if options.kept.exists() else []
-    rows = [row for row in rows if all(row[key] == value for key, value in setting.items())]
+    scores: dict[tuple[int, str], float] = {
+        (row["repeat"], row["precision"]): row["accuracy"] for row in rows if all(row[key] == setting[key] for key in setting)
+    }
+
+    def score(repeat: int, precision: str) -> float:
+        if (repeat, precision) not in scores:
+            scores[repeat, precision] = _train(pieces(repeat), repeat, precision, options)
+            row = setting | {"repeat": repeat, "precision": precision, "accuracy": scores[repeat, precision]}
+            with options.kept.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        return scores[repeat, precision]
+
     with get_context("spawn").Pool(AT_ONCE) as composers, ThreadPoolExecutor(AT_ONCE) as pool:
-        for repeat in range(1, options.repeats + 1):
-            found = next((row for row in rows if row["repeat"] == repeat), None)
-            if found is None:
-                made = composers.starmap(_compose, [(number, repeat) for number in range(sum(PARTS.values()))])
-                scores = pool.map(lambda precision: _train(made, repeat, precision, options), PRECISIONS)  # noqa: B023 (it is waited for here)
-                found = setting | {"repeat": repeat} | dict(zip(PRECISIONS, scores, strict=True))
-                with options.kept.open("a") as file:
-                    file.write(json.dumps(found) + "\n")
-                rows.append(found)
-            done = [row for row in rows if row["repeat"] <= repeat]
-            print(
-                f"{options.network}, repeat {repeat}: {found['float32']:.1%} in float32, {found['bfloat16']:.1%} in bfloat16. {_words(done)}",
-                flush=True,
-            )
+        turn = Lock()
+
+        @lru_cache(maxsize=AT_ONCE)
+        def composed(repeat: int) -> list[tuple[NDArray[np.uint8], int]]:
+            return composers.starmap(_compose, [(number, repeat) for number in range(sum(PARTS.values()))])
+
+        def pieces(repeat: int) -> list[tuple[NDArray[np.uint8], int]]:
+            with turn:  # the second training of a repeat waits for what the first has composed
+                return composed(repeat)
+
+        repeats = range(1, options.repeats + 1)
+        found = pool.map(score, *zip(*((repeat, precision) for repeat in repeats for precision in PRECISIONS), strict=True))
+        apart: list[tuple[float, float]] = []
+        for repeat in repeats:
+            apart.append((next(found), next(found)))
+            print(f"{options.network}, repeat {repeat}: {_words(apart)}", flush=True)
 
 
-def _words(rows: Sequence[dict[str, float]]) -> str:
+def _words(scores: Sequence[tuple[float, float]]) -> str:
+    """scores : accuracy in float32 and in bfloat16 of each repeat, the latest last."""
     from scipy.stats import t
 
-    apart = 100 * np.array([row["bfloat16"] - row["float32"] for row in rows])
-    mean = {precision: np.mean([row[precision] for row in rows]) for precision in PRECISIONS}
-    said = f"Over {len(rows)}: {mean['float32']:.1%} and {mean['bfloat16']:.1%}, difference {apart.mean():+.1f} points"
-    if len(rows) < 2:
+    first, second = 100 * np.array(scores).T
+    apart = second - first
+    said = f"{first[-1]:.1f}% in float32, {second[-1]:.1f}% in bfloat16. Over {len(scores)}: {first.mean():.1f}% and {second.mean():.1f}%"
+    said += f", difference {apart.mean():+.1f} points"
+    if len(scores) < 2:
         return said
-    half = t.ppf(0.975, len(rows) - 1) * apart.std(ddof=1) / math.sqrt(len(rows))
+    half = t.ppf(0.975, len(scores) - 1) * apart.std(ddof=1) / math.sqrt(len(scores))
     return f"{said}, 95% {apart.mean() - half:+.1f} to {apart.mean() + half:+.1f}"
 
 
