@@ -384,7 +384,7 @@ def test_it_dies_while_people_rate_recordings_come_in_one_freezes_one_exports_an
         target=site.ask, args=("POST", f"questionnaires/{site.rated}/freeze/", site.curator), kwargs={"json": freeze}
     )
     asked.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not (caught := site.is_freezing()) and asked.is_alive() and time.monotonic() < until:
         pass
     held = site.rows("SELECT id, task FROM datasets_job WHERE state = 'running'")
