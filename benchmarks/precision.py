@@ -25,15 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.methods import generator
+from datasets.methods.schemes import PAPER, key_of
 from mer.methods import spectrograms
 from mer.methods.params import SpectrogramParams, TrainingParams
 
 PRECISIONS = ("float32", "bfloat16")
-LABELS = {
-    "positive": ("excited", "happy", "pleased"),
-    "neutral": ("relaxed", "calm", "bored"),
-    "negative": ("sad", "frustrated", "angry"),
-}
+LABELS = [key_of(label.name) for label in PAPER]
+LABEL_OF = {key_of(word.name): place for place, label in enumerate(PAPER) for word in label.words}
 PARTS = {"train": 120, "validation": 40, "test": 240}
 AT_ONCE = 2
 
@@ -97,9 +95,7 @@ def _compose(number: int, seed: int) -> tuple[NDArray[np.uint8], int]:
     """A piece's picture and the place of its label."""
     params = SpectrogramParams()
     piece = generator.compose(number, seed=seed, duration_s=params.window_s + 0.1)
-    word = generator.word_at(piece.valence, piece.arousal)
-    label = next(place for place, words in enumerate(LABELS.values()) if word in words)
-    return spectrograms.pictures(piece.y, params)[0], label
+    return spectrograms.pictures(piece.y, params)[0], LABEL_OF[generator.word_at(piece.valence, piece.arousal)]
 
 
 def _train(made: Sequence[tuple[NDArray[np.uint8], int]], seed: int, precision: str, options: argparse.Namespace) -> float:
@@ -109,7 +105,7 @@ def _train(made: Sequence[tuple[NDArray[np.uint8], int]], seed: int, precision: 
     part = np.repeat(list(PARTS), list(PARTS.values()))
     with tempfile.TemporaryDirectory(prefix="precision-") as name:
         folder = Path(name)
-        (folder / "spec.json").write_text(json.dumps({"params": params.as_dict(), "labels": list(LABELS)}))
+        (folder / "spec.json").write_text(json.dumps({"params": params.as_dict(), "labels": LABELS}))
         arrays = {"truth": truth, "shares": np.eye(len(LABELS))[truth], "part": part, "owner": np.arange(len(made))}
         np.savez(folder / "data.npz", pictures=np.stack([picture for picture, _label in made]), **arrays)
         threads = str(max(1, (os.cpu_count() or 1) // AT_ONCE))

@@ -21,7 +21,7 @@ from mer.methods.params import SAMPLE_RATE, SpectrogramParams
 from mer.models import Run
 from mer.services.runs import named
 
-tell = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def predictor(run: Run) -> Callable[[Path], Prediction]:
             else _of_pictures(run, SpectrogramParams.stored(run.spectrogram_set.params))
         )
     except (FileNotFoundError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as fact:
-        tell.warning("The model of %s cannot be loaded: %s", run.name, fact)
+        logger.warning("The model of %s cannot be loaded: %s", run.name, fact)
         raise PredictionImpossible(
             f"{run.name} cannot predict: the file of its model is gone or is no model of ours. Train it again, and use that run."
         ) from None
@@ -151,9 +151,8 @@ def _of_pictures(run: Run, params: SpectrogramParams) -> Says:
         return np.asarray(network.predict(resize_pictures(pictures), verbose=0), dtype=np.float64)
 
     def says(y: NDArray[np.float32]) -> Said:
-        beginning = (
-            None if further is params else spectrograms.pictures(y, params)
-        )  # what is too short for it is told by its length
+        # Before the windows, which need less: what is too short for a beginning is told the length that one needs.
+        beginning = None if further is params else spectrograms.pictures(y, params)
         starts, found = spectrograms.pictures_at(y, further)
         along = answers(found)
         mean = along.mean(axis=0) if beginning is None else answers(beginning)[0]

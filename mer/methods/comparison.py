@@ -214,13 +214,11 @@ def paired_bootstrap(
     found = []
     wholes = [table.sum(axis=0) for table in tables]
     drawn = [np.tensordot(weights, table, axes=1) for table in tables]
-    scores = [
-        [(metrics.accuracies(whole[None]), metrics.accuracies(draws)) for whole, draws in zip(wholes, drawn, strict=True)],
-        [(metrics.macro_f1s(whole[None]), metrics.macro_f1s(draws, whole)) for whole, draws in zip(wholes, drawn, strict=True)],
-    ]
-    for (first_value, first_draws), (second_value, second_draws) in scores:
-        low, high = metrics.percentiles(first_draws - second_draws)
-        found.append(Interval(float(first_value[0] - second_value[0]), float(low), float(high)))
+    for measure in (lambda tables, _whole: metrics.accuracies(tables), metrics.macro_f1s):
+        values = [measure(whole[None], whole) for whole in wholes]
+        draws = [measure(many, whole) for many, whole in zip(drawn, wholes, strict=True)]
+        low, high = metrics.percentiles(draws[0] - draws[1])
+        found.append(Interval(float(values[0][0] - values[1][0]), float(low), float(high)))
     return found[0], found[1]
 
 
