@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,9 @@ from mer.methods import spectrograms
 from mer.methods.params import SpectrogramParams
 
 INPUTS = ("full", "whole")
+REPEATS = 3
+SPAWN = multiprocessing.get_context("spawn")
+Work = Callable[[Path, SpectrogramParams], object]
 
 
 def decode(path: Path, params: SpectrogramParams, filters: tuple[str, ...] = ("-af", MONO)) -> NDArray[np.float32]:
@@ -99,13 +102,21 @@ def long_enough(path: Path) -> bool:
     return True
 
 
-def seconds(work: Callable[[Path, SpectrogramParams], object], files: list[Path], params: SpectrogramParams) -> list[float]:
-    spent = []
+def side_by_side(works: Sequence[Work], files: list[Path], params: SpectrogramParams) -> list[list[float]]:
+    """Seconds that each takes for each file: the median of three times. One after the other for the same file, because the speed of a
+    machine that others use changes within a minute."""
+    spent: list[list[float]] = [[] for _ in works]
     for path in files:
-        began = time.perf_counter()
-        work(path, params)
-        spent.append(time.perf_counter() - began)
+        times = [[took(work, path, params) for work in works] for _ in range(REPEATS)]
+        for mine, among in zip(spent, zip(*times, strict=True), strict=True):
+            mine.append(statistics.median(among))
     return spent
+
+
+def took(work: Callable[..., object], *given: object) -> float:
+    began = time.perf_counter()
+    work(*given)
+    return time.perf_counter() - began
 
 
 def draw(path: str) -> None:
@@ -118,18 +129,14 @@ def draw(path: str) -> None:
 
 def two_workers(files: list[Path]) -> float:
     """How many times as fast two workers are as one."""
-    spent = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, SPAWN.Pool(1) as one, SPAWN.Pool(2) as two:
         wavs = [str(Path(folder, f"{number}.wav")) for number in range(len(files))]
         for path, wav in zip(files, wavs, strict=True):
             convert(path, Path(wav), max_duration_s=3600)
-        for n in (1, 2):
-            with multiprocessing.get_context("spawn").Pool(n) as pool:
-                pool.map(draw, wavs[:1] * 4 * n, chunksize=1)  # imports
-                began = time.perf_counter()
-                pool.map(draw, wavs * 10, chunksize=1)
-                spent.append(time.perf_counter() - began)
-    return spent[0] / spent[1]
+        for pool in (one, two):
+            pool.map(draw, wavs[:1] * 8, chunksize=1)  # imports
+        ratios = [took(one.map, draw, wavs * 4, 1) / took(two.map, draw, wavs * 4, 1) for _ in range(REPEATS)]
+    return statistics.median(ratios)
 
 
 def main() -> None:
@@ -144,7 +151,7 @@ def main() -> None:
         for input in INPUTS:
             params = SpectrogramParams(input=input)
             ours(files[0], params), the_papers(files[0], params)  # imports
-            mine, theirs, plain = (seconds(work, files, params) for work in (ours, the_papers, plainly))
+            mine, theirs, plain = side_by_side((ours, the_papers, plainly), files, params)
             ratio = statistics.median(a / b for a, b in zip(theirs, mine, strict=True))
             over = statistics.median(a / b for a, b in zip(mine, plain, strict=True))
             cells = np.concatenate([apart(path, params) for path in files])
