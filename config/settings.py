@@ -328,6 +328,7 @@ TRACK_MAX_MINUTES = env.int("TRACK_MAX_MINUTES", 60, validate=Range(1))  # longe
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("id", "Bahasa Indonesia")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "config.formats"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=OneOf(available_timezones(), error="no such time zone"))

@@ -6,6 +6,7 @@ import string
 
 import pytest
 from django.utils import translation
+from django.utils.formats import number_format
 
 from tests.house import languages
 from tests.house.languages import ROOT
@@ -106,6 +107,19 @@ def test_words_labels_plurals_and_dates_follow_the_language(db, dataset):
         assert date_format(datetime.date(2026, 8, 17), "DATE_FORMAT") == "17 Agu 2026"
     with translation.override("en"):
         assert str(word) == "Calm"
+
+
+def test_numbers_are_written_alike_in_both_languages():
+    numbers = [f"{58.33:.2f}", f"{3095:,}"]
+    for language in ("en", "id"):
+        with translation.override(language):
+            assert [number_format(58.33, 2), number_format(3095, force_grouping=True)] == numbers
+    number = re.compile(r"\d+[.,]\d+")
+    apart = [
+        message.string for message in CATALOGUE
+        if isinstance(message.id, str) and message.id and number.findall(message.id) != number.findall(message.string)
+    ]  # fmt: skip
+    assert apart == []
 
 
 def test_every_word_of_the_paper_has_an_indonesian_name_that_is_documented(db, dataset):
