@@ -11,6 +11,7 @@ import numpy as np
 from django.utils.translation import gettext
 from numpy.typing import NDArray
 
+from datasets.methods.messages import N_, Sentence, in_words
 from datasets.models import Release
 from mer.methods import metrics
 from mer.methods.comparison import Verdict, mcnemar, together, with_differences
@@ -68,6 +69,24 @@ class Comparison:
     five_raters: float | None = None  # on tracks with more than five ratings
     n_five: int = 0
     n_shared: int | None = None  # chosen runs that were tested on different tracks: test figures are on these, which all have
+
+    @property
+    def torn(self) -> list[Sentence]:
+        return torn([row.run for row in self.rows])
+
+
+def torn(runs: Sequence[Run]) -> list[Sentence]:
+    """That artists stand in two parts of a split that some of the runs have, where it is so."""
+    n_folds = max((run.n_torn for run in runs if run.in_folds), default=0)
+    n_parts = max((run.n_torn for run in runs if not run.in_folds), default=0)
+    flatters = N_("What a model learned of one of their tracks may help it with another, and flatters its figures.")
+    found: list[Sentence] = []
+    if n_parts:
+        values = {"n": n_parts, "flatters": (flatters, {})}
+        found.append((N_("Artists with tracks in two parts of the hold-out split: %(n)s. %(flatters)s"), values))
+    if n_folds:
+        found.append((N_("Artists with tracks in two folds: %(n)s. %(flatters)s"), {"n": n_folds, "flatters": (flatters, {})}))
+    return found
 
 
 def compare(release: Release, chosen: Sequence[int] = (), *, against: int | None = None) -> Comparison:
@@ -174,12 +193,12 @@ def _on_shared_tracks(
 
 
 def _taught(run: Run, tracks: Sequence[int], labels: Sequence[str]) -> NDArray[np.float64]:
-    """How often each label occurred among the tracks that were learned from when each of these was tested [shape=(n, n_labels)]."""
+    """How often each label occurred among the tracks that the model learned from that each of these was tested with [shape=(n, n_labels)]."""
     excluded = {int(row["track"]) for row in run.excluded}
     samples = [sample for sample in samples_of(run) if sample.track_id not in excluded]
     found: dict[int, NDArray[np.float64]] = {}
     for parts in rounds_of(run, samples):
-        taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if part == "train"]
+        taught = [labels.index(sample.label) for sample, part in zip(samples, parts, strict=True) if run.learned_from(part, "test")]
         often = np.bincount(taught, minlength=len(labels)) / max(1, len(taught))
         found |= {sample.track_id: often for sample, part in zip(samples, parts, strict=True) if part == "test"}
     return np.array([found[track] for track in tracks])
@@ -290,6 +309,9 @@ def comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "runs": rows_as_dicts(comparison.rows),
         "one_rater": metrics.without_nan(asdict(comparison.one_rater)) if comparison.one_rater else None,
+        "five_raters": comparison.five_raters,
+        "n_five": comparison.n_five,
+        "torn": [in_words([sentence]) for sentence in comparison.torn],
         "n_shared": comparison.n_shared,
         "seeds": [spread.in_words for spread in comparison.spreads],
         "verdicts": verdicts_as_dicts(comparison.verdicts),
@@ -334,7 +356,8 @@ def markdown(comparison: Comparison) -> str:
         lines.append(f"| five raters against the others | | | {comparison.n_five} | {comparison.five_raters:.1%} | | | | |")
     else:
         lines.append("| five raters against the others: no track has more than five ratings | | | – | – | | | | |")
-    notes = [spread.in_words for spread in comparison.spreads]
+    notes = [in_words([sentence]) for sentence in comparison.torn]
+    notes += [spread.in_words for spread in comparison.spreads]
     notes += [verdict.words for verdict in (*comparison.verdicts, *comparison.controls)]
     return "\n".join(lines) + "\n\n" + "".join(f"- {note}\n" for note in notes)
 

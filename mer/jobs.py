@@ -47,6 +47,7 @@ def draw_spectrograms(ticket: Ticket) -> None:
 
 def train_run(ticket: Ticket) -> None:
     """What is missing of the inputs, then one training, or one a fold, then predictions and figures."""
+    queue.remove_work_folders()  # a machine that trains alone has nobody else who does
     run = Run.objects.select_related("release__dataset", "split", "spectrogram_set").get(pk=ticket.job.subject_id)
     if run.evaluations.exists():
         folds.forget_results(run)
@@ -84,7 +85,7 @@ def train_run(ticket: Ticket) -> None:
         ticket.progress(0.99, "Storing the results", even=False, force=True)
         with ExitStack() as stack:
             kept = File(stack.enter_context(network.open("rb"))) if network and len(plans) == 1 else None
-            runs.finish_run(run, rows=usable, rounds=found, labels=labels, best_epoch=best_epoch, network=kept)
+            runs.finish_run(run, ticket=ticket, rows=usable, rounds=found, labels=labels, best_epoch=best_epoch, network=kept)
         folds.forget_results(run)
 
 
@@ -360,6 +361,7 @@ class InFold:
 
 def train_fold(ticket: Ticket, of_run: Ticket | None = None) -> None:
     """One fold of a run; by the worker of the run, whose ticket is `of_run`, or by another."""
+    queue.remove_work_folders()
     fold = Fold.objects.select_related("run__release", "run__split", "run__spectrogram_set").get(pk=ticket.job.subject_id)
     if fold.results:
         return

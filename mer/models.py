@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -130,15 +131,28 @@ class Run(models.Model):
         """Whether it is finished and keeps a model, or is the mean of runs that do."""
         return self.state == "done" and bool(self.network_file or self.members)
 
-    @property
+    @cached_property
     def has_epochs(self) -> bool:
-        """Whether validation tracks choose its epoch; the others learn from them too before they meet the test part."""
+        """Whether validation tracks choose its epoch, or that of a run it averages; the others learn from them too before they meet the test part."""
+        if self.members:
+            return any(run.has_epochs for run in Run.objects.filter(pk__in=self.members))
         return self.network not in params.PICTURELESS
+
+    def learned_from(self, part: str, tested: str) -> bool:
+        """Whether the model that meets the part `tested` learned from this one."""
+        return part == "train" or (part == "validation" and tested == "test" and not self.has_epochs)
 
     @property
     def in_folds(self) -> bool:
         """Whether every track is tested once, by a model that was trained without its fold."""
         return bool(self.split.name.endswith(FOLDS))
+
+    @property
+    def n_torn(self) -> int:
+        """Artists, or recordings kept together, of whom this split has tracks in two parts."""
+        if self.draw > 1:
+            return 0  # drawn for this release alone
+        return len(self.release.leakage.get("groups_in_two_folds" if self.in_folds else "groups_in_two_parts", []))
 
     @property
     def input_in_words(self) -> str:

@@ -103,6 +103,7 @@ def markdown(release: Release, done: list[Step]) -> str:
         f"The paper's percentages fit only {PAPER_TESTED} test tracks (58.33% is 21 of 36; the intervals are Wilson's); always “neutral” is right on"
         f" {PAPER_MAJORITY:.1%} of its 361 songs. For clips it gives no figure above its"
         " majority, and nothing says that clips of one song stayed in one part. Here the track is the unit: a track's pictures are pooled.",
+        *(in_words([sentence]) for sentence in torn(done)),
         people_in_words(release, done),
         *words,
         *(in_words([sentence]) for sentence in controls(done)),
@@ -123,6 +124,7 @@ def as_dict(release: Release, done: list[Step]) -> dict[str, Any]:
         "verdicts": comparing.verdicts_as_dicts(verdicts(done)),
         "controls": [in_words([sentence]) for sentence in controls(done)],
         "leaks": any(leaks(step) for step in done),
+        "torn": [in_words([sentence]) for sentence in torn(done)],
         "markdown": markdown(release, done),
     }
 
@@ -161,6 +163,10 @@ def verdicts(done: list[Step]) -> list[Verdict]:
     rivals = [step.run for step in done if step.run and step.test and step.table != "Ablation" and not step.run.is_control]
     best = next((step.run for step in done if step.training.network == "crnn" and step.table == "Table 4" and step.test), None)
     return together([comparing.verdict_of(run, best) for run in rivals if run != best]) if best else []
+
+
+def torn(done: list[Step]) -> list[Sentence]:
+    return comparing.torn([step.run for step in done if step.run and step.test])
 
 
 def leaks(step: Step) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,6 +181,12 @@ def runs_of(release: Release | None = None) -> QuerySet[Run]:
         .defer("job__log")
     )
     return runs.filter(release=release) if release else runs
+
+
+def runs_numbered(numbers: Collection[int]) -> tuple[list[Run], list[int]]:
+    """The runs that there are, and the numbers of which there is none."""
+    found = list(runs_of().filter(pk__in=[number for number in numbers if number < 2**63]))  # SQLite takes no larger one
+    return found, sorted(set(numbers) - {run.pk for run in found})
 
 
 def latest_run(release: Release, training: TrainingParams, spectrograms: SpectrogramParams, *, folds: bool) -> Run | None:

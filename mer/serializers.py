@@ -88,16 +88,16 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         fields = ["run", "track", "part", "truth", "predicted", "probabilities"]
 
 
-class AgainSerializer(serializers.Serializer[Run]):
+class AgainSerializer(Known):
     newest = serializers.BooleanField(default=False, help_text="On the newest release of the dataset instead of its own.")
 
 
-class PromotionSerializer(serializers.Serializer[Run]):
+class PromotionSerializer(Known):
     down = serializers.BooleanField(default=False, help_text="Let it step down instead.")
     reason = serializers.CharField(default="", allow_blank=True, max_length=500)
 
 
-class NotesSerializer(serializers.Serializer[Run]):
+class NotesSerializer(Known):
     notes = serializers.CharField(allow_blank=True, max_length=5000)
     was = serializers.CharField(allow_blank=True, default="", help_text="The notes that these replace; others are not overwritten.")
 

@@ -6,11 +6,12 @@ from annotate.services import freezing
 from datasets import selectors
 from datasets.errors import ValueRefused, WrongState
 from datasets.methods import splits
-from datasets.models import Erratum, Fault, Release, SplitMember
+from datasets.models import Erratum, Fault, Release, SplitMember, Track
 from datasets.services import releases
 from mer.methods.params import SpectrogramParams
 from mer.models import Spectrogram
 from mer.services.inputs import spectrogram_set
+from tests.test_curators import trained
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -53,6 +54,35 @@ def test_artists_that_became_one_stay_where_they_were_and_the_report_says_so(rel
     later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
     assert parts_of(later) == part
     assert len(later.leakage["groups_in_two_parts"]) == 1
+
+
+def test_artists_that_became_one_come_together_in_one_fold_and_figures_of_a_torn_split_say_so(
+    release, questionnaire, client, curator
+):
+    part = parts_of(release)
+    folds = dict(SplitMember.objects.filter(split__name="5 folds").values_list("item__track_id", "part"))
+    one, other = next((a, b) for a in part for b in part if part[a] != part[b] and folds[a] != folds[b])
+    Track.objects.filter(pk__in=[one, other]).update(artist="The same person")
+    later = freezing.freeze(questionnaire, name="songs-v2", seed=1)
+    now = dict(SplitMember.objects.filter(split__name="5 folds", split__release=later).values_list("item__track_id", "part"))
+    assert now[one] == now[other] and later.leakage["groups_in_two_folds"] == []
+    assert {track: now[track] for track in now if track not in (one, other)} == {
+        track: folds[track] for track in folds if track not in (one, other)
+    }
+    torn, whole = trained(later), trained(later, folds=True)
+    sentence = "Artists with tracks in two parts of the hold-out split: 1."
+    assert (torn.n_torn, whole.n_torn) == (1, 0)
+    client.force_login(curator)
+    assert sentence in client.get(f"/runs/{torn.pk}/").content.decode()
+    assert "in two parts of the hold-out split" not in client.get(f"/runs/{whole.pk}/").content.decode()
+    assert sentence in client.get("/releases/songs-v2/compare/").content.decode()
+    said = client.get("/api/v1/compare/songs-v2/").json()
+    assert said["torn"][0].startswith(sentence) and sentence in said["markdown"]
+    trained(later, "cnn")
+    assert sentence in client.get("/releases/songs-v2/paper/?recipe=robust").content.decode()
+    assert sentence in client.get("/releases/songs-v2/paper/?recipe=robust&as=markdown").content.decode()
+    trained(release)
+    assert "torn" in client.get("/api/v1/compare/songs-v1/").json() and client.get("/api/v1/compare/songs-v1/").json()["torn"] == []
 
 
 def test_a_split_from_a_file_is_taken_as_it_is(release, questionnaire):

@@ -8,7 +8,7 @@ from django.core.files.base import ContentFile
 
 from annotate.services import freezing
 from datasets.errors import WrongState
-from datasets.models import Job, SplitMember
+from datasets.models import Job, Signal, SplitMember
 from datasets.services import queue
 from mer import comparing, jobs, rounds, selectors
 from mer.errors import TrainingImpossible
@@ -33,6 +33,8 @@ def make_run(release, network: str = "crnn", **values) -> Run:
 
 
 def draw_all(run: Run) -> None:
+    if run.spectrogram_set is None:
+        return
     for item in run.release.items.all():
         picture = np.random.default_rng(item.pk).integers(0, 256, (128, 256), dtype=np.uint8)
         inputs.store_spectrogram(run.spectrogram_set, item.track, png(picture))
@@ -87,8 +89,8 @@ def finish(run: Run, probabilities=None) -> Run:
     network = ContentFile(b"network", name="n.keras")
     runs.start_run(run, excluded=[], environment={})
     rounds = [runs.Round(parts, probabilities) for parts in selectors.rounds_of(run, rows)]
-    runs.finish_run(run, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=network)
-    queue.run_job(run.job_id, lambda ticket: None)
+    values = {"rows": rows, "rounds": rounds, "labels": labels, "best_epoch": 1, "network": network}
+    queue.run_job(run.job_id, lambda ticket: runs.finish_run(run, ticket=ticket, **values))
     return Run.objects.get(pk=run.pk)
 
 
@@ -101,6 +103,57 @@ def test_figures_come_with_n_interval_and_majority(release):
     assert 0 <= test.majority < 1
     assert sum(row.n for row in run.evaluations.all()) == 12
     assert not run.one_class
+
+
+@pytest.mark.parametrize("why", ["cancelled", "taken over"])
+def test_a_worker_that_wakes_after_its_job_is_not_its_own_writes_nothing(release, why):
+    run = make_run(release)
+    draw_all(run)
+    rows, labels = selectors.samples_of(run), list(release.labels)
+    rounds = [runs.Round(parts, np.full((len(rows), 3), 1 / 3)) for parts in selectors.rounds_of(run, rows)]
+
+    def late(ticket):
+        Job.objects.filter(pk=run.job_id).update(**({"cancel_requested": True} if why == "cancelled" else {"claim": "another"}))
+        runs.finish_run(run, ticket=ticket, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=None)
+
+    queue.run_job(run.job_id, late)
+    assert Job.objects.get(pk=run.job_id).state == ("cancelled" if why == "cancelled" else "running")
+    assert not run.evaluations.exists() and not run.predictions.exists() and not Signal.objects.filter(run=run.pk).exists()
+
+
+def test_what_a_killed_worker_left_of_a_job_that_is_gone_is_removed_by_the_next_training(release, settings):
+    left = settings.WORK_DIR / "job-999999"
+    left.mkdir(parents=True)
+    (left / "state-1.npz").write_bytes(b"weights")
+    queue.run_job(make_run(release).job_id, jobs.train_run)
+    assert not left.exists()
+
+
+def test_the_majority_is_that_of_all_that_the_tested_model_learned_from(release):
+    parts = {
+        "positive": ["train", "train", "train", "test"],
+        "neutral": ["train", "validation", "validation", "validation"],
+        "negative": ["train", "validation", "test", "test"],
+    }
+    split = release.splits.order_by("id").first()
+    for label, places in parts.items():
+        for member, part in zip(split.members.filter(item__label=label).order_by("pk"), places, strict=True):
+            SplitMember.objects.filter(pk=member.pk).update(part=part)
+    network, linear = finish(make_run(release)), finish(make_run(release, "features"))
+    learned_5, learned_9 = (run.evaluations.get(part="test") for run in (network, linear))
+    assert learned_5.majority == pytest.approx(1 / 3), "always positive, by the training part"
+    assert learned_9.majority == 0, "always neutral, by training and validation part"
+    assert learned_5.figures["random"] == pytest.approx((3 / 5 + 2 * 1 / 5) / 3)
+    assert learned_9.figures["random"] == pytest.approx((3 / 9 + 2 * 2 / 9) / 3)
+    validation = linear.evaluations.get(part="validation")
+    assert (validation.majority, validation.figures["random"]) == (0, pytest.approx(1 / 5)), (
+        "which a model of the training part met"
+    )
+    ensemble = runs.create_run(
+        release=release, training=TrainingParams.of("ensemble"), spectrograms=SpectrogramParams(), members=[network, linear],
+        wake_worker=False,
+    )  # fmt: skip
+    assert (ensemble.has_epochs, linear.has_epochs) == (True, False)
 
 
 def test_short_tracks_in_folds_are_a_sentence_too(release):
@@ -139,7 +192,8 @@ def test_a_run_that_says_one_label_only_in_each_fold_is_flagged(release):
         runs.Round(parts, np.tile(np.eye(3)[number % 3], (len(rows), 1)))
         for number, parts in enumerate(selectors.rounds_of(run, rows))
     ]
-    runs.finish_run(run, rows=rows, rounds=found, labels=labels, best_epoch=None, network=None)
+    values = {"rows": rows, "rounds": found, "labels": labels, "best_epoch": None, "network": None}
+    queue.run_job(run.job_id, lambda ticket: runs.finish_run(run, ticket=ticket, **values))
     assert Run.objects.get(pk=run.pk).one_class and len(set(run.predictions.values_list("predicted", flat=True))) == 3
 
 

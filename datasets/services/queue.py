@@ -164,6 +164,11 @@ class Ticket:
         if cancelled:
             raise JobCancelled(_("Cancelled."))
 
+    def hold(self) -> None:
+        """`check`, with the row locked until the transaction ends: what is written in it is written by the one worker that has the job."""
+        Job.objects.select_for_update().filter(pk=self.job.pk).first()
+        self.check()
+
     def end(self, state: Job.State, reason: str = "") -> None:
         """End the job if the claim still holds; the audit event and everyone who follows, in one transaction."""
         with transaction.atomic():

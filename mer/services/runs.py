@@ -17,6 +17,7 @@ from datasets.errors import WrongState
 from datasets.models import FOLDS, Release, Split, SplitMember
 from datasets.services import queue, releases, signals
 from datasets.services.audit import record
+from datasets.services.queue import Ticket
 from datasets.services.signals import Said, write_signals
 from mer import selectors
 from mer.errors import TrainingImpossible
@@ -230,6 +231,7 @@ def add_epoch(run: Run, message: dict[str, Any], *, fold: int = 0) -> None:
 def finish_run(
     run: Run,
     *,
+    ticket: Ticket,
     rows: Sequence[selectors.Sample],
     rounds: Sequence[Round],
     labels: list[str],
@@ -246,6 +248,7 @@ def finish_run(
         storage.delete(name)
         run.network_file.name = storage.save(name, network)
     with transaction.atomic():
+        ticket.hold()
         _write_results(run, rows, rounds, labels)
         if not run.is_control:
             write_signals(run.release, _said(rows, rounds, labels), run=run.pk, run_name=run.name)
@@ -280,11 +283,12 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
         places = [(one, np.flatnonzero(np.array(one.parts) == part)) for one in rounds]
         found = np.concatenate([mine for _, mine in places])
         probabilities = np.concatenate([one.probabilities[mine] for one, mine in places])
-        majorities = [np.bincount(truth[np.array(one.parts) == "train"]).argmax() for one in rounds]
+        taught = [truth[[run.learned_from(mine, part) for mine in one.parts]] for one in rounds]
+        majorities = [np.bincount(learned).argmax() for learned in taught]
         majority = np.concatenate([np.full(len(mine), index) for (_, mine), index in zip(places, majorities, strict=True)])
         predicted = probabilities.argmax(axis=1)
         groups = [rows[place].group for place in found]
-        random = _guessing(rounds, places, truth, len(labels))
+        random = _guessing(taught, [truth[mine] for _, mine in places], len(labels))
         figures = metrics.figures(probabilities, truth[found], shares[found], groups, random=random)
         _write_evaluation(run, part, truth[found], predicted, majority, figures, len(labels))
         Prediction.objects.bulk_create(
@@ -303,14 +307,12 @@ def _write_results(run: Run, rows: Sequence[selectors.Sample], rounds: Sequence[
             run.one_class = any(len(set(answers)) == 1 and len(answers) >= FEWEST_ANSWERS for answers in others)
 
 
-def _guessing(
-    rounds: Sequence[Round], places: Sequence[tuple[Round, NDArray[np.intp]]], truth: NDArray[np.int64], n_labels: int
-) -> float:
-    """Accuracy to expect of guessing as often as the labels occur in the training part of each round."""
-    expected = []
-    for one, mine in places:
-        counts = np.bincount(truth[np.array(one.parts) == "train"], minlength=n_labels)
-        expected += list((counts / counts.sum())[truth[mine]])
+def _guessing(taught: Sequence[NDArray[np.int64]], tested: Sequence[NDArray[np.int64]], n_labels: int) -> float:
+    """Accuracy to expect of guessing as often as the labels occur among what was learned from in each round."""
+    expected: list[float] = []
+    for learned, truth in zip(taught, tested, strict=True):
+        counts = np.bincount(learned, minlength=n_labels)
+        expected += list((counts / counts.sum())[truth])
     return float(np.mean(expected))
 
 

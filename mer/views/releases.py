@@ -49,13 +49,13 @@ def compare(request: HttpRequest, name: str) -> HttpResponse:
     if chosen and not 2 <= len(chosen) <= MOST_COMPARED:
         messages.warning(request, _("Choose two to %(n)d runs to compare them track by track.") % {"n": MOST_COMPARED})
         chosen = []
-    known = set(release.runs.filter(pk__in=chosen).values_list("pk", flat=True))
-    if unknown := [pk for pk in chosen if pk not in known]:
+    done = set(release.runs.filter(pk__in=chosen, job__state="done").values_list("pk", flat=True))
+    if unknown := [pk for pk in chosen if pk not in done]:
         messages.warning(
             request,
-            _("%(name)s has no run %(list)s.") % {"name": release.name, "list": ", ".join(f"#{pk}" for pk in unknown)},
+            _("%(name)s has no finished run %(list)s.") % {"name": release.name, "list": ", ".join(f"#{pk}" for pk in unknown)},
         )
-        chosen = [pk for pk in chosen if pk in known]
+        chosen = [pk for pk in chosen if pk in done]
         chosen = chosen if len(chosen) > 1 else []
     comparison = comparing.compare(release, chosen)
     compared = [row.run for row in comparison.rows]
@@ -147,6 +147,7 @@ def paper(request: HttpRequest, name: str) -> HttpResponse:
         "ablations": ablations,
         "folds": folds,
         "recipe": recipe,
+        "torn": replay.torn(steps),
         "said": [*(verdict.said for verdict in replay.verdicts(steps)), *([sentence] for sentence in replay.controls(steps))],
         "one_rater": comparing.one_rater(release, replay.tested_tracks(steps)),
         "training": default,
@@ -201,7 +202,7 @@ def train(request: HttpRequest, name: str) -> HttpResponse:
 def release_panel(request: HtmxHttpRequest, name: str) -> HttpResponse:
     """The runs of a release, for its page."""
     release = get_object_or_404(Release, name=name)
-    found = list(selectors.runs_of(release))
+    found = list(selectors.runs_to_show(release, {}))
     runs.note_opened(found, by=user_of(request))
     return render(request, "mer/release_panel.html", {"release": release, "runs": found, "base": panel_base(request)})
 

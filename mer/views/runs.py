@@ -75,6 +75,7 @@ def run_page(request: HttpRequest, pk: int) -> HttpResponse:
         "opened": events_of("run", run.pk).filter(to_state=OPENED).select_related("actor").order_by("pk"),
         "made_with": selectors.params_that_count(run),
         "parts_without": parts_without(run.split),
+        "torn": comparing.torn([run]),
     }
     return render(request, "mer/run.html", ctx)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datasets.methods.splits import PAPER_PARTS, draw_parts
+from datasets.methods.splits import PAPER_PARTS, draw_folds, draw_parts
 
 LABELS = ("positive", "neutral", "negative")
 ITEMS = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 25)), min_size=1, max_size=120)
@@ -68,6 +68,26 @@ def test_without_groups_every_part_is_within_three_tracks_of_its_share(n, seed):
     counts = Counter(draw_parts(labels, [str(number) for number in range(n)], seed=seed))
     for part, share in PAPER_PARTS.items():
         assert abs(counts[part] - share * n) <= 3
+
+
+KEPT = st.lists(st.sampled_from(["", "fold 1", "fold 2", "fold 3", "fold 4", "fold 9"]), min_size=120, max_size=120)
+
+
+@settings(deadline=None)
+@given(ITEMS, KEPT, st.integers(0, 1000))
+def test_a_group_that_stood_in_several_folds_comes_together_in_the_one_that_holds_most_of_it(items, kept, seed):
+    labels, groups = [label for label, _ in items], [f"g{group}" for _, group in items]
+    kept = kept[: len(items)]
+    folds = draw_folds(labels, groups, seed=seed, n_folds=4, kept=kept)
+    for group in set(groups):
+        mine = {fold for fold, other in zip(folds, groups, strict=True) if other == group}
+        held = Counter(
+            fold
+            for fold, other in zip(kept, groups, strict=True)
+            if other == group and fold in ("fold 1", "fold 2", "fold 3", "fold 4")
+        )
+        assert len(mine) == 1
+        assert not held or held[mine.pop()] == max(held.values())
 
 
 def test_twenty_thousand_tracks_are_drawn_to_their_shares():

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from datasets.management.command import StudioCommand, find_release
+from datasets.methods.messages import in_words
 from mer import comparing
 from mer.services import runs
 
@@ -45,6 +46,7 @@ class Command(StudioCommand):
         if len(lines) > 1:
             lines.append("Chance: what guessing scores that answers as often as the labels occur.")
         lines += [verdict.words for verdict in (*comparison.verdicts, *comparison.controls)] or ["There is nothing to compare yet."]
+        lines += [in_words([sentence]) for sentence in comparison.torn]
         lines += [spread.in_words for spread in comparison.spreads]
         if people := comparison.one_rater:
             share = f"{people.accuracy.value:.1%} ({people.accuracy.in_words('{:.1%}')})"

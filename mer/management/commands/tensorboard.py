@@ -4,7 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from datasets.management.command import StudioCommand
-from mer.models import Run
+from mer import selectors
 
 
 class Command(StudioCommand):
@@ -15,9 +15,9 @@ class Command(StudioCommand):
         parser.add_argument("--out", type=Path, required=True, help="The folder that `tensorboard --logdir` reads.")
 
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
-        runs = list(Run.objects.filter(pk__in=options["run"]).prefetch_related("epochs"))
-        if missing := set(options["run"]) - {run.pk for run in runs}:
-            raise CommandError(f"There is no run {', '.join(map(str, sorted(missing)))}.")
+        runs, missing = selectors.runs_numbered(options["run"])
+        if missing:
+            raise CommandError(f"There is no run {', '.join(map(str, missing))}.")
         if without := [run.name for run in runs if not run.epochs.all()]:
             raise CommandError(f"No epochs were trained by {', '.join(without)}: only networks have curves.")
         import tensorflow as tf

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from datasets.management.command import StudioCommand, find_release, finish
+from datasets.methods.messages import in_words
 from datasets.models import Job
 from datasets.services import queue
 from mer import comparing, jobs, selectors
@@ -85,14 +86,15 @@ class Command(StudioCommand):
         epochs = f"{run.epochs.count()} epochs, best {run.best_epoch}, " if run.best_epoch else ""
         lines = [f"{run.name}: {epochs}{time.monotonic() - began:.0f} s, {len(run.excluded)} tracks left out"]
         lines += [_line(run, part) for part in ("train", "validation", "test")]
+        lines += [in_words([sentence]) for sentence in comparing.torn([run])]
         row = comparing.rows_as_dicts(comparing.figures_of([run]))[0]
         return {**row, "excluded": len(run.excluded), "seconds": round(time.monotonic() - began, 1)}, "\n".join(lines)
 
     def _members(self, numbers: list[int]) -> list[Run]:
-        runs = list(selectors.runs_of().filter(pk__in=numbers))
-        if missing := set(numbers) - {run.pk for run in runs}:
-            raise CommandError(f"There is no run {', '.join(map(str, sorted(missing)))}.")
-        return runs
+        found, missing = selectors.runs_numbered(numbers)
+        if missing:
+            raise CommandError(f"There is no run {', '.join(map(str, missing))}.")
+        return found
 
     def _train(self, ticket: queue.Ticket) -> None:
         report = ticket.progress
