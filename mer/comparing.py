@@ -339,7 +339,7 @@ def markdown(comparison: Comparison) -> str:
     for row in tested:
         if test := row.test:
             majority = ("always the majority of the training part", test.n, f"{test.majority:.1%}", test.majority_f1_in_words)
-            for guess in (majority, ("guessing as often as the labels occur", test.n, test.random_in_words, "")):
+            for guess in (majority, ("guessing as often as the labels occur", test.n, test.random_in_words, "–")):
                 guesses.setdefault(guess, []).append(row.run.name)
     several = Counter(words for words, *_rest in guesses)
     for (words, n, accuracy, f1), names in guesses.items():
@@ -367,5 +367,5 @@ def _line(row: CompareRow) -> str:
     test, seconds = row.test, row.run.seconds
     figures = f"{test.accuracy:.1%} | {test.low:.1%} to {test.high:.1%} | {test.macro_f1:.3f} | {test.f1_in_words}"
     minutes = "–" if seconds is None else f"{seconds / 60:.1f}"
-    name = row.run.name + (", one class only" if row.run.one_class else "")
+    name = ", ".join(filter(None, [row.run.name, row.run.collapse]))
     return f"| {name} | {row.run.input_in_words} | {row.run.seed} | {test.n} | {figures} | {minutes} |"

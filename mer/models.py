@@ -148,6 +148,13 @@ class Run(models.Model):
         return bool(self.split.name.endswith(FOLDS))
 
     @property
+    def collapse(self) -> str:
+        """What lists say beside the name of a run that tells nothing apart, or not in every fold."""
+        if not self.one_class:
+            return ""
+        return gettext("one class only in a fold") if self.in_folds else gettext("one class only")
+
+    @property
     def n_torn(self) -> int:
         """Artists, or recordings kept together, of whom this split has tracks in two parts."""
         if self.draw > 1:

@@ -104,6 +104,10 @@ class Whiskers:
     human: float | None = None
     top: int | None = None  # in a picture of several
 
+    @property
+    def has_majority(self) -> bool:
+        return any(row.majority is not None for row in self.rows)
+
 
 def stacked(made: Sequence[Whiskers]) -> dict[str, Any]:
     """Several plots under each other, for a picture that stands alone."""
@@ -182,6 +186,7 @@ class Along:
     wave: str
     ticks: list[tuple[float, str]]
     rows: list[tuple[str, list[tuple[str, float]]]]
+    left_s: float  # at the end, in no window
 
 
 def along(asked: Inference) -> Along:
@@ -203,7 +208,7 @@ def along(asked: Inference) -> Along:
         for number, peak in enumerate(asked.peaks)
     )
     ticks = [(width * share / 4, _clock(total * share / 4)) for share in range(5)]
-    return Along(width, height, list(bands.items()), wave, ticks, rows)
+    return Along(width, height, list(bands.items()), wave, ticks, rows, total - max(stop for _start, stop, _said in windows))
 
 
 def _clock(seconds: float) -> str:

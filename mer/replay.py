@@ -148,7 +148,7 @@ def tested_tracks(done: list[Step]) -> list[int] | None:
 def _row(step: Step) -> str:
     theirs = "–" if step.theirs is None else f"{step.theirs.value:.1%} ({step.theirs.low:.0%} to {step.theirs.high:.0%})"
     words = "whole song" if step.training.network in PICTURELESS else step.spectrograms.input
-    title = step.title + (", one class only" if step.run and step.run.one_class else "")
+    title = ", ".join(filter(None, [step.title, step.run.collapse if step.run else ""]))
     head = f"| {step.table or '–'} | {title} | {words} | {theirs} |"
     if not step.test:
         state = step.run.state if step.run else "not trained"

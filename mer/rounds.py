@@ -214,6 +214,8 @@ def _follow(watch: Watch, run: Run, process: "subprocess.Popen[bytes]", fold: in
             case "built":
                 facts = {"n_weights": message["weights"], "precision": message["precision"]}
                 watch.log(f"A network of {message['weights']:,} weights, in {message['precision']}")
+            case "resumed":
+                watch.log(f"Goes on after epoch {message['epoch']}, from the state that was kept; the epochs so far once more:")
             case "batch":
                 share = (message["epoch"] - 1 + message["share"]) / epochs
                 left = seconds * (epochs - done - message["share"]) if seconds else None

@@ -1,5 +1,6 @@
 """What curators do with runs: look through, compare, repeat, promote, write about, ask."""
 
+import re
 from datetime import timedelta
 from xml.etree import ElementTree
 
@@ -363,6 +364,10 @@ def test_a_file_is_asked_about_and_not_kept(release, client, curator, monkeypatc
     assert not asked.file and not asked._meta.get_field("file").storage.exists(name)
     page = client.get(asked.get_absolute_url()).content.decode()
     assert "&lt;b&gt;new.wav" in page and "0:00–0:01" in page and "0:01–0:03" in page
+    assert "the other windows show how it goes along" in page and "fill no window" not in page
+    Inference.objects.filter(pk=asked.pk).update(windows=asked.windows[:1])
+    page = client.get(asked.get_absolute_url()).content.decode()
+    assert "the other windows" not in page and re.search(r"The last [12] s fill no window", page)
 
 
 def test_what_is_no_recording_is_refused_with_a_sentence(release, client, curator):
@@ -496,6 +501,7 @@ def test_everything_of_it_is_in_the_api_too(release, client, curator):
     assert client.post(f"{api}/promote/", {"reason": "best"}).status_code == 200
     assert client.post(f"{api}/promote/", {}).status_code == 409
     assert client.post(f"{api}/notes/", {"notes": "good"}).json()["notes"] == "good"
+    assert client.post(f"{api}/again/", {"newset": True}).status_code == 400, "a misspelt setting trains nothing else"
     assert client.post(f"{api}/again/", {}).status_code == 202
     track = release.items.first().track_id
     made = client.post(f"{api}/predict/", {"track": track})

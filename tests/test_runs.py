@@ -1,9 +1,11 @@
 """Runs: what can be trained, what is stored, what is said when it cannot be."""
 
+import importlib
 import subprocess
 
 import numpy as np
 import pytest
+from django.apps import apps
 from django.core.files.base import ContentFile
 
 from annotate.services import freezing
@@ -127,6 +129,23 @@ def test_what_a_killed_worker_left_of_a_job_that_is_gone_is_removed_by_the_next_
     (left / "state-1.npz").write_bytes(b"weights")
     queue.run_job(make_run(release).job_id, jobs.train_run)
     assert not left.exists()
+
+
+def test_the_interval_of_the_calibration_error_of_earlier_runs_is_made_anew(release):
+    with_every_label_in_every_part(release)
+    run = finish(make_run(release), np.random.default_rng(1).dirichlet([2, 2, 2], 12))
+    new = {row.pk: row.figures for row in run.evaluations.all()}
+    for row in run.evaluations.all():
+        old = row.figures | {"ece": {"value": row.figures["ece"]["value"], "low": 0.088, "high": 0.199}}
+        run.evaluations.filter(pk=row.pk).update(figures=old)
+    anew = importlib.import_module("mer.migrations.0017_calibration_anew")
+    anew.from_predictions(apps, None)
+    for row in run.evaluations.all():
+        assert {name: value for name, value in row.figures.items() if name != "ece"} == {
+            name: value for name, value in new[row.pk].items() if name != "ece"
+        }
+        assert (row.figures["ece"]["low"], row.figures["ece"]["high"]) == (new[row.pk]["ece"]["low"], new[row.pk]["ece"]["high"])
+        assert row.figures["ece"]["value"] == pytest.approx(new[row.pk]["ece"]["value"], abs=1e-5)
 
 
 def test_the_majority_is_that_of_all_that_the_tested_model_learned_from(release):

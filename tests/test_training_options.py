@@ -197,12 +197,14 @@ def test_a_run_that_answers_one_class_only_is_flagged_wherever_its_figures_stand
     run = trained(release, "cnn", folds=True)
     Run.objects.filter(pk=run.pk).update(one_class=True)
     trained(release, "crnn", folds=True)
-    assert f"| {run.name}, one class only |" in command("compare", release.name, "--markdown")
-    assert "one class only" in next(line for line in command("compare", release.name).splitlines() if line.startswith(run.name))
+    assert f"| {run.name}, one class only in a fold |" in command("compare", release.name, "--markdown")
+    assert "one class only in a fold" in next(
+        line for line in command("compare", release.name).splitlines() if line.startswith(run.name)
+    )
     steps = replay.steps(release, epochs=30, seed=1, folds=True, recipe="robust")
-    assert "| CNN (Table 2), one class only |" in replay.markdown(release, steps)
+    assert "| CNN (Table 2), one class only in a fold |" in replay.markdown(release, steps)
     client.force_login(curator)
-    assert "one class only" in client.get(f"/releases/{release.name}/paper/?recipe=robust&folds").content.decode()
+    assert "one class only in a fold" in client.get(f"/releases/{release.name}/paper/?recipe=robust&folds").content.decode()
     rows = {row["run"]: row for row in comparing.comparison_as_dict(comparing.compare(release))["runs"]}
     assert [rows[pk]["one_class"] for pk in sorted(rows)] == [True, False]
 
@@ -230,6 +232,16 @@ def test_a_run_that_is_not_among_them_is_named(release):
     trained(release, "cnn", folds=True)
     with pytest.raises(CommandError, match="Run 99 is not among the finished runs"):
         command("compare", release.name, "--shared", "--against", "99")
+    with pytest.raises(CommandError, match="--against goes with --shared: name both"):
+        command("compare", release.name, "--against", "1")
+    for words in (["train", release.name, "--network", "ensemble", "--runs", 10**20], ["tensorboard", 10**20, "--out", "curves"]):
+        with pytest.raises(CommandError, match=f"There is no run {10**20}"):
+            command(*words)
+
+
+def test_several_drawings_without_folds_are_refused_with_the_way_out(release):
+    with pytest.raises(CommandError, match="Only folds can be drawn several times: train in folds"):
+        command("train", release.name, "--network", "compact", "--repeats", "3")
 
 
 def test_what_each_input_leaves_out_is_told_before_anything_is_trained(release, client, curator):

@@ -28,7 +28,7 @@ def percent(share: float | None) -> str:
 @register.filter
 def percent1(share: float | None) -> str:
     """0.5833 -> "58.3"; nothing -> "–"."""
-    return "–" if share is None else f"{100 * share:.1f}"
+    return "–" if share is None else f"{round(100 * share, 1) + 0.0:.1f}"  # neither plus nor minus nothing
 
 
 @register.filter

@@ -223,6 +223,7 @@ class State:
                 variable.assign(arrays[f"v{number}"])
             self._best = [arrays[f"best{number}"] for number in range(len(self._network.weights))]
         self.history = said["history"]
+        say(event="resumed", epoch=len(self.history))
         for number, epoch in enumerate(self.history, 1):
             say(event="epoch", number=number, **epoch)
 

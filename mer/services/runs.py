@@ -142,6 +142,8 @@ def create_runs(
     for n, most in ((n_draws, MOST_DRAWS), (n_seeds, MOST_SEEDS)):
         if not 1 <= n <= most:
             raise TrainingImpossible(_("%(n)s runs of the same kind: it must be 1 to %(most)s.") % {"n": n, "most": most})
+    if n_draws > 1 and not folds:
+        raise TrainingImpossible(_("Only folds can be drawn several times: train in folds, or ask for one drawing."))
     return [
         create_run(
             release=release, training=replace(training, seed=training.seed + seed, draw=training.draw + draw),

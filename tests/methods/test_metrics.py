@@ -220,6 +220,8 @@ def test_the_interval_of_the_calibration_error_holds_its_value_and_zero_where_a_
         found = metrics.figures(P, truth, np.eye(3)[truth], [str(n) for n in range(150)], random=0.33).ece
         assert 0 <= found.low <= found.value <= found.high
         held += found.low < 0.01
+    few = metrics.figures(P, truth, np.eye(3)[truth], [str(n % 9) for n in range(150)], random=0.33).ece
+    assert np.isnan([few.low, few.high]).all(), "of nine artists it would hold the truth too seldom"
     assert held >= 24, "most intervals reach down to the error of a calibrated model, which is none"
 
 

@@ -131,6 +131,8 @@ def test_a_training_that_was_killed_goes_on_and_ends_as_one_that_was_not(tmp_pat
         [(line["number"], line["loss"], line["val_loss"]) for line in lines if line["event"] == "epoch"] for lines in (said, again)
     ]
     assert losses[0] == losses[1] and len(losses[0]) == values["epochs"]
+    (resumed,) = [line["epoch"] for line in again if line["event"] == "resumed"]
+    assert 1 <= resumed < values["epochs"] and "resumed" not in {line["event"] for line in said}
     np.testing.assert_array_equal(np.load(whole / "probabilities.npy"), np.load(broken / "probabilities.npy"))
     assert not list(broken.glob("state*"))
 

@@ -22,8 +22,10 @@ class Command(StudioCommand):
     def work(self, **options: Any) -> tuple[dict[str, Any], str, bool]:
         release, against = find_release(options["release"]), options["against"]
         done = list(release.runs.filter(job__state="done").values_list("pk", flat=True)) if options["shared"] else []
+        if against is not None and not options["shared"]:
+            raise CommandError("--against goes with --shared: name both.")
         if against is not None and against not in done:
-            raise CommandError(f"Run {against} is not among the finished runs of {release.name} (--against goes with --shared).")
+            raise CommandError(f"Run {against} is not among the finished runs of {release.name}.")
         comparison = comparing.compare(release, done, against=against)
         runs.note_opened([row.run for row in comparison.rows], by=None)
         result = comparing.comparison_as_dict(comparison)
@@ -41,7 +43,7 @@ class Command(StudioCommand):
                 lines.append(
                     f"{row.run.name:<{wide}}{training:>9}{row.validation.accuracy:>11.1%}{row.test.accuracy:>7.1%}  {interval:<16}"
                     f"{row.test.n:>4}{row.test.majority:>10.1%}{row.test.random_in_words:>8}{row.test.macro_f1:>10.3f}"
-                    f"  {row.test.f1_in_words}{'  one class only' if row.run.one_class else ''}"
+                    f"  {row.test.f1_in_words}  {row.run.collapse}".rstrip()
                 )
         if len(lines) > 1:
             lines.append("Chance: what guessing scores that answers as often as the labels occur.")
