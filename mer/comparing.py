@@ -338,7 +338,7 @@ def markdown(comparison: Comparison) -> str:
     guesses: dict[tuple[str, int, str, str], list[str]] = {}
     for row in tested:
         if test := row.test:
-            majority = ("always the majority of the training part", test.n, f"{test.majority:.1%}", test.majority_f1_in_words)
+            majority = ("always the majority of what was learned from", test.n, f"{test.majority:.1%}", test.majority_f1_in_words)
             for guess in (majority, ("guessing as often as the labels occur", test.n, test.random_in_words, "–")):
                 guesses.setdefault(guess, []).append(row.run.name)
     several = Counter(words for words, *_rest in guesses)
