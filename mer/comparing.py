@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from django.utils.translation import gettext
+from django.utils.translation import gettext, override
 from numpy.typing import NDArray
 
 from datasets.methods.messages import N_, Sentence, in_words
@@ -305,6 +305,7 @@ def rows_as_dicts(rows: Sequence[CompareRow]) -> list[dict[str, Any]]:
     return found
 
 
+@override("en")  # programs read the same words everywhere
 def comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
     return {
         "runs": rows_as_dicts(comparison.rows),
@@ -330,6 +331,7 @@ def verdicts_as_dicts(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 HEAD = "| model | input | seed | n | accuracy | 95% interval | macro-F1 | 95% interval | minutes |"
 
 
+@override("en")
 def markdown(comparison: Comparison) -> str:
     """The table of a paper: every run with n and intervals, then what needs no training, the people, and the verdicts."""
     tested = [row for row in comparison.rows if row.test]

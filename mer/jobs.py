@@ -62,7 +62,7 @@ def train_run(ticket: Ticket) -> None:
     excluded = [
         {"track": row.track_id, "title": row.title, "reason": reasons[row.track_id]} for row in samples if row not in usable
     ]
-    runs.start_run(run, excluded=excluded, environment=environment())
+    runs.start_run(run, ticket=ticket, excluded=excluded, environment=environment())
     plans = selectors.rounds_of(run, usable)
     _guard_usable(run, samples, usable, excluded)
     for parts in plans:
@@ -372,9 +372,10 @@ def train_fold(ticket: Ticket, of_run: Ticket | None = None) -> None:
     given = rounds.inputs_of(run, usable, [parts], labels)[0]
     with queue.work_folder(ticket) as folder:
         found = rounds.train(InFold(fold, ticket, of_run), run, folder / "fold", given, fold=fold.number)
-        ticket.check()
         facts = {"best_epoch": found.best_epoch, "n_weights": found.n_weights, "precision": found.precision}
-        folds.finish_fold(fold, inputs=given.digest, facts=facts, probabilities=found.probabilities, pictures=found.pictures)
+        folds.finish_fold(
+            fold, ticket=ticket, inputs=given.digest, facts=facts, probabilities=found.probabilities, pictures=found.pictures
+        )
 
 
 def _train_folds(

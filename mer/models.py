@@ -319,7 +319,7 @@ class Evaluation(models.Model):
     low = models.FloatField(help_text="95% interval from draws of whole groups.")
     high = models.FloatField()
     macro_f1 = models.FloatField()
-    majority = models.FloatField(help_text="Accuracy of always answering the most frequent training label.")
+    majority = models.FloatField(help_text="Accuracy of always answering the most frequent label of what was learned from.")
     confusion = models.JSONField(help_text="Rows are truth, columns prediction, in label order.")
     figures = models.JSONField(default=dict, help_text="`methods.metrics.Figures`: all with intervals bootstrapped over groups.")
 
@@ -338,7 +338,7 @@ class Evaluation(models.Model):
 
     @property
     def majority_f1(self) -> float | None:
-        """Macro-F1 of always answering the most frequent training label; None for runs from before it was kept."""
+        """Macro-F1 of always answering the most frequent label of what was learned from; None for runs from before it was kept."""
         found: float | None = self.figures.get("majority_f1")
         return found
 
@@ -352,7 +352,7 @@ class Evaluation(models.Model):
 
     @property
     def random(self) -> float | None:
-        """Accuracy of guessing as often as the training labels occur."""
+        """Accuracy of guessing as often as the labels occur among what was learned from."""
         found: float | None = self.figures.get("random")
         return found
 

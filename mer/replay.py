@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import override
+
 from datasets.methods.messages import N_, Sentence, in_words
 from datasets.models import Release
 from mer import comparing, selectors
@@ -82,6 +84,7 @@ LARGE_LEAK = 0.15  # above the majority
 HEAD = "| table | model | input | the paper | test accuracy | 95% interval | n | majority | chance | macro-F1 | 95% interval |"
 
 
+@override("en")  # a report has the same words for everyone
 def markdown(release: Release, done: list[Step]) -> str:
     """The report; a step without a finished run is said to be missing."""
     split = "folds, every track tested once" if done[0].folds else "the hold-out split, its test part read once"
@@ -111,6 +114,7 @@ def markdown(release: Release, done: list[Step]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+@override("en")
 def as_dict(release: Release, done: list[Step]) -> dict[str, Any]:
     rows = [
         {"table": step.table, "model": step.title, "input": None if step.hears_all else step.spectrograms.input, "theirs": step.theirs.value if step.theirs else None,

@@ -185,7 +185,7 @@ def runs_of(release: Release | None = None) -> QuerySet[Run]:
 
 def runs_numbered(numbers: Collection[int]) -> tuple[list[Run], list[int]]:
     """The runs that there are, and the numbers of which there is none."""
-    found = list(runs_of().filter(pk__in=[number for number in numbers if number < 2**63]))  # SQLite takes no larger one
+    found = list(runs_of().filter(pk__in=[number for number in numbers if 0 < number < 2**63]))  # SQLite takes no larger one
     return found, sorted(set(numbers) - {run.pk for run in found})
 
 

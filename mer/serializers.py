@@ -24,11 +24,12 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     split = serializers.CharField(source="split.name", read_only=True)
     input = serializers.CharField(source="spectrogram_set.input", read_only=True, default="")
     recipe = serializers.CharField(source="spectrogram_set.recipe", read_only=True, default="")
+    n_torn = serializers.IntegerField(read_only=True, help_text="Artists of whom its split has tracks in two parts.")
 
     class Meta:
         model = Run
         fields = [
-            "id", "release", "network", "split", "input", "recipe", "members", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class",
+            "id", "release", "network", "split", "input", "recipe", "members", "params", "release_hash", "job", "n_weights", "best_epoch", "excluded", "environment", "one_class", "n_torn",
             "evaluations", "notes", "created_at",
         ]  # fmt: skip
 

@@ -49,10 +49,14 @@ def trained(release, network: str = "crnn", *, wrong: int = 0, folds: bool = Fal
         runs.Round(parts, probabilities, pictures={0: np.full((126, 258), 200, np.uint8)} if run.spectrogram_set else {})
         for parts in selectors.rounds_of(run, rows)
     ]
-    runs.start_run(run, excluded=[], environment={})
     network_file = None if folds else ContentFile(b"network", name="n.keras")
     results = {"rows": rows, "rounds": rounds, "labels": LABELS, "best_epoch": 1, "network": network_file}
-    queue.run_job(run.job_id, lambda ticket: runs.finish_run(run, ticket=ticket, **results))
+
+    def work(ticket):
+        runs.start_run(run, ticket=ticket, excluded=[], environment={})
+        runs.finish_run(run, ticket=ticket, **results)
+
+    queue.run_job(run.job_id, work)
     return selectors.runs_of().get(pk=run.pk)
 
 

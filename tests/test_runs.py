@@ -77,7 +77,7 @@ def test_tracks_too_short_for_a_picture_are_listed_and_training_says_so(release)
 def test_a_dead_worker_s_half_run_leaves_nothing_behind(release):
     run = make_run(release)
     runs.add_epoch(run, {"number": 1, "loss": 1, "accuracy": 0.5, "val_loss": 1, "val_accuracy": 0.5, "seconds": 1})
-    runs.start_run(run, excluded=[], environment={})
+    queue.run_job(run.job_id, lambda ticket: runs.start_run(run, ticket=ticket, excluded=[], environment={}))
     assert run.epochs.count() == 0
 
 
@@ -89,10 +89,14 @@ def finish(run: Run, probabilities=None) -> Run:
         probabilities = np.eye(3, dtype=np.float32)[truth]
     labels = ["positive", "neutral", "negative"]
     network = ContentFile(b"network", name="n.keras")
-    runs.start_run(run, excluded=[], environment={})
     rounds = [runs.Round(parts, probabilities) for parts in selectors.rounds_of(run, rows)]
     values = {"rows": rows, "rounds": rounds, "labels": labels, "best_epoch": 1, "network": network}
-    queue.run_job(run.job_id, lambda ticket: runs.finish_run(run, ticket=ticket, **values))
+
+    def work(ticket):
+        runs.start_run(run, ticket=ticket, excluded=[], environment={})
+        runs.finish_run(run, ticket=ticket, **values)
+
+    queue.run_job(run.job_id, work)
     return Run.objects.get(pk=run.pk)
 
 
@@ -113,14 +117,48 @@ def test_a_worker_that_wakes_after_its_job_is_not_its_own_writes_nothing(release
     draw_all(run)
     rows, labels = selectors.samples_of(run), list(release.labels)
     rounds = [runs.Round(parts, np.full((len(rows), 3), 1 / 3)) for parts in selectors.rounds_of(run, rows)]
+    theirs = run.network_file.storage.save(f"networks/run-{run.pk}-another1.keras", ContentFile(b"of the worker that has it"))
 
     def late(ticket):
         Job.objects.filter(pk=run.job_id).update(**({"cancel_requested": True} if why == "cancelled" else {"claim": "another"}))
-        runs.finish_run(run, ticket=ticket, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=None)
+        network = ContentFile(b"of the late one", name="n.keras")
+        runs.finish_run(run, ticket=ticket, rows=rows, rounds=rounds, labels=labels, best_epoch=1, network=network)
 
     queue.run_job(run.job_id, late)
     assert Job.objects.get(pk=run.job_id).state == ("cancelled" if why == "cancelled" else "running")
     assert not run.evaluations.exists() and not run.predictions.exists() and not Signal.objects.filter(run=run.pk).exists()
+    assert run.network_file.storage.listdir("networks")[1] == [theirs.removeprefix("networks/")]
+
+
+def test_a_worker_that_wakes_after_another_finished_takes_nothing_away(release, monkeypatch):
+    from tests.test_curators import trained
+
+    one, two = trained(release, folds=True), trained(release, "compact", folds=True, wrong=3)
+    ensemble = runs.create_run(
+        release=release, training=TrainingParams.of("ensemble"), spectrograms=SpectrogramParams(), folds=True, members=[one, two],
+        wake_worker=False,
+    )  # fmt: skip
+    asked = selectors.samples_of
+
+    def meanwhile(run):
+        monkeypatch.setattr(selectors, "samples_of", asked)
+        Job.objects.filter(pk=run.job_id).update(state="queued", claim="")
+        assert queue.run_job(run.job_id, jobs.train_run).state == "done"
+        return asked(run)
+
+    monkeypatch.setattr(selectors, "samples_of", meanwhile)
+    queue.run_job(ensemble.job_id, jobs.train_run)
+    assert Job.objects.get(pk=ensemble.job_id).state == "done"
+    assert ensemble.evaluations.count() == 2 and ensemble.predictions.filter(part="test").count() == 12
+
+
+def test_a_network_that_is_stored_again_leaves_one_file(release):
+    run = finish(make_run(release))
+    first = run.network_file.name
+    Job.objects.filter(pk=run.job_id).update(state="queued", claim="")
+    again = finish(run)
+    assert again.network_file.name != first
+    assert again.network_file.storage.listdir("networks")[1] == [again.network_file.name.removeprefix("networks/")]
 
 
 def test_what_a_killed_worker_left_of_a_job_that_is_gone_is_removed_by_the_next_training(release, settings):

@@ -239,6 +239,14 @@ def test_a_run_that_is_not_among_them_is_named(release):
             command(*words)
 
 
+def test_reports_have_the_same_words_whatever_language_the_reader_has(release, client, curator):
+    trained(release, "cnn", folds=True)
+    client.force_login(curator)
+    for address in (f"/api/v1/compare/{release.name}/", f"/api/v1/paper/{release.name}/?recipe=robust&folds=true"):
+        english, indonesian = (client.get(address, headers={"accept-language": language}).json() for language in ("en", "id"))
+        assert english == indonesian and english["markdown"]
+
+
 def test_several_drawings_without_folds_are_refused_with_the_way_out(release):
     with pytest.raises(CommandError, match="Only folds can be drawn several times: train in folds"):
         command("train", release.name, "--network", "compact", "--repeats", "3")

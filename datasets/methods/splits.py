@@ -131,7 +131,8 @@ def draw_folds(
     """The fold ("fold 1" ...) of each item, stratified by label and grouped, as `draw_parts`.
 
     But a group that stands in several folds already comes together in the one that holds most of it: every track is tested in folds, so that
-    nothing is gained by leaving it where it was, and a torn artist would flatter every figure.
+    nothing is gained by leaving it where it was, and a torn artist would flatter every figure. Where that leaves a fold empty, or all groups of
+    a label in one fold, none is kept.
     """
     parts = {f"fold {number}": 1 / n_folds for number in range(1, n_folds + 1)}
     if kept is not None:
@@ -140,7 +141,15 @@ def draw_folds(
             if fold in parts:
                 held.setdefault(group, Counter())[fold] += 1
         kept = [max(held[group], key=lambda fold: held[group][fold]) if group in held else "" for group in groups]
-    return draw_parts(labels, groups, seed=seed, parts=parts, kept=kept)
+        drawn = draw_parts(labels, groups, seed=seed, parts=parts, kept=kept)
+        if len(set(drawn)) == n_folds and not _in_one(labels, groups) < _in_one(labels, drawn):
+            return drawn
+    return draw_parts(labels, groups, seed=seed, parts=parts)
+
+
+def _in_one(labels: Sequence[str], places: Sequence[str]) -> set[str]:
+    """Labels of which all items are in one place."""
+    return {label for label, n in Counter(label for label, _place in set(zip(labels, places, strict=True))).items() if n == 1}
 
 
 def _draw(members: Members, wanted: Wanted, settled: Mapping[str, str], rng: np.random.Generator) -> dict[str, str]:

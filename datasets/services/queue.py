@@ -21,9 +21,11 @@ from pathlib import Path
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.base import File
 from django.db import DatabaseError, IntegrityError, InterfaceError, connection, transaction
 from django.db import OperationalError as DatabaseAway
 from django.db.models import F, Model, Q, QuerySet, TextField, Value
+from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Concat, Now, Right
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -164,8 +166,36 @@ class Ticket:
         if cancelled:
             raise JobCancelled(_("Cancelled."))
 
-    def hold(self) -> None:
-        """`check`, with the row locked until the transaction ends: what is written in it is written by the one worker that has the job."""
+    @contextmanager
+    def writing(self, field: FieldFile | None = None, name: str = "", content: "File[bytes] | None" = None) -> Iterator[None]:
+        """A transaction for a job's result, undone where the job is another's by its end: a worker that slept writes nothing.
+
+        field, name, content : a file that is stored before it, under a name of this claim alone, and is gone with it; once the result
+        is written, what other claims stored is removed. Asked at the end, because the row is locked from then on: its heart could not beat.
+        """
+        if field is None or content is None:
+            with transaction.atomic():
+                yield
+                self._hold()
+            return
+        storage, before = field.storage, field.name
+        folder, _slash, base = name.rpartition("/")
+        stem, _dot, suffix = base.rpartition(".")
+        field.name = storage.save(f"{folder}/{stem}-{self.job.claim[:8]}.{suffix}", content)
+        try:
+            with transaction.atomic():
+                yield
+                self._hold()
+        except BaseException:
+            storage.delete(str(field.name))
+            field.name = before
+            raise
+        for other in {f"{folder}/{file}" for file in storage.listdir(folder)[1] if file == base or file.startswith(f"{stem}-")}:
+            if other != field.name:
+                storage.delete(other)
+
+    def _hold(self) -> None:
+        """`check`, with the row locked until the transaction ends."""
         Job.objects.select_for_update().filter(pk=self.job.pk).first()
         self.check()
 

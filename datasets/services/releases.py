@@ -143,8 +143,6 @@ def freeze_release(
     if len(set(groups)) >= wanted:
         kept = [earlier.folds.get(item.track.pk, "") for item in items]
         folds = splits.draw_folds(labels, groups, seed=seed, n_folds=wanted, kept=kept)
-        if len(set(folds)) < wanted:  # all tracks of one are gone: then none is kept
-            folds = splits.draw_folds(labels, groups, seed=seed, n_folds=wanted)
     elif n_folds:
         raise ValueRefused(
             _("%(n)s folds need as many artists or recordings that are kept together; there are %(found)s.")

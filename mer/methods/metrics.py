@@ -257,7 +257,7 @@ class Bin:
 @dataclass(frozen=True)
 class Figures:
     """log_loss : of the settled labels, in nats. cross_entropy : of the vote shares, in nats. ece : expected calibration error over ten
-    bins, in [0, 1]. random : accuracy of guessing as often as the training labels occur. recalls : by label, nan for one that does not
+    bins, in [0, 1]. random : accuracy of guessing as often as the labels occur among what was learned from. recalls : by label, nan for one that does not
     occur. n_groups : what the intervals were drawn from."""
 
     accuracy: Interval

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from datasets.errors import WrongState
 from datasets.models import Job
 from datasets.services import queue
+from datasets.services.queue import Ticket
 from datasets.signals import job_failed
 from mer.models import Fold, Run
 
@@ -45,6 +46,7 @@ def begin_fold(fold: Fold) -> None:
 def finish_fold(
     fold: Fold,
     *,
+    ticket: Ticket,
     inputs: str,
     facts: dict[str, object],
     probabilities: NDArray[np.float64],
@@ -57,11 +59,9 @@ def finish_fold(
         arrays, probabilities=probabilities, owner=np.array(numbers, int), pictures=np.array([pictures[n] for n in numbers])
     )
     name = f"folds/run-{fold.run_id}-{fold.number}.npz"
-    storage = fold.results.storage
-    storage.delete(name)
-    fold.results.name = storage.save(name, ContentFile(arrays.getvalue()))
-    fold.inputs, fold.facts = inputs, facts | {"host": platform.node()}
-    fold.save(update_fields=["results", "inputs", "facts"])
+    with ticket.writing(fold.results, name, ContentFile(arrays.getvalue())):
+        fold.inputs, fold.facts = inputs, facts | {"host": platform.node()}
+        fold.save(update_fields=["results", "inputs", "facts"])
 
 
 def found(fold: Fold) -> tuple[NDArray[np.float64], dict[int, NDArray[np.uint8]]]:

@@ -204,9 +204,9 @@ def _guard_members(training: TrainingParams, members: Sequence[Run], split: Spli
             )
 
 
-def start_run(run: Run, *, excluded: Sequence[dict[str, Any]], environment: dict[str, Any]) -> None:
+def start_run(run: Run, *, ticket: Ticket, excluded: Sequence[dict[str, Any]], environment: dict[str, Any]) -> None:
     """Begin, or begin again after a dead worker: what an earlier attempt left is removed."""
-    with transaction.atomic():
+    with ticket.writing():
         # The epochs of folds stay, until it is known which of them are trained again.
         for related in (run.epochs.filter(fold=0), run.evaluations, run.predictions):
             related.all().delete()
@@ -244,13 +244,8 @@ def finish_run(
 
     A run in folds has a network for each fold; they serve its figures and are not kept.
     """
-    if network:
-        storage = run.network_file.storage
-        name = f"networks/run-{run.pk}.{'npz' if run.network in PICTURELESS else 'keras'}"
-        storage.delete(name)
-        run.network_file.name = storage.save(name, network)
-    with transaction.atomic():
-        ticket.hold()
+    name = f"networks/run-{run.pk}.{'npz' if run.network in PICTURELESS else 'keras'}"
+    with ticket.writing(run.network_file, name, network):
         _write_results(run, rows, rounds, labels)
         if not run.is_control:
             write_signals(run.release, _said(rows, rounds, labels), run=run.pk, run_name=run.name)
