@@ -166,7 +166,7 @@ def test_the_page_queues_as_many_drawings_as_asked_for(measured, client, curator
     assert response.status_code == 302 and response["Location"] == f"/runs/?release={measured.name}"
     assert sorted(run.draw for run in selectors.runs_of(measured)) == [1, 2, 3]
     del asked["folds"]
-    assert "1 without folds" in client.post(f"/releases/{measured.name}/train/", asked).content.decode()
+    assert "Only folds can be drawn several times" in client.post(f"/releases/{measured.name}/train/", asked).content.decode()
     assert selectors.runs_of(measured).count() == 3, "all or none"
 
 

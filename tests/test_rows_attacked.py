@@ -224,7 +224,9 @@ WRITES = {  # what may be sent; {names} are filled in from the study
 }  # fmt: skip
 
 
-REFUSES_UNKNOWN = ("api/v1/runs/", "api/v1/paper/{release}/train/")  # a setting that is misspelt must not train something else
+REFUSES_UNKNOWN = (  # a setting that is misspelt must not train something else
+    "api/v1/runs/", "api/v1/paper/{release}/train/", "api/v1/runs/{run}/again/", "api/v1/runs/{run}/promote/", "api/v1/runs/{run}/notes/",
+)  # fmt: skip
 
 
 def test_columns_that_are_sent_along_are_not_stored(study, client, admin_person, questionnaire):
