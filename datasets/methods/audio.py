@@ -107,7 +107,8 @@ DEMUXERS = "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,gif,jpeg_p
 # The paper's mp3 -> wav and librosa.load in one: 16 bits first, as in pydub's wav (what is louder than full scale is cut there, and only
 # there), then librosa's resampler at its quality. By ffmpeg's own resampler the highest bands of a spectrogram of real music are up to 43 grey
 # levels from librosa's, and where more channels than one are mixed before they are cut up to 44. More than two channels are mixed as `-ac 1` does.
-MONO = f"aformat=sample_fmts=s16,aresample={SAMPLE_RATE}:resampler=soxr:out_chlayout=mono"
+# Handed on in large pieces: in those of the decoder an eighth of the time goes into handing on.
+MONO = f"aformat=sample_fmts=s16,aresample={SAMPLE_RATE}:resampler=soxr:out_chlayout=mono,asetnsamples=n=65536:p=0"
 # Of more channels than two, the stereo that raters hear is measured, and made by the same filter.
 AS_HEARD = "aformat=sample_fmts=s16:channel_layouts=mono|stereo"
 # What is within the loudest decibel after this, in 256ths as the filter reckons, was within 0.03 dB of full scale. (astats, which says it

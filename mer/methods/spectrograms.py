@@ -86,15 +86,21 @@ def mel_spectrogram(y: NDArray[np.float32], params: SpectrogramParams) -> NDArra
     return _transform(window, params)
 
 
+FRAMES_AT_ONCE = 64  # they stay in the processor's cache, which two workers share
+
+
 def _transform(window: NDArray[np.float32], params: SpectrogramParams) -> NDArray[np.float32]:
     padded = np.pad(window, params.n_fft // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, params.n_fft)[:: params.hop_length][: params.columns]
     hann = np.hanning(params.n_fft + 1)[:-1].astype(np.float32)  # periodic, as scipy's and librosa's
     import scipy.fft  # five times as fast as numpy's on float32; like librosa, only where a spectrogram is made
 
-    spectrum = scipy.fft.rfft(frames * hann, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(_mel_filters(params.sr, params.n_fft, params.n_mels) @ power.T, dtype=np.float32)
+    bank = _mel_filters(params.sr, params.n_fft, params.n_mels)
+    S = np.empty((params.n_mels, len(frames)), np.float32)  # noqa: N806  (librosa's name)
+    for start in range(0, len(frames), FRAMES_AT_ONCE):
+        spectrum = scipy.fft.rfft(frames[start : start + FRAMES_AT_ONCE] * hann, axis=1)
+        S[:, start : start + FRAMES_AT_ONCE] = bank @ (spectrum.real**2 + spectrum.imag**2).T
+    return S
 
 
 @lru_cache(maxsize=4)
