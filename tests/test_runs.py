@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from django.apps import apps
 from django.core.files.base import ContentFile
+from django.db import OperationalError
 
 from annotate.services import freezing
 from datasets.errors import WrongState
@@ -150,6 +151,19 @@ def test_a_worker_that_wakes_after_another_finished_takes_nothing_away(release, 
     queue.run_job(ensemble.job_id, jobs.train_run)
     assert Job.objects.get(pk=ensemble.job_id).state == "done"
     assert ensemble.evaluations.count() == 2 and ensemble.predictions.filter(part="test").count() == 12
+
+
+def test_a_network_stays_where_the_line_to_the_database_broke_for_its_row_may_have_been_written(release, monkeypatch):
+    def breaks(*args):
+        raise OperationalError("server closed the connection")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "_write_results", breaks)
+        run = finish(make_run(release))
+    assert len(run.network_file.storage.listdir("networks")[1]) == 1
+    Job.objects.filter(pk=run.job_id).update(state="queued", claim="", not_before=None)
+    again = finish(run)
+    assert again.network_file.storage.listdir("networks")[1] == [again.network_file.name.removeprefix("networks/")]
 
 
 def test_a_network_that_is_stored_again_leaves_one_file(release):

@@ -167,25 +167,31 @@ class Ticket:
             raise JobCancelled(_("Cancelled."))
 
     @contextmanager
-    def writing(self, field: FieldFile | None = None, name: str = "", content: "File[bytes] | None" = None) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
         """A transaction for a job's result, undone where the job is another's by its end: a worker that slept writes nothing.
 
-        field, name, content : a file that is stored before it, under a name of this claim alone, and is gone with it; once the result
-        is written, what other claims stored is removed. Asked at the end, because the row is locked from then on: its heart could not beat.
+        Asked at the end, because the row is locked from then on: its heart could not beat.
         """
-        if field is None or content is None:
-            with transaction.atomic():
-                yield
-                self._hold()
-            return
+        with transaction.atomic():
+            yield
+            Job.objects.select_for_update().filter(pk=self.job.pk).first()
+            self.check()
+
+    @contextmanager
+    def storing(self, field: FieldFile, name: str, content: "File[bytes]") -> Iterator[None]:
+        """`writing`, with a file that is stored before it under a name of this claim alone, and is gone with it.
+
+        Once the result is written, what other claims stored is removed.
+        """
         storage, before = field.storage, field.name
         folder, _slash, base = name.rpartition("/")
         stem, _dot, suffix = base.rpartition(".")
         field.name = storage.save(f"{folder}/{stem}-{self.job.claim[:8]}.{suffix}", content)
         try:
-            with transaction.atomic():
+            with self.writing():
                 yield
-                self._hold()
+        except (DatabaseAway, InterfaceError):
+            raise  # the row may have been written: what is left over goes with the next claim
         except BaseException:
             storage.delete(str(field.name))
             field.name = before
@@ -193,11 +199,6 @@ class Ticket:
         for other in {f"{folder}/{file}" for file in storage.listdir(folder)[1] if file == base or file.startswith(f"{stem}-")}:
             if other != field.name:
                 storage.delete(other)
-
-    def _hold(self) -> None:
-        """`check`, with the row locked until the transaction ends."""
-        Job.objects.select_for_update().filter(pk=self.job.pk).first()
-        self.check()
 
     def end(self, state: Job.State, reason: str = "") -> None:
         """End the job if the claim still holds; the audit event and everyone who follows, in one transaction."""

@@ -59,7 +59,7 @@ def finish_fold(
         arrays, probabilities=probabilities, owner=np.array(numbers, int), pictures=np.array([pictures[n] for n in numbers])
     )
     name = f"folds/run-{fold.run_id}-{fold.number}.npz"
-    with ticket.writing(fold.results, name, ContentFile(arrays.getvalue())):
+    with ticket.storing(fold.results, name, ContentFile(arrays.getvalue())):
         fold.inputs, fold.facts = inputs, facts | {"host": platform.node()}
         fold.save(update_fields=["results", "inputs", "facts"])
 

@@ -245,7 +245,7 @@ def finish_run(
     A run in folds has a network for each fold; they serve its figures and are not kept.
     """
     name = f"networks/run-{run.pk}.{'npz' if run.network in PICTURELESS else 'keras'}"
-    with ticket.writing(run.network_file, name, network):
+    with ticket.storing(run.network_file, name, network) if network else ticket.writing():
         _write_results(run, rows, rounds, labels)
         if not run.is_control:
             write_signals(run.release, _said(rows, rounds, labels), run=run.pk, run_name=run.name)
